@@ -9,7 +9,10 @@
 
 #include "engine/weir.h"
 
-/** Set code and message (printf format); returns `code`. A message that is too long is cut at a character. */
+/**
+ * Set code and message (printf format); returns `code`. The message becomes one line of UTF-8; one that is too long
+ * loses its middle. Arguments may point into `err`.
+ */
 int error_set(weir_error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

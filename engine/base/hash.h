@@ -26,6 +26,9 @@ extern const hash128 HASH_ABSENT;
 
 hash128 hash_bytes(const void *data, size_t size);
 
+/** 64 bits for tables in memory (XXH3-64). Never stored: it carries no scheme. */
+uint64_t hash_short(const void *data, size_t size);
+
 /** Incremental hashing; equals hash_bytes of the concatenation. The struct is owned by the caller (stack). */
 typedef struct hash_stream {
     _Alignas(64) unsigned char state[640];
@@ -43,6 +46,7 @@ static inline bool hash_is_none(hash128 a)
 {
     return hash_equal(a, HASH_NONE);
 }
+
 /** 32 lower-case hex digits and a NUL into `text`; returns `text`. */
 char *hash_hex(hash128 hash, char text[HASH_HEX]);
 /** Parses exactly 32 hex digits; false if they are not. */

@@ -81,8 +81,10 @@ typedef struct buf {
 
 void buf_init(buf *b);
 void buf_deinit(buf *b);
+/** Empty and not failed; keeps the memory. */
 void buf_clear(buf *b);
 void buf_append(buf *b, const void *data, size_t size);
+/** NULL is written as "". */
 void buf_text(buf *b, const char *text);
 void buf_printf(buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_byte(buf *b, uint8_t value);
@@ -127,18 +129,23 @@ bool unpack_done(const unpack *u);
 typedef struct map {
     struct map_slot *slots;
     size_t count, capacity;
-    mem_arena keys;
+    mem_arena keys; /* those longer than eight bytes */
+    size_t dead;    /* bytes in `keys` that belong to removed entries */
 } map;
 
 void map_init(map *m);
 void map_deinit(map *m);
 void map_clear(map *m);
-/** NULL when absent; else the value, writable, valid until the next map_put. */
+/** NULL when absent; else the value, writable, valid until the next map_put or map_remove. */
 uint64_t *map_get(const map *m, bytes key);
 /** Finds or inserts (0); `added` may be NULL. NULL: out of memory. */
 uint64_t *map_put(map *m, bytes key, bool *added);
+/** Absent is fine. */
 void map_remove(map *m, bytes key);
-/** Iterate: start with *at = 0; false at the end. Order is not defined. */
+/**
+ * Iterate: start with *at = 0; false at the end. Order is not defined; no map_put of a new key and no map_remove on
+ * the way. `key` is borrowed until the next map_put or map_remove; it and `value` may be NULL.
+ */
 bool map_next(const map *m, size_t *at, bytes *key, uint64_t *value);
 /** Keys that are numbers. */
 static inline bytes map_key_u64(const uint64_t *number)
