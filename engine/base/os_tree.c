@@ -192,15 +192,15 @@ static int unlink_checked(int dirfd, const char *name, int flags)
 }
 
 /* Opens a folder of the tree; one that forbids it gets its permissions first, as `rm -rf` would have us do by hand. */
-static DIR *open_own(int dirfd, const char *name)
+static DIR *open_own(int parent, const char *name)
 {
-    DIR *dir = open_folder(dirfd, name, O_NOFOLLOW);
+    DIR *dir = open_folder(parent, name, O_NOFOLLOW);
     struct stat st;
     if (dir && fstat(dirfd(dir), &st) == 0 && (st.st_mode & 0300) != 0300) (void)fchmod(dirfd(dir), 0700);
     if (dir || errno != EACCES) return dir;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return NULL;
-    if (fchmodat(dirfd, name, 0700, 0) != 0) return NULL;
-    return open_folder(dirfd, name, O_NOFOLLOW);
+    if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return NULL;
+    if (fchmodat(parent, name, 0700, 0) != 0) return NULL;
+    return open_folder(parent, name, O_NOFOLLOW);
 }
 
 static int remove_content(int parent, const char *name, int depth, weir_error *err)
