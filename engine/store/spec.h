@@ -1,0 +1,127 @@
+/*
+ * spec.h - what a workflow declares: effects and nodes, as structs and as bytes.
+ *
+ * The same struct travels from the script host to the engine (members by name) and into the log (members by id). The bytes of a
+ * stored spec are canonical: ports in byte order, defaults filled in, no source position: equal bytes mean an equal
+ * declaration. All pointers are borrowed from whatever arena or frame they were decoded into. Any thread.
+ */
+#ifndef WEIR_STORE_SPEC_H
+#define WEIR_STORE_SPEC_H
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/memory.h"
+
+/** What a graph can depend on, beside nodes. Numbers are stored. */
+typedef enum item_kind {
+    ITEM_FILE = 1,  /* a path below the root, or absolute for files of the system (tools, modules); source or output */
+    ITEM_GLOB = 2,  /* a pattern; its content is the sorted list of matching names */
+    ITEM_ENV = 3,   /* an environment variable; unset differs from empty */
+    ITEM_VALUE = 4, /* a named value: weir set, weir.value, weir.param */
+    ITEM_TOOL = 5,  /* a program on PATH: resolved path and fingerprint */
+    ITEM_BUILD = 6  /* weir's own build; the name is "weir" */
+} item_kind;
+
+typedef enum effect_kind { EFFECT_LUA = 1, EFFECT_C = 2, EFFECT_COMMAND = 3 } effect_kind;
+
+/** Where in the workflow something was declared; never stored. */
+typedef struct source_position {
+    const char *file; /* as given to the loader; NULL when declared from C */
+    int line;
+} source_position;
+
+typedef struct effect_spec {
+    bytes name;
+    effect_kind kind;
+    bytes version;  /* declared version, "" if none */
+    hash128 code;   /* Lua: code hash; C: build id of the file; command: HASH_NONE */
+    bytes always;   /* not empty: results cannot be memoised, and this is why */
+    bytes library;  /* plug-in path for C effects that are loaded, "" for built-in ones */
+    source_position position;
+} effect_spec;
+
+/** One thing behind an input port. */
+typedef enum member_kind {
+    MEMBER_ITEM = 1,  /* an item: file, env, value, tool */
+    MEMBER_NODE = 2,  /* a node with all it makes: value and files */
+    MEMBER_OUTPUT = 3 /* one output file of a node, by port */
+} member_kind;
+
+typedef struct spec_member {
+    member_kind kind;
+    item_kind item;   /* MEMBER_ITEM */
+    uint64_t id;      /* item or node id; 0 before the engine has resolved `name` */
+    bytes name;       /* item or node name; empty once stored */
+    bytes port;       /* MEMBER_OUTPUT: which output */
+} spec_member;
+
+typedef struct spec_input {
+    bytes port;
+    bool is_list; /* written as a list, even of one */
+    spec_member *members;
+    size_t count;
+} spec_input;
+
+typedef struct spec_output {
+    bytes port;
+    bytes path;  /* relative to the root, normalised; empty once stored */
+    uint64_t id; /* item id; 0 before it is resolved */
+} spec_output;
+
+typedef struct spec_env {
+    bytes name, value;
+} spec_env;
+
+typedef enum job_type { JOB_PURE = 0, JOB_BATCH = 1, JOB_OPS = 2, JOB_DAEMON = 3, JOB_SERVICE = 4 } job_type;
+
+enum spec_flags {
+    SPEC_ALWAYS = 1,   /* due in every run */
+    SPEC_UPDATE = 2,   /* outputs stay in place before the run; not restorable */
+    SPEC_NO_STORE = 4, /* payloads are not kept */
+    SPEC_SHELL = 8     /* command is one text for /bin/sh -c, in command[0] */
+};
+
+typedef struct node_spec {
+    bytes name;   /* full: base[params] */
+    bytes base;   /* without params */
+    bytes effect; /* name of the effect */
+    uint64_t effect_id;
+    bytes params; /* canonical object (value.h), defaults filled in */
+    spec_input *inputs;
+    size_t input_count;
+    spec_output *outputs;
+    size_t output_count;
+    bytes *command; /* argv with {{placeholders}}, or one text with SPEC_SHELL */
+    size_t command_count;
+    bytes depfile; /* path with placeholders expanded; empty: none */
+    spec_env *env;
+    size_t env_count;
+    bytes version;
+    uint32_t flags;
+    job_type job;
+    uint32_t retries;
+    uint64_t timeout_ms; /* 0: none */
+    source_position position;
+} node_spec;
+
+/** Wire form: names, and the position. Sorts ports, outputs and env in place by byte order first. */
+void spec_put_declared(buf *b, node_spec *spec);
+int spec_get_declared(bytes from, mem_arena *arena, node_spec *spec, weir_error *err);
+/** Stored form: ids instead of names of members and of output paths, no position. `name` is stored. */
+void spec_put_stored(buf *b, node_spec *spec);
+int spec_get_stored(bytes from, mem_arena *arena, node_spec *spec, weir_error *err);
+
+void effect_put(buf *b, const effect_spec *spec, bool with_position);
+int effect_get(bytes from, mem_arena *arena, effect_spec *spec, weir_error *err);
+
+/** Index of a port, or -1. Arrays are sorted once put or got. */
+int spec_input_index(const node_spec *spec, bytes port);
+int spec_output_index(const node_spec *spec, bytes port);
+
+/**
+ * Write a node's full name: base, then its params sorted, `page[lang=en,post=intro]`; odd characters
+ * are quoted, tables become a short hash, floats read back the same. No params: the base alone.
+ */
+int spec_format_name(bytes base, bytes params, buf *to, weir_error *err);
+
+#endif
