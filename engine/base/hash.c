@@ -1,9 +1,8 @@
 /*
  * hash.c - XXH3 with 128 bits, behind our own types.
  *
- * The one place that sees xxhash.h. The implementation is compiled in (XXH_INLINE_ALL): the compiler then knows the
- * size of short inputs' branches, and one-shot and streamed hashing are about 1.5 times as fast as calls into the
- * shared library. Hashes are kept in canonical (big-endian) form.
+ * The one place that sees xxhash.h. The implementation is compiled in (XXH_INLINE_ALL): as fast as the shared library, and
+ * one library less to load at every start. Hashes are kept in canonical (big-endian) form.
  *
  * Any thread. Nothing allocates.
  */
