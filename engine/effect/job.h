@@ -1,0 +1,142 @@
+/*
+ * job.h - one execution inside a worker: what it may read, what it wrote, what it looked at.
+ *
+ * The engine describes a job (job_order), a worker performs it through these functions, which record every read once, and sends the
+ * job_report back. C effects reach them through weir_host, Lua effects through the script floor; both therefore record the same.
+ * Worker processes only, one thread.
+ */
+#ifndef WEIR_EFFECT_JOB_H
+#define WEIR_EFFECT_JOB_H
+
+#include "engine/base/os.h"
+#include "engine/effect/registry.h"
+#include "engine/store/event.h"
+
+/** A file that a member stands for. */
+typedef struct job_file {
+    bytes port;   /* output port of the node that makes it; "" for a source */
+    bytes path;   /* below the root, or absolute; NUL behind it */
+    hash128 hash; /* fingerprint that the engine believes in; HASH_ABSENT */
+    uint64_t item;
+} job_file;
+
+typedef struct job_member {
+    member_kind kind;
+    item_kind item_type;  /* MEMBER_ITEM */
+    bytes name;           /* node name, or name of the item */
+    uint64_t id;          /* node or item id */
+    job_file *files;      /* MEMBER_NODE: by port order; MEMBER_OUTPUT and file items: one; others none */
+    size_t file_count;
+    bool has_value;       /* node value, or the value of an env, value, tool item (tool: its path as a string) */
+    hash128 value_hash;
+    bytes value;          /* canonical encoding; empty: see value_path */
+    bytes value_path;     /* file with the encoding, below the root */
+    bytes params;         /* MEMBER_NODE, MEMBER_OUTPUT: canonical params of that node */
+} job_member;
+
+typedef struct job_input {
+    bytes port;
+    bool is_list;
+    job_member *members;
+    size_t count;
+} job_input;
+
+typedef struct job_output {
+    bytes port;
+    bytes path; /* where it will end up, below the root */
+    bytes temp; /* where the worker writes it, below the root; parents exist */
+} job_output;
+
+typedef struct job_order {
+    uint64_t id;        /* execution id */
+    bytes node, effect;
+    effect_kind kind;   /* EFFECT_LUA or EFFECT_C */
+    bytes library;      /* plug-in to load first; "" */
+    bytes params;
+    job_input *inputs;  /* sorted by port, as in the spec */
+    size_t input_count;
+    job_output *outputs;
+    size_t output_count;
+    uint64_t timeout_ms;
+    bool keep;          /* small outputs and values come back inline */
+} job_order;
+
+typedef struct job_read {
+    read_ref ref;       /* ref.port -1: `path` says which file (item 0) */
+    bytes path;
+    uint32_t group;
+    uint64_t source;    /* member's item or node id */
+    bool source_is_node;
+    hash128 hash;       /* as the worker saw it */
+    bool differs;       /* from what the engine believed: raced */
+} job_read;
+
+typedef struct job_written {
+    uint32_t port;
+    hash128 hash;       /* fingerprint with mode */
+    hash128 content;    /* plain content hash */
+    uint64_t size;
+    uint32_t mode;
+    bool is_inline;     /* content below, at most BLOB_INLINE; the temp file exists all the same */
+    bytes inlined;
+} job_written;
+
+typedef struct job_report {
+    uint64_t id;
+    bool ok;
+    bytes message;      /* why it failed: one line; Lua: with file:line */
+    bytes log;          /* print, log lines, traceback */
+    job_read *reads;
+    size_t read_count;
+    job_written *written;
+    size_t written_count;
+    bool has_value;
+    hash128 value_hash;
+    bytes value;        /* canonical encoding (at most VALUE_LIMIT) */
+    bool impure;        /* it changed shared state */
+    bytes impure_what;
+    uint64_t duration_us, cpu_us;
+} job_report;
+
+/** Everything a running job holds. */
+typedef struct weir_job job;
+
+/** @param order  borrowed until job_free */
+int job_new(job **out, const job_order *order, int rootfd, weir_error *err);
+void job_free(job *j);
+/** Close outputs, hash them, check that all were written; fill the report (valid until job_free). `failure` NULL: the effect succeeded. */
+void job_finish(job *j, const char *failure, job_report *report);
+
+/* Reads; each is recorded once. Pointers live until job_free. 0, or a code with the message in job_error(j). */
+int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content);
+int job_read_value(job *j, size_t port, size_t member, bytes *encoded);      /* canonical encoding */
+int job_read_params(job *j, size_t port, size_t member, bytes *encoded);
+int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path);
+/** Names of a list: paths of file members, names of others. */
+int job_read_names(job *j, size_t port, bytes **names, size_t *count);
+int job_read_outpath(job *j, size_t output, bytes *path);
+/** Any file below the root; absent: 0 and content->data NULL. A declared input of that path counts as that. */
+int job_read_file(job *j, bytes path, bytes *content);
+int job_find_input(const job *j, bytes port);  /* index or -1 */
+int job_find_output(const job *j, bytes port);
+
+int job_write(job *j, size_t output, bytes content);
+int job_copy(job *j, size_t output, size_t port, size_t member);
+int job_temp(job *j, size_t output, bytes *path);
+void job_mode(job *j, size_t output, uint32_t mode);
+int job_value(job *j, bytes encoded); /* canonical; copied */
+void job_log(job *j, bytes text);     /* capped at 1 MiB */
+void job_impure(job *j, const char *what);
+const char *job_error(const job *j);
+mem_arena *job_memory(job *j);
+
+/** Perform an order with a C effect, from job_new to job_finish. The report lives as long as *out. */
+int job_perform(const registry_entry *entry, const job_order *order, int rootfd, job **out, job_report *report, weir_error *err);
+
+/* Packed forms, for the frames of the script floor. Decoded structs borrow from `from` and `arena`. */
+void job_order_put(buf *b, const job_order *order);
+int job_order_get(bytes from, mem_arena *arena, job_order *order, weir_error *err);
+void job_report_put(buf *b, const job_report *report);
+int job_report_get(bytes from, mem_arena *arena, job_report *report, weir_error *err);
+
+#endif
