@@ -190,6 +190,9 @@ typedef struct event_body {
     };
 } event_body;
 
+/** event_put_* by kind. */
+void event_put_body(buf *b, const event_body *e);
+
 /** WEIR_CORRUPT for damage, WEIR_NEWER for an unknown version or kind. Lists are allocated in `arena`. */
 int event_get(int kind, bytes body, mem_arena *arena, event_body *out, weir_error *err);
 /** The body as one JSON object, for `weir log --json`. */

@@ -114,6 +114,13 @@ int spec_get_stored(bytes from, mem_arena *arena, node_spec *spec, weir_error *e
 void effect_put(buf *b, const effect_spec *spec, bool with_position);
 int effect_get(bytes from, mem_arena *arena, effect_spec *spec, weir_error *err);
 
+/** One JSON object with every field; strings that are not UTF-8 also as base64. */
+int spec_to_json(const node_spec *spec, buf *to, weir_error *err);
+int effect_to_json(const effect_spec *spec, buf *to, weir_error *err);
+/** "file", "glob" ... and "pure", "batch" ...; "?" for other numbers. */
+const char *spec_item_name(int kind);
+const char *spec_job_name(int job);
+
 /** Index of a port, or -1. Arrays are sorted once put or got. */
 int spec_input_index(const node_spec *spec, bytes port);
 int spec_output_index(const node_spec *spec, bytes port);
