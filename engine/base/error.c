@@ -157,3 +157,15 @@ const char *error_name(int code)
     default: return "WEIR_UNKNOWN";
     }
 }
+
+const char *weir_error_text(int code)
+{
+    switch (code) {
+    case WEIR_OK: return "all is well";
+#define X(name, number, text) \
+    case name: return text;
+        WEIR_ERRORS(X)
+#undef X
+    default: return "unknown error";
+    }
+}

@@ -111,6 +111,8 @@ static void test_names(void)
     CHECK_STR("WEIR_IO", error_name(WEIR_IO));
     CHECK_STR("WEIR_BUG", error_name(WEIR_BUG));
     CHECK_STR("WEIR_UNKNOWN", error_name(-9999));
+    CHECK_STR("not found", weir_error_text(WEIR_NOTFOUND));
+    CHECK_STR("unknown error", weir_error_text(1));
 }
 
 int main(void)
