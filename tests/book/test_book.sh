@@ -1,0 +1,130 @@
+#!/bin/sh
+# test_book.sh - replays how a real book was edited, and compares what ran with what had to run.
+#
+# At every checked step: the nodes executed are exactly those that expected.lua works out from the files alone, and the
+# output tree equals that of a clean run in another folder. At the end the book goes back to step 0: nothing may run.
+#
+#   WEIR_BOOK_STEP=n  apply n steps between two runs (default 8); 1 or all: run after every step
+#   WEIR_SHARED=DIR   where data/book-*.tar.xz are      WEIR_KEEP=1  leave the scratch folder
+set -u
+. "$WEIR_SOURCE/tests/book/common.sh"
+book_prepare
+
+every=${WEIR_BOOK_STEP:-8}
+[ "$every" = all ] && every=1
+steps=$(seq 0 "$every" "$last")
+[ $((last % every)) -eq 0 ] || steps="$steps $last"
+# shellcheck disable=SC2086
+lua5.4 "$here/expected.lua" "$work/data" "$work/render" "$here/layout.html" "$work/expected" $steps 0 || exit 99
+
+# The nodes executed by run $1 are those in file $2.
+check_ran() {
+    book_events "$1" ran > "$work/$1.ran"
+    cmp -s "$2" "$work/$1.ran" && return
+    fail "$1: other nodes ran than had to (< had to, > ran)"
+    diff "$2" "$work/$1.ran" | grep '^[<>]' | head -n 40
+}
+
+# What run $1 counted is what happened: its own number of executions, and every node has one outcome.
+check_counts() {
+    # shellcheck disable=SC2046
+    set -- "$1" "$2" $(book_events "$1" get ran restored unchanged failed blocked)
+    [ "$3" = "$(grep -c . "$work/$1.ran")" ] || fail "$1: run_finished says $3 ran, the events $(grep -c . "$work/$1.ran")"
+    [ $(($3 + $4 + $5)) -eq "$2" ] || fail "$1: ran $3 + restored $4 + unchanged $5 is not the number of nodes, $2"
+    [ "$6 $7" = "0 0" ] || fail "$1: failed $6, blocked $7"
+}
+
+# The output tree equals that of a clean run on a copy of the inputs.
+check_clean() {
+    rm -rf "$work/clean"
+    mkdir "$work/clean"
+    (cd "$tree" && cp -r src listings weir.lua layout.html "$work/clean/")
+    if ! (cd "$work/clean" && "$WEIR_BIN" run -q > "$work/clean.log" 2>&1); then
+        fail "$1: the clean run failed"
+        tail -n 20 "$work/clean.log"
+        return
+    fi
+    diff -rq "$work/clean/public" "$tree/public" > "$work/difference" && return
+    fail "$1: the outputs differ from those of a clean run"
+    head -n 20 "$work/difference"
+}
+
+row() { # STEP RUN NODES
+    # shellcheck disable=SC2046
+    printf '%10s %6s %8s %8s %8s %8s %9s\n' "$1" $(book_events "$2" get ran) "$(grep -c . "$work/wanted")" "$3" \
+        $(book_events "$2" get restored cut_off seconds)
+}
+
+# --- the first run, and runs that have nothing to do --------------------------------------------------------------------
+
+printf '%10s %6s %8s %8s %8s %8s %9s\n' step ran minimum rebuild restored cut_off seconds
+position=0
+for step in $steps; do
+    position=$((position + 1))
+    book_lay "$step"
+    cp "$work/expected/$step-$position.expected" "$work/wanted"
+    nodes=$(cat "$work/expected/$step-$position.nodes")
+    run=step-$step
+    book_run "$run" || break
+    row "$step" "$run" "$nodes"
+    check_ran "$run" "$work/wanted"
+    check_counts "$run" "$nodes"
+    check_clean "$run"
+    [ "$step" -eq 0 ] || continue
+
+    cp -r "$tree/public" "$work/public-0"
+    : > "$work/wanted"
+    pages=$(find "$tree/public" -type f | wc -l)
+    [ "$pages" -eq $(((nodes - 1) / 3)) ] || fail "first run: $pages pages for $nodes nodes"
+
+    sleep 0.1 # beyond the clock tick in which a file may have been written again after it was looked at
+    book_run again --stats
+    book_run noop --stats
+    row noop noop "$nodes"
+    check_ran noop "$work/wanted"
+    idle=$(book_events noop get hosts hashed)
+    [ "$idle" = "0 0" ] || fail "no-op: script hosts started and files hashed: expected 0 0, got $idle"
+
+    find "$tree/src" "$tree/listings" -type f -exec touch {} +
+    book_run touched
+    row touched touched "$nodes"
+    check_ran touched "$work/wanted"
+
+    printf -- '-- a comment\n' >> "$tree/weir.lua"
+    book_run comment
+    row comment comment "$nodes"
+    check_ran comment "$work/wanted"
+    cp "$here/weir.lua" "$tree/weir.lua"
+
+    printf '<!-- end -->\n' >> "$tree/layout.html"
+    grep '^page' "$work/expected/0-1.expected" > "$work/wanted"
+    book_run layout
+    row layout layout "$nodes"
+    check_ran layout "$work/wanted"
+    cp "$here/layout.html" "$tree/layout.html"
+    : > "$work/wanted"
+    book_run layout-back
+    row layout-back layout-back "$nodes"
+    check_ran layout-back "$work/wanted"
+done
+
+# --- back to the start: everything is restored --------------------------------------------------------------------------
+
+if [ "$failures" -eq 0 ]; then
+    book_lay 0
+    cp "$work/expected/0-$((position + 1)).expected" "$work/wanted"
+    nodes=$(cat "$work/expected/0-$((position + 1)).nodes")
+    book_run back
+    row 'back to 0' back "$nodes"
+    check_ran back "$work/wanted"
+    diff -rq "$work/public-0" "$tree/public" > "$work/difference" || {
+        fail "back at step 0 the outputs are not what they were"
+        head -n 20 "$work/difference"
+    }
+fi
+
+if [ "$failures" -ne 0 ]; then
+    say "$failures checks failed"
+    exit 1
+fi
+say "every step ran exactly what it had to"
