@@ -70,12 +70,13 @@ static char *read_file(const char *path, size_t *size)
     return text;
 }
 
-static void add_piece(piece_list *list, const char *name, size_t name_size, const char *text, size_t size,
-                      const char *path)
+static void add_piece(piece_list *list, const char *name, size_t name_size, const char *text,
+                      size_t size, const char *path)
 {
     char *copy = checked(strndup(name, name_size));
     for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i].name, copy) == 0) die("%s: the name \"%s\" is used twice", path, copy);
+        if (strcmp(list->items[i].name, copy) == 0)
+            die("%s: the name \"%s\" is used twice", path, copy);
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 64;
         list->items = checked(realloc(list->items, list->capacity * sizeof *list->items));
@@ -115,8 +116,8 @@ static const char *next_line(const char *line)
     return end ? end + 1 : line + strlen(line);
 }
 
-static void add_trimmed(piece_list *list, const char *name, size_t name_size, const char *text, const char *end,
-                        const char *path)
+static void add_trimmed(piece_list *list, const char *name, size_t name_size, const char *text,
+                        const char *end, const char *path)
 {
     while (text < end && isspace((unsigned char)*text)) text++;
     while (end > text && isspace((unsigned char)end[-1])) end--;
@@ -163,7 +164,8 @@ static void finish(FILE *out, const char *base)
 static void put_upper(FILE *out, const char *prefix, const char *name)
 {
     fputs(prefix, out);
-    for (; *name; name++) fputc(isalnum((unsigned char)*name) ? toupper((unsigned char)*name) : '_', out);
+    for (; *name; name++)
+        fputc(isalnum((unsigned char)*name) ? toupper((unsigned char)*name) : '_', out);
 }
 
 /* The bytes of a piece and a final NUL, as the inside of an initialiser. */
@@ -178,7 +180,9 @@ static void write_schema(const char *base, const piece_list *scripts, const piec
 {
     FILE *h = create(base, ".h");
     FILE *c = create(base, ".c");
-    fputs("/* Made by weir_embed from schema/. */\n#ifndef WEIR_GENERATED_SCHEMA_H\n#define WEIR_GENERATED_SCHEMA_H\n\n", h);
+    fputs(
+        "/* Made by weir_embed from schema/. */\n#ifndef WEIR_GENERATED_SCHEMA_H\n#define WEIR_GENERATED_SCHEMA_H\n\n",
+        h);
     fputs("/* Made by weir_embed from schema/. */\n#include \"generated/schema.h\"\n\n", c);
     for (size_t i = 0; i < scripts->count; i++) {
         put_upper(h, "extern const char SCHEMA_", scripts->items[i].name);
@@ -201,8 +205,10 @@ static void write_schema(const char *base, const piece_list *scripts, const piec
     fprintf(h, "extern const char *const schema_statement_names[%zu];\n\n#endif\n", room);
     fprintf(c, "\nconst char *const schema_statements[%zu] = {\n", room);
     for (size_t i = 0; i < statements->count; i++) fprintf(c, "    statement_%zu,\n", i);
-    fprintf(c, "%s};\n\nconst char *const schema_statement_names[%zu] = {\n", statements->count ? "" : "    0\n", room);
-    for (size_t i = 0; i < statements->count; i++) fprintf(c, "    \"%s\",\n", statements->items[i].name);
+    fprintf(c, "%s};\n\nconst char *const schema_statement_names[%zu] = {\n",
+            statements->count ? "" : "    0\n", room);
+    for (size_t i = 0; i < statements->count; i++)
+        fprintf(c, "    \"%s\",\n", statements->items[i].name);
     fprintf(c, "%s};\n", statements->count ? "" : "    0\n");
     finish(h, base);
     finish(c, base);
@@ -212,12 +218,14 @@ static void write_lua(const char *base, const piece_list *sources)
 {
     FILE *h = create(base, ".h");
     FILE *c = create(base, ".c");
-    fputs("/* Made by weir_embed from lua/. */\n#ifndef WEIR_GENERATED_LUA_SOURCES_H\n"
-          "#define WEIR_GENERATED_LUA_SOURCES_H\n\n#include <stddef.h>\n\n"
-          "typedef struct lua_source {\n    const char *name; /* as in require \"name\" */\n"
-          "    const char *text; /* ends with a NUL that `size` does not count */\n    size_t size;\n} lua_source;\n\n"
-          "extern const lua_source lua_sources[]; /* in the order of their files */\n"
-          "extern const size_t lua_source_count;\n\n#endif\n", h);
+    fputs(
+        "/* Made by weir_embed from lua/. */\n#ifndef WEIR_GENERATED_LUA_SOURCES_H\n"
+        "#define WEIR_GENERATED_LUA_SOURCES_H\n\n#include <stddef.h>\n\n"
+        "typedef struct lua_source {\n    const char *name; /* as in require \"name\" */\n"
+        "    const char *text; /* ends with a NUL that `size` does not count */\n    size_t size;\n} lua_source;\n\n"
+        "extern const lua_source lua_sources[]; /* in the order of their files */\n"
+        "extern const size_t lua_source_count;\n\n#endif\n",
+        h);
     fputs("/* Made by weir_embed from lua/. */\n#include \"generated/lua_sources.h\"\n\n", c);
     for (size_t i = 0; i < sources->count; i++) {
         fprintf(c, "static const char text_%zu[] = {", i);
@@ -225,7 +233,8 @@ static void write_lua(const char *base, const piece_list *sources)
     }
     fputs("\nconst lua_source lua_sources[] = {\n", c);
     for (size_t i = 0; i < sources->count; i++)
-        fprintf(c, "    {\"%s\", text_%zu, %zu},\n", sources->items[i].name, i, sources->items[i].size);
+        fprintf(c, "    {\"%s\", text_%zu, %zu},\n", sources->items[i].name, i,
+                sources->items[i].size);
     fprintf(c, "    {0, 0, 0},\n};\n\nconst size_t lua_source_count = %zu;\n", sources->count);
     finish(h, base);
     finish(c, base);
@@ -268,11 +277,8 @@ static void embed_lua(const char *base, char *const *paths)
 
 int main(int argc, char **argv)
 {
-    if (argc >= 3 && strcmp(argv[1], "schema") == 0)
-        embed_schema(argv[2], argv + 3);
-    else if (argc >= 3 && strcmp(argv[1], "lua") == 0)
-        embed_lua(argv[2], argv + 3);
-    else
-        die("usage: weir_embed schema|lua OUT FILE...");
+    if (argc >= 3 && strcmp(argv[1], "schema") == 0) embed_schema(argv[2], argv + 3);
+    else if (argc >= 3 && strcmp(argv[1], "lua") == 0) embed_lua(argv[2], argv + 3);
+    else die("usage: weir_embed schema|lua OUT FILE...");
     return 0;
 }

@@ -37,10 +37,11 @@
 #define CHECK_HASH(expected, got)                                                                  \
     check_bytes(&(expected), sizeof(expected), &(got), sizeof(got), #got, __FILE__, __LINE__)
 /** A call that gives 0 or a code and fills a weir_error: prints its message. */
-#define CHECK_OK(call, err)                                                                        \
-    check_code(0, (int64_t)(call), (err).message, #call, __FILE__, __LINE__)
+#define CHECK_OK(call, err) check_code(0, (int64_t)(call), (err).message, #call, __FILE__, __LINE__)
 #define CHECK_CODE(code, call, err)                                                                \
     check_code((code), (int64_t)(call), (err).message, #call, __FILE__, __LINE__)
+/** For a place that must not be reached. */
+#define CHECK_NEVER(what) check_true(false, what, __FILE__, __LINE__)
 /** `got` contains `part`. */
 #define CHECK_HAS(part, got) check_has((part), (got), #got, __FILE__, __LINE__)
 #define CHECK_OR_STOP(condition)                                                                   \
@@ -61,14 +62,16 @@ static inline bool check_result(bool held)
 
 static inline bool check_true(bool held, const char *what, const char *file, int line)
 {
-    if (!held) fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, what);
+    if (!held) fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
     return check_result(held);
 }
 
-static inline bool check_int(int64_t expected, int64_t got, const char *what, const char *file, int line)
+static inline bool check_int(int64_t expected, int64_t got, const char *what, const char *file,
+                             int line)
 {
     if (expected != got)
-        fprintf(stderr, "%s:%d: %s\n  expected %" PRId64 "\n  got      %" PRId64 "\n", file, line, what, expected, got);
+        fprintf(stderr, "%s:%d: %s\n  expected %" PRId64 "\n  got      %" PRId64 "\n", file, line,
+                what, expected, got);
     return check_result(expected == got);
 }
 
@@ -76,12 +79,13 @@ static inline bool check_code(int64_t expected, int64_t got, const char *message
                               const char *file, int line)
 {
     if (expected != got)
-        fprintf(stderr, "%s:%d: %s\n  expected %" PRId64 "\n  got      %" PRId64 " (%s)\n", file, line, what, expected,
-                got, message);
+        fprintf(stderr, "%s:%d: %s\n  expected %" PRId64 "\n  got      %" PRId64 " (%s)\n", file,
+                line, what, expected, got, message);
     return check_result(expected == got);
 }
 
-static inline bool check_str(const char *expected, const char *got, const char *what, const char *file, int line)
+static inline bool check_str(const char *expected, const char *got, const char *what,
+                             const char *file, int line)
 {
     bool held = expected && got ? strcmp(expected, got) == 0 : expected == got;
     if (!held)
@@ -90,12 +94,13 @@ static inline bool check_str(const char *expected, const char *got, const char *
     return check_result(held);
 }
 
-static inline bool check_has(const char *part, const char *got, const char *what, const char *file, int line)
+static inline bool check_has(const char *part, const char *got, const char *what, const char *file,
+                             int line)
 {
     bool held = got && strstr(got, part) != NULL;
     if (!held)
-        fprintf(stderr, "%s:%d: %s\n  expected to contain \"%s\"\n  got      \"%s\"\n", file, line, what, part,
-                got ? got : "(null)");
+        fprintf(stderr, "%s:%d: %s\n  expected to contain \"%s\"\n  got      \"%s\"\n", file, line,
+                what, part, got ? got : "(null)");
     return check_result(held);
 }
 
@@ -106,10 +111,11 @@ static inline void check_print_bytes(const char *label, const unsigned char *dat
     fprintf(stderr, "%s\n", size > 48 ? " ..." : "");
 }
 
-static inline bool check_bytes(const void *expected, size_t expected_size, const void *got, size_t got_size,
-                               const char *what, const char *file, int line)
+static inline bool check_bytes(const void *expected, size_t expected_size, const void *got,
+                               size_t got_size, const char *what, const char *file, int line)
 {
-    bool held = expected_size == got_size && (got_size == 0 || memcmp(expected, got, got_size) == 0);
+    bool held =
+        expected_size == got_size && (got_size == 0 || memcmp(expected, got, got_size) == 0);
     if (!held) {
         fprintf(stderr, "%s:%d: %s\n", file, line, what);
         check_print_bytes("expected", expected, expected_size);
@@ -128,7 +134,8 @@ static inline void check_remove(int dirfd, const char *name)
     if (!dir) return;
     struct dirent *entry;
     while ((entry = readdir(dir)) != NULL)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) check_remove(fd, entry->d_name);
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            check_remove(fd, entry->d_name);
     closedir(dir);
     (void)unlinkat(dirfd, name, AT_REMOVEDIR);
 }

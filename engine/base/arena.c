@@ -26,11 +26,11 @@
 #ifdef ARENA_GUARDED
 #include <sanitizer/asan_interface.h>
 enum { GUARD_SIZE = 16 };
-#define GUARD(at, size) ASAN_POISON_MEMORY_REGION(at, size)
+#define GUARD(at, size)   ASAN_POISON_MEMORY_REGION(at, size)
 #define UNGUARD(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
 #else
 enum { GUARD_SIZE = 0 };
-#define GUARD(at, size) ((void)0)
+#define GUARD(at, size)   ((void)0)
 #define UNGUARD(at, size) ((void)0)
 #endif
 

@@ -150,7 +150,7 @@ const char *error_name(int code)
 {
     switch (code) {
     case WEIR_OK: return "WEIR_OK";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                      \
     case name: return #name;
         WEIR_ERRORS(X)
 #undef X
@@ -162,7 +162,7 @@ const char *weir_error_text(int code)
 {
     switch (code) {
     case WEIR_OK: return "all is well";
-#define X(name, number, text) \
+#define X(name, number, text)                                                                      \
     case name: return text;
         WEIR_ERRORS(X)
 #undef X

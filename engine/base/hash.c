@@ -15,11 +15,13 @@
 #include <xxhash.h>
 
 _Static_assert(sizeof(XXH3_state_t) <= sizeof(hash_stream), "hash_stream is too small");
-_Static_assert(_Alignof(XXH3_state_t) <= _Alignof(hash_stream), "hash_stream is not aligned enough");
+_Static_assert(_Alignof(XXH3_state_t) <= _Alignof(hash_stream),
+               "hash_stream is not aligned enough");
 _Static_assert(sizeof(XXH128_canonical_t) == HASH_SIZE, "a hash has 16 bytes");
 
 const hash128 HASH_NONE = {{0}};
-const hash128 HASH_ABSENT = {{'w', 'e', 'i', 'r', ':', 'a', 'b', 's', 'e', 'n', 't', 0, 0, 0, 0, 1}};
+const hash128 HASH_ABSENT = {
+    {'w', 'e', 'i', 'r', ':', 'a', 'b', 's', 'e', 'n', 't', 0, 0, 0, 0, 1}};
 
 static hash128 canonical(XXH128_hash_t value)
 {

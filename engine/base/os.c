@@ -95,7 +95,8 @@ int os_statat(int dirfd, const char *path, bool follow, os_stat *out, weir_error
     struct stat found;
     *out = (os_stat){.type = OS_ABSENT};
     int errnum = os_fault_check(OS_OP_STAT);
-    if (!errnum && fstatat(dirfd, path, &found, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0) errnum = errno;
+    if (!errnum && fstatat(dirfd, path, &found, follow ? 0 : AT_SYMLINK_NOFOLLOW) != 0)
+        errnum = errno;
     if (!errnum) fill_stat(out, &found);
     if (!errnum || os_is_absent(errnum) || (errnum == ELOOP && follow)) return 0;
     return os_fail(err, errnum, "stat", path);
@@ -150,7 +151,8 @@ int os_fsync(int fd, const char *name, weir_error *err)
 }
 
 /* Appends what `fd` holds. One byte more than the limit is asked for, to see that there is more. */
-static int read_to_end(int fd, const char *path, size_t expected, size_t limit, buf *to, weir_error *err)
+static int read_to_end(int fd, const char *path, size_t expected, size_t limit, buf *to,
+                       weir_error *err)
 {
     size_t total = 0;
     size_t step = expected < limit ? expected + 1 : READ_SIZE;
@@ -162,7 +164,8 @@ static int read_to_end(int fd, const char *path, size_t expected, size_t limit, 
         ssize_t got = os_read(fd, at, room, path, err);
         if (got <= 0) return (int)got;
         total += (size_t)got;
-        if (total > limit) return error_set(err, WEIR_LIMIT, "%s is larger than %zu bytes", path, limit);
+        if (total > limit)
+            return error_set(err, WEIR_LIMIT, "%s is larger than %zu bytes", path, limit);
         buf_commit(to, (size_t)got);
         step = READ_SIZE;
     }
@@ -177,8 +180,10 @@ int os_read_file(int dirfd, const char *path, size_t limit_bytes, buf *to, weir_
     if (fd < 0) return os_fail(err, errno, "open", path);
     int rc = os_fstat(fd, &st, err);
     if (rc == 0 && st.type == OS_DIR) rc = os_fail(err, EISDIR, "read", path);
-    if (rc == 0 && st.type != OS_FILE) rc = error_set(err, WEIR_IO, "cannot read %s: it is no regular file", path);
-    if (rc == 0) rc = read_to_end(fd, path, st.size > 0 ? (size_t)st.size : 0, limit_bytes, to, err);
+    if (rc == 0 && st.type != OS_FILE)
+        rc = error_set(err, WEIR_IO, "cannot read %s: it is no regular file", path);
+    if (rc == 0)
+        rc = read_to_end(fd, path, st.size > 0 ? (size_t)st.size : 0, limit_bytes, to, err);
     os_close(fd);
     if (rc != 0 && !to->failed) to->size = before;
     return rc;
@@ -208,8 +213,8 @@ static int copy_by_hand(int from, int to, const char *name, weir_error *err)
 
 static bool is_copy_unsupported(int errnum)
 {
-    return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP || errnum == EPERM ||
-           errnum == EBADF; /* appending descriptors */
+    return errnum == EXDEV || errnum == EINVAL || errnum == ENOSYS || errnum == EOPNOTSUPP ||
+           errnum == EPERM || errnum == EBADF; /* appending descriptors */
 }
 
 int os_copy_fd(int from, int to, const char *name, weir_error *err)
@@ -220,7 +225,8 @@ int os_copy_fd(int from, int to, const char *name, weir_error *err)
         ssize_t got = errno ? -1 : copy_file_range(from, NULL, to, NULL, (size_t)1 << 30, 0);
         if (got > 0 || (got < 0 && errno == EINTR)) continue;
         /* Nothing at first may mean a file system that does not tell sizes (procfs), so it is read by hand. */
-        if (is_first && (got == 0 || is_copy_unsupported(errno))) return copy_by_hand(from, to, name, err);
+        if (is_first && (got == 0 || is_copy_unsupported(errno)))
+            return copy_by_hand(from, to, name, err);
         return got == 0 ? 0 : os_fail(err, errno, "copy", name);
     }
 }
@@ -291,6 +297,7 @@ int os_lock(int fd, const char *name, weir_error *err)
     do rc = flock(fd, LOCK_EX | LOCK_NB);
     while (rc != 0 && errno == EINTR);
     if (rc == 0) return 0;
-    if (errno == EWOULDBLOCK) return error_set(err, WEIR_LOCKED, "%s is locked by another process", name);
+    if (errno == EWOULDBLOCK)
+        return error_set(err, WEIR_LOCKED, "%s is locked by another process", name);
     return os_fail(err, errno, "lock", name);
 }

@@ -46,7 +46,8 @@ int os_fault_check(os_op op)
     while (left > 0) {
         bool is_now = left == 1;
         int64_t next = is_now && atomic_load(&f->is_sticky) ? 1 : left - 1;
-        if (atomic_compare_exchange_weak(&f->left, &left, next)) return is_now ? atomic_load(&f->errnum) : 0;
+        if (atomic_compare_exchange_weak(&f->left, &left, next))
+            return is_now ? atomic_load(&f->errnum) : 0;
     }
     return 0;
 }

@@ -101,15 +101,15 @@ static const struct {
     const char *name;
     bool is_network;
 } file_systems[] = {
-    {0x0000ef53, "ext4", false},  {0x9123683e, "btrfs", false},   {0x58465342, "xfs", false},
-    {0x01021994, "tmpfs", false}, {0x794c7630, "overlay", false}, {0x2fc12fc1, "zfs", false},
-    {0xf2f52010, "f2fs", false},  {0xca451a4e, "bcachefs", false}, {0x00004d44, "vfat", false},
-    {0x2011bab0, "exfat", false}, {0x5346544e, "ntfs", false},    {0x7366746e, "ntfs3", false},
+    {0x0000ef53, "ext4", false},     {0x9123683e, "btrfs", false},    {0x58465342, "xfs", false},
+    {0x01021994, "tmpfs", false},    {0x794c7630, "overlay", false},  {0x2fc12fc1, "zfs", false},
+    {0xf2f52010, "f2fs", false},     {0xca451a4e, "bcachefs", false}, {0x00004d44, "vfat", false},
+    {0x2011bab0, "exfat", false},    {0x5346544e, "ntfs", false},     {0x7366746e, "ntfs3", false},
     {0x73717368, "squashfs", false}, {0x0000f15f, "ecryptfs", false}, {0x858458f6, "ramfs", false},
-    {0x00006969, "nfs", true},    {0xff534d42, "cifs", true},     {0xfe534d42, "smb2", true},
-    {0x0000517b, "smb", true},    {0x01021997, "9p", true},       {0x5346414f, "afs", true},
-    {0x00c36400, "ceph", true},   {0x0bd00bd0, "lustre", true},   {0x01161970, "gfs2", true},
-    {0x7461636f, "ocfs2", true},  {0x73757245, "coda", true},     {0x47504653, "gpfs", true},
+    {0x00006969, "nfs", true},       {0xff534d42, "cifs", true},      {0xfe534d42, "smb2", true},
+    {0x0000517b, "smb", true},       {0x01021997, "9p", true},        {0x5346414f, "afs", true},
+    {0x00c36400, "ceph", true},      {0x0bd00bd0, "lustre", true},    {0x01161970, "gfs2", true},
+    {0x7461636f, "ocfs2", true},     {0x73757245, "coda", true},      {0x47504653, "gpfs", true},
 };
 
 enum { FUSE_MAGIC = 0x65735546 };
@@ -132,7 +132,8 @@ static void fuse_type(dev_t dev, char name[64])
 
 static bool is_network_fuse(const char *type)
 {
-    static const char *const kinds[] = {"ssh", "rclone", "s3", "gcs", "goofys", "gluster", "juice", "dav", "curl", "gvfs", "nfs", "smb"};
+    static const char *const kinds[] = {"ssh",   "rclone", "s3",   "gcs",  "goofys", "gluster",
+                                        "juice", "dav",    "curl", "gvfs", "nfs",    "smb"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strstr(type, kinds[i])) return true;
     return false;

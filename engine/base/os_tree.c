@@ -30,7 +30,8 @@ static int make_folder(int dirfd, const char *path, uint32_t mode, bool *made)
     }
     if (errno != EEXIST) return errno;
     struct stat found;
-    if (fstatat(dirfd, path, &found, 0) != 0) return errno == ENOENT ? EEXIST : errno; /* dangling link */
+    if (fstatat(dirfd, path, &found, 0) != 0)
+        return errno == ENOENT ? EEXIST : errno; /* dangling link */
     return S_ISDIR(found.st_mode) ? 0 : EEXIST;
 }
 
@@ -52,7 +53,8 @@ int os_rmdirat(int dirfd, const char *path, bool *removed, weir_error *err)
 }
 
 /* Makes each folder in front of a slash; `path` is changed meanwhile. */
-static int make_each(int dirfd, char *path, void (*made)(void *ctx, const char *folder), void *ctx, weir_error *err)
+static int make_each(int dirfd, char *path, void (*made)(void *ctx, const char *folder), void *ctx,
+                     weir_error *err)
 {
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         if (slash[-1] == '/') continue; /* two in a row */
@@ -66,7 +68,8 @@ static int make_each(int dirfd, char *path, void (*made)(void *ctx, const char *
     return 0;
 }
 
-int os_make_parents(int dirfd, const char *path, void (*made)(void *ctx, const char *folder), void *ctx, weir_error *err)
+int os_make_parents(int dirfd, const char *path, void (*made)(void *ctx, const char *folder),
+                    void *ctx, weir_error *err)
 {
     const char *slash = strrchr(path, '/');
     if (!slash || slash == path) return 0;
@@ -140,7 +143,8 @@ static int compare_entries(const void *a, const void *b)
 }
 
 /* Reads all entries into an array on the heap, the names into the arena. */
-static int read_entries(DIR *dir, const char *path, mem_arena *arena, os_entry **list, size_t *count, weir_error *err)
+static int read_entries(DIR *dir, const char *path, mem_arena *arena, os_entry **list,
+                        size_t *count, weir_error *err)
 {
     size_t capacity = 0;
     struct dirent *entry;
@@ -150,13 +154,15 @@ static int read_entries(DIR *dir, const char *path, mem_arena *arena, os_entry *
         if (rc != 0) return rc;
         if (type == OS_ABSENT) continue;
         const char *name = arena_strdup(arena, entry->d_name);
-        if (!name || !MEM_GROW(*list, capacity, *count + 1)) return error_nomem(err, "listing a folder");
+        if (!name || !MEM_GROW(*list, capacity, *count + 1))
+            return error_nomem(err, "listing a folder");
         (*list)[(*count)++] = (os_entry){name, type};
     }
     return errno ? os_fail(err, errno, "list", path) : 0;
 }
 
-int os_list(int dirfd, const char *path, mem_arena *arena, os_entry **entries, size_t *count, weir_error *err)
+int os_list(int dirfd, const char *path, mem_arena *arena, os_entry **entries, size_t *count,
+            weir_error *err)
 {
     *entries = NULL;
     *count = 0;
@@ -196,7 +202,8 @@ static DIR *open_own(int parent, const char *name)
 {
     DIR *dir = open_folder(parent, name, O_NOFOLLOW);
     struct stat st;
-    if (dir && fstat(dirfd(dir), &st) == 0 && (st.st_mode & 0300) != 0300) (void)fchmod(dirfd(dir), 0700);
+    if (dir && fstat(dirfd(dir), &st) == 0 && (st.st_mode & 0300) != 0300)
+        (void)fchmod(dirfd(dir), 0700);
     if (dir || errno != EACCES) return dir;
     if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode)) return NULL;
     if (fchmodat(parent, name, 0700, 0) != 0) return NULL;
@@ -205,12 +212,15 @@ static DIR *open_own(int parent, const char *name)
 
 static int remove_content(int parent, const char *name, int depth, weir_error *err)
 {
-    if (depth > DEEPEST) return error_set(err, WEIR_LIMIT, "cannot remove %s: more than %d folders deep", name, DEEPEST);
+    if (depth > DEEPEST)
+        return error_set(err, WEIR_LIMIT, "cannot remove %s: more than %d folders deep", name,
+                         DEEPEST);
     DIR *dir = open_own(parent, name);
     if (!dir) return errno == ENOENT ? 0 : os_fail(err, errno, "open the folder", name);
     struct dirent *entry;
     int rc = 0;
-    while (rc == 0 && (entry = next_entry(dir)) != NULL) rc = remove_at(dirfd(dir), entry->d_name, depth + 1, err);
+    while (rc == 0 && (entry = next_entry(dir)) != NULL)
+        rc = remove_at(dirfd(dir), entry->d_name, depth + 1, err);
     if (rc == 0 && errno) rc = os_fail(err, errno, "list", name);
     closedir(dir);
     return rc;
@@ -230,7 +240,8 @@ static int remove_at(int parent, const char *name, int depth, weir_error *err)
         if (rc != 0) return rc;
         errnum = unlink_checked(parent, name, AT_REMOVEDIR);
         if (!errnum || errnum == ENOENT) return 0;
-        if (errnum != ENOTEMPTY || pass == 3) return os_fail(err, errnum, "remove the folder", name);
+        if (errnum != ENOTEMPTY || pass == 3)
+            return os_fail(err, errnum, "remove the folder", name);
     }
 }
 

@@ -176,10 +176,10 @@ static bool is_number(const char *data, size_t size)
 static void test_one_spelling(void)
 {
     CHECK(is_number("\x00", 1));
-    CHECK(!is_number("\x80\x00", 2));                                     /* longer than needed */
-    CHECK(!is_number("\x80", 1));                                         /* goes on behind the end */
-    CHECK(is_number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10));     /* 2^64 - 1 */
-    CHECK(!is_number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10));    /* more than 64 bits */
+    CHECK(!is_number("\x80\x00", 2));                                  /* longer than needed */
+    CHECK(!is_number("\x80", 1));                                      /* goes on behind the end */
+    CHECK(is_number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10));  /* 2^64 - 1 */
+    CHECK(!is_number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10)); /* more than 64 bits */
     CHECK(!is_number("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00", 11));
 }
 

@@ -101,7 +101,9 @@ static void test_cuts_at_characters(void)
 static void test_one_line_of_utf8(void)
 {
     weir_error err = {0};
-    error_set(&err, WEIR_IO, "a\nb\tc\x7f" "d \xff\xfe \xc3\xa4 \xc0\xaf \xed\xa0\x80 \xe2\x82");
+    error_set(&err, WEIR_IO,
+              "a\nb\tc\x7f"
+              "d \xff\xfe \xc3\xa4 \xc0\xaf \xed\xa0\x80 \xe2\x82");
     CHECK_STR("a b c d ?? \xc3\xa4 ?? ??? ??", err.message);
 }
 

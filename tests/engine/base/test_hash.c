@@ -26,7 +26,8 @@ static void fill(uint8_t *data, size_t size)
 static void test_stream_equals_one_shot(void)
 {
     static uint8_t data[300000];
-    static const size_t sizes[] = {0, 1, 16, 17, 128, 129, 240, 241, 255, 256, 257, 1024, 1025, 65536, 299999, 300000};
+    static const size_t sizes[] = {0,   1,   16,  17,   128,  129,   240,    241,
+                                   255, 256, 257, 1024, 1025, 65536, 299999, 300000};
     static const size_t steps[] = {1, 7, 64, 255, 256, 4096, 65536, 300000};
     fill(data, sizeof data);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -78,8 +79,13 @@ static void test_hex(void)
     CHECK(hash_parse("000102030405060708090A0B0C0D0E0F", &parsed));
     CHECK_STR("000102030405060708090a0b0c0d0e0f", hash_hex(parsed, hex));
 
-    static const char *const wrong[] = {"", "0", "0001", "000102030405060708090a0b0c0d0e0", "000102030405060708090a0b0c0d0e0f0",
-                                        "000102030405060708090a0b0c0d0e0g", " 00102030405060708090a0b0c0d0e0f"};
+    static const char *const wrong[] = {"",
+                                        "0",
+                                        "0001",
+                                        "000102030405060708090a0b0c0d0e0",
+                                        "000102030405060708090a0b0c0d0e0f0",
+                                        "000102030405060708090a0b0c0d0e0g",
+                                        " 00102030405060708090a0b0c0d0e0f"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         hash128 kept = hash;
         CHECK(!hash_parse(wrong[i], &kept));

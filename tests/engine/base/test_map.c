@@ -12,7 +12,9 @@ static uint64_t model_value[KEYS];
 /* Key number i: sizes 0 to 40, all different. */
 static bytes make_key(size_t i, char space[64])
 {
-    int size = i == 0 ? 0 : snprintf(space, 64, "%zu%.*s", i, (int)(i % 37), "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF");
+    int size = i == 0 ? 0
+                      : snprintf(space, 64, "%zu%.*s", i, (int)(i % 37),
+                                 "abcdefghijklmnopqrstuvwxyz0123456789ABCDEF");
     return bytes_of(space, (size_t)size);
 }
 
@@ -71,7 +73,8 @@ static void test_against_model(void)
             bool added;
             uint64_t *value = map_put(&m, make_key(i, space), &added);
             CHECK_OR_STOP(value != NULL);
-            if (added == model_has[i] || (added && *value != 0)) CHECK(!"map_put tells wrongly what is new");
+            if (added == model_has[i] || (added && *value != 0))
+                CHECK_NEVER("map_put tells wrongly what is new");
             *value = model_value[i] = next_random(&random);
             model_has[i] = true;
         }

@@ -96,7 +96,8 @@ static void test_arena_objects_do_not_touch(void)
     }
     bool is_whole = true;
     for (size_t i = 0; i < COUNT; i++)
-        for (size_t at = 0; at < i * 37 % 3000; at++) is_whole = is_whole && objects[i][at] == i % 251;
+        for (size_t at = 0; at < i * 37 % 3000; at++)
+            is_whole = is_whole && objects[i][at] == i % 251;
     CHECK(is_whole);
     CHECK(arena.used > 0 && arena.total >= arena.used);
     CHECK(!arena.failed);

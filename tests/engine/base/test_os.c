@@ -120,7 +120,8 @@ static void test_read_file(int dir)
     CHECK_CODE(WEIR_IO, os_read_file(dir, ".", 10, &b, &err), err);
     CHECK_HAS("Is a directory", err.message);
     CHECK_INT(0, mkfifo(check_path("fifo"), 0600));
-    CHECK_CODE(WEIR_IO, os_read_file(dir, "fifo", 10, &b, &err), err); /* and does not wait for a writer */
+    CHECK_CODE(WEIR_IO, os_read_file(dir, "fifo", 10, &b, &err),
+               err); /* and does not wait for a writer */
     CHECK_HAS("no regular file", err.message);
     buf_clear(&b);
     CHECK_OK(os_read_file(AT_FDCWD, "/proc/self/stat", SIZE_MAX, &b, &err), err); /* tells size 0 */
@@ -145,7 +146,8 @@ static void test_large_file_and_copy(int dir)
     os_close(to);
 
     CHECK_INT(SIZE - 5, lseek(from, SIZE - 5, SEEK_SET)); /* starts at the offsets */
-    to = os_openat(dir, "copy", OS_WRITE | OS_APPEND, 0, &err); /* which the kernel's copy refuses */
+    to =
+        os_openat(dir, "copy", OS_WRITE | OS_APPEND, 0, &err); /* which the kernel's copy refuses */
     CHECK_OK(os_copy_fd(from, to, "large", &err), err);
     os_stat st;
     CHECK_OK(os_fstat(to, &st, &err), err);

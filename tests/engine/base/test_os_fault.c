@@ -36,7 +36,10 @@ static void test_count(void)
 
 /* --- each call under its fault ---------------------------------------------------------------------------------- */
 
-static int do_open(void) { return os_openat(dir, "f", OS_READ, 0, &err); }
+static int do_open(void)
+{
+    return os_openat(dir, "f", OS_READ, 0, &err);
+}
 static int do_stat(void)
 {
     os_stat st;
@@ -51,7 +54,10 @@ static int do_read(void)
     buf_deinit(&b);
     return rc;
 }
-static int do_write(void) { return os_write_file(dir, "g", bytes_str("x"), 0600, &err); }
+static int do_write(void)
+{
+    return os_write_file(dir, "g", bytes_str("x"), 0600, &err);
+}
 static int do_copy(void)
 {
     int from = os_openat(dir, "f", OS_READ, 0, NULL);
@@ -61,9 +67,18 @@ static int do_copy(void)
     os_close(to);
     return rc;
 }
-static int do_fsync(void) { return os_fsync(dir, "f", &err); }
-static int do_rename(void) { return os_renameat(dir, "f", dir, "h", &err); }
-static int do_unlink(void) { return os_unlinkat(dir, "f", &err); }
+static int do_fsync(void)
+{
+    return os_fsync(dir, "f", &err);
+}
+static int do_rename(void)
+{
+    return os_renameat(dir, "f", dir, "h", &err);
+}
+static int do_unlink(void)
+{
+    return os_unlinkat(dir, "f", &err);
+}
 static int do_rmdir(void)
 {
     bool removed = true;
@@ -71,8 +86,14 @@ static int do_rmdir(void)
     CHECK(!removed);
     return rc;
 }
-static int do_mkdir(void) { return os_mkdirat(dir, "f", 0755, &err); }
-static int do_parents(void) { return os_make_parents(dir, "f2/x", NULL, NULL, &err); }
+static int do_mkdir(void)
+{
+    return os_mkdirat(dir, "f", 0755, &err);
+}
+static int do_parents(void)
+{
+    return os_make_parents(dir, "f2/x", NULL, NULL, &err);
+}
 static int do_list(void)
 {
     mem_arena arena;
@@ -83,8 +104,14 @@ static int do_list(void)
     arena_deinit(&arena);
     return rc;
 }
-static int do_chmod(void) { return os_chmodat(dir, "f", 0600, &err); }
-static int do_symlink(void) { return os_symlinkat("f", dir, "l", &err); }
+static int do_chmod(void)
+{
+    return os_chmodat(dir, "f", 0600, &err);
+}
+static int do_symlink(void)
+{
+    return os_symlinkat("f", dir, "l", &err);
+}
 static int do_readlink(void)
 {
     buf b;
@@ -98,7 +125,10 @@ static int do_random(void)
     char space[4];
     return os_random(space, sizeof space, &err);
 }
-static void no_body(void *ctx) { (void)ctx; }
+static void no_body(void *ctx)
+{
+    (void)ctx;
+}
 static int do_thread(void)
 {
     os_thread *thread;

@@ -67,7 +67,8 @@ static void test_make_and_remove_folder(int dir)
 
 static void test_list(int dir)
 {
-    static const char *const names[] = {"-first", ".dot", "B", "a", "a.b", "ab", "\xc3\xa4", "\xff"};
+    static const char *const names[] = {"-first", ".dot", "B",        "a",
+                                        "a.b",    "ab",   "\xc3\xa4", "\xff"};
     mem_arena arena;
     arena_init(&arena);
     os_entry *entries;
@@ -113,7 +114,7 @@ static void test_list_with_faults(int dir)
         arena_deinit(&arena);
         if (rc == 0) return;
     }
-    CHECK(!"the listing never ran out of allocations to fail");
+    CHECK_NEVER("the listing never ran out of allocations to fail");
 }
 
 static void test_remove_tree(int dir)
