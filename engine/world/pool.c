@@ -1,0 +1,218 @@
+/*
+ * pool.c - many paths at once.
+ *
+ * scan_submit goes through libuv's pool: a few tasks, each taking the next request until none is left, and `done` on
+ * the loop thread after the last. The functions that wait run no loop, so libuv could not hand their tasks
+ * back; they start threads of their own for the moment (about 20 us each, fewer than one for 64 stats) and work along. A stat
+ * costs a third to a quarter with four threads; io_uring was measured slower (platform.md).
+ *
+ * A folder's slices are jobs of their own, so one folder of 10,000 entries keeps every thread busy; what has changed is
+ * hashed afterwards, path by path, so one slice of large files does not either.
+ *
+ * scan_submit: loop thread. The others: any thread.
+ */
+#include <stdatomic.h>
+
+#include "engine/world/scan_internal.h"
+
+enum { THREADS_MOST = 16, STATS_PER_THREAD = 64 };
+
+/* --- a team of threads for the moment ---------------------------------------------------------------------------- */
+
+typedef void (*team_job)(void *ctx, size_t index);
+
+typedef struct team {
+    team_job job;
+    void *ctx;
+    size_t count;
+    atomic_size_t next;
+} team;
+
+static void team_work(void *ctx)
+{
+    team *t = ctx;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&t->next, 1, memory_order_relaxed);
+        if (index >= t->count) return;
+        t->job(t->ctx, index);
+    }
+}
+
+/* Does all jobs with up to `threads` threads, this one included; a thread that cannot start is only missed. */
+static void team_run(size_t threads, size_t count, team_job job, void *ctx)
+{
+    team t = {.job = job, .ctx = ctx, .count = count};
+    os_thread *helpers[THREADS_MOST] = {NULL};
+    size_t cpus = (size_t)os_cpu_count();
+    if (threads > cpus) threads = cpus;
+    if (threads > count) threads = count;
+    if (threads > THREADS_MOST) threads = THREADS_MOST;
+    for (size_t i = 1; i < threads; i++)
+        if (os_thread_start(&helpers[i], team_work, &t, NULL) != 0) helpers[i] = NULL;
+    team_work(&t);
+    for (size_t i = 1; i < threads; i++) os_thread_join(helpers[i]);
+}
+
+/* --- requests ---------------------------------------------------------------------------------------------------- */
+
+typedef struct wait_job {
+    const scan_config *config;
+    scan_request *requests;
+} wait_job;
+
+static void wait_one(void *ctx, size_t index)
+{
+    wait_job *w = ctx;
+    scan_one(w->config, &w->requests[index]);
+}
+
+int scan_wait(uv_loop_t *loop, const scan_config *config, scan_request *requests, size_t count, weir_error *err)
+{
+    (void)loop;
+    (void)err;
+    wait_job w = {config, requests};
+    team_run(count / (STATS_PER_THREAD / 4) + 1, count, wait_one, &w);
+    return 0;
+}
+
+struct scan_job {
+    scan_config config;
+    scan_request *requests;
+    size_t count;
+    atomic_size_t next;
+    size_t running; /* tasks; loop thread */
+    void (*done)(void *ctx);
+    void *ctx;
+    uv_work_t tasks[THREADS_MOST];
+};
+
+static void submitted_work(uv_work_t *task)
+{
+    scan_job *job = task->data;
+    for (;;) {
+        size_t index = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (index >= job->count) return;
+        scan_one(&job->config, &job->requests[index]);
+    }
+}
+
+static void submitted_done(uv_work_t *task, int status)
+{
+    (void)status; /* nobody cancels */
+    scan_job *job = task->data;
+    if (--job->running > 0) return;
+    void (*done)(void *ctx) = job->done;
+    void *ctx = job->ctx;
+    mem_free(job);
+    done(ctx);
+}
+
+int scan_submit(uv_loop_t *loop, const scan_config *config, scan_request *requests, size_t count,
+                void (*done)(void *ctx), void *ctx, weir_error *err)
+{
+    scan_job *job = mem_zero(1, sizeof *job);
+    if (!job) return error_nomem(err, "scanning files");
+    job->config = *config;
+    job->requests = requests;
+    job->count = count;
+    job->done = done;
+    job->ctx = ctx;
+    size_t tasks = (size_t)os_cpu_count();
+    if (tasks > count) tasks = count;
+    if (tasks > THREADS_MOST) tasks = THREADS_MOST;
+    if (tasks == 0) tasks = 1; /* nothing to do: done is still told, from the loop */
+    int status = 0;
+    for (size_t i = 0; i < tasks && status == 0; i++) {
+        job->tasks[i].data = job;
+        status = uv_queue_work(loop, &job->tasks[i], submitted_work, submitted_done);
+        if (status == 0) job->running++;
+    }
+    if (job->running > 0) return 0;
+    mem_free(job);
+    return error_set(err, WEIR_IO, "cannot hand files to the thread pool: %s", uv_strerror(status));
+}
+
+/* --- folders ----------------------------------------------------------------------------------------------------- */
+
+typedef struct folder_job {
+    const scan_config *config;
+    scan_slice *slices;
+    scan_request **changed; /* of all folders */
+} folder_job;
+
+static void check_slice(void *ctx, size_t index)
+{
+    folder_job *job = ctx;
+    scan_slice_check(job->config, &job->slices[index]);
+}
+
+static void read_changed(void *ctx, size_t index)
+{
+    folder_job *job = ctx;
+    scan_one(job->config, job->changed[index]);
+}
+
+/* The slices of all folders in one array, those of a folder beside one another. */
+static scan_slice *cut(scan_folder *folders, size_t count, size_t *slice_count, size_t *entry_count)
+{
+    scan_slice *slices = NULL;
+    size_t capacity = 0;
+    *slice_count = *entry_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t left = scan_folder_begin(&folders[i]);
+        *entry_count += left;
+        for (size_t first = 0; left > 0;) {
+            size_t some = left < SCAN_SLICE ? left : SCAN_SLICE;
+            if (!MEM_GROW(slices, capacity, *slice_count + 1)) {
+                mem_free(slices);
+                return NULL;
+            }
+            slices[(*slice_count)++] = (scan_slice){.folder = &folders[i], .first = first, .count = some};
+            first += some;
+            left -= some;
+        }
+    }
+    return slices ? slices : mem_alloc(1);
+}
+
+/* Calls `merge` for each folder that has slices. */
+static void each_folder(const scan_slice *slices, size_t count,
+                        void (*merge)(scan_folder *folder, const scan_slice *slices, size_t count))
+{
+    for (size_t from = 0, to; from < count; from = to) {
+        for (to = from + 1; to < count && slices[to].folder == slices[from].folder; to++) continue;
+        merge(slices[from].folder, slices + from, to - from);
+    }
+}
+
+/* Hashes what has changed, in all folders; -1: no memory. */
+static int read_all_changed(folder_job *job, scan_folder *folders, size_t count)
+{
+    size_t total = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) total += folders[i].changed_count;
+    if (total == 0) return 0;
+    job->changed = mem_alloc(total * sizeof *job->changed);
+    if (!job->changed) return -1;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < folders[i].changed_count; k++) job->changed[at++] = &folders[i].changed[k];
+    team_run(total / (STATS_PER_THREAD / 4) + 1, total, read_changed, job);
+    mem_free(job->changed);
+    return 0;
+}
+
+int scan_check_folders(uv_loop_t *loop, const scan_config *config, scan_folder *folders, size_t count, weir_error *err)
+{
+    (void)loop;
+    size_t slice_count;
+    size_t entry_count;
+    folder_job job = {.config = config, .slices = cut(folders, count, &slice_count, &entry_count)};
+    if (!job.slices) return error_nomem(err, "checking files");
+    team_run(entry_count / STATS_PER_THREAD + 1, slice_count, check_slice, &job);
+    each_folder(job.slices, slice_count, scan_folder_collect);
+    int rc = read_all_changed(&job, folders, count);
+    if (rc == 0) each_folder(job.slices, slice_count, scan_folder_finish);
+    for (size_t i = 0; i < slice_count; i++) mem_free(job.slices[i].moved);
+    mem_free(job.slices);
+    return rc == 0 ? 0 : error_nomem(err, "checking files");
+}
