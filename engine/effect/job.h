@@ -117,6 +117,8 @@ int job_read_names(job *j, size_t port, bytes **names, size_t *count);
 int job_read_outpath(job *j, size_t output, bytes *path);
 /** Any file below the root; absent: 0 and content->data NULL. A declared input of that path counts as that. */
 int job_read_file(job *j, bytes path, bytes *content);
+/** A file of the system by its absolute path (a module that `require` found outside the root). Recorded like a file by path. */
+int job_read_system(job *j, bytes path, bytes *content);
 int job_find_input(const job *j, bytes port);  /* index or -1 */
 int job_find_output(const job *j, bytes port);
 

@@ -1,0 +1,102 @@
+/*
+ * job_internal.h - what the files of effect/job share: the state of one running job.
+ */
+#ifndef WEIR_EFFECT_JOB_INTERNAL_H
+#define WEIR_EFFECT_JOB_INTERNAL_H
+
+#include "engine/effect/job.h"
+
+enum {
+    JOB_COPY_SMALL = 128 * 1024, /* up to this size a copy goes through memory: hashed while it is there */
+    JOB_PENDING = 64 * 1024,     /* an output is written in one go when it is not larger */
+    JOB_LOG_LIMIT = 1024 * 1024
+};
+
+/** What a recorded read gave, beside the record: parallel to `reads`. */
+typedef struct job_seen {
+    bytes content;
+    bool has_content; /* `content` holds (absent: data NULL); else it was only hashed or copied */
+    bytes value;      /* canonical encoding behind a value; data NULL: not fetched, or there is none */
+} job_seen;
+
+/** An output being made. */
+typedef struct job_out {
+    bool begun;          /* something was written to it, be it nothing */
+    bool is_file;        /* the temp file is open: fd */
+    bool is_external;    /* the effect writes the temp file by itself */
+    bool has_mode;
+    uint32_t mode;
+    int fd;              /* -1: none */
+    uint64_t size;       /* bytes so far */
+    buf pending;         /* while !is_file */
+    hash_stream *stream; /* of what is in the file; 64-byte aligned, in the arena */
+} job_out;
+
+struct weir_job {
+    const job_order *order; /* borrowed */
+    int rootfd;             /* borrowed */
+    mem_arena arena;        /* contents, messages, the report */
+    weir_error error;       /* of the last call that failed */
+    bool is_broken;         /* an output, the value or memory failed: the job cannot succeed whatever the effect makes of it */
+    const char *why_broken;
+    const char *failure;    /* what the effect itself said; NULL */
+
+    job_read *reads;
+    job_seen *seen;
+    size_t read_count, read_capacity, seen_capacity;
+    map by_ref;             /* packed ref, or path -> index of the read */
+    uint32_t group;
+    bool is_group_closed;   /* what was read so far may have decided what is read next */
+    map declared;           /* path -> index in places; filled at the first read of a file by path */
+    struct job_place *places;
+    bool has_declared;
+    struct { uint64_t dev, ino; } forbidden[4];
+    size_t forbidden_count;
+    bool has_forbidden;
+
+    job_out *outs;          /* parallel to order->outputs */
+    buf log;
+    bool is_log_full;
+    buf value;
+    bool has_value;
+    bytes impure_what;
+    bool is_impure;
+    int64_t started_ns, started_cpu_us;
+};
+
+/** Write the message of a failed call; returns the code. With `broken` the job cannot succeed any more. */
+int job_failed(job *j, int code);
+int job_broken(job *j, int code);
+
+/* Shared between reading and copying. */
+
+/** NULL with the error set when there is no such member. */
+const job_member *job_member_at(job *j, size_t port, size_t member);
+/** Does it stand for files (or for something with a value only)? */
+bool job_member_is_file(const job_member *m);
+/** The file that is meant; NULL with the error set when it is not clear which. */
+const job_file *job_member_file(job *j, size_t port, const job_member *m, int sub);
+/** Open a declared or found file for reading: *fd -1 and type OS_ABSENT when nothing is there. */
+int job_open_input(job *j, const char *path, int *fd, os_stat *st);
+/** Record what was seen in a declared file, as `fingerprint`. Known already: checks that it is still the same. */
+int job_record_file(job *j, size_t port, size_t member, int sub, const job_file *file, hash128 fingerprint);
+/** Sets the error "there is no file"; returns its code. */
+int job_input_absent(job *j, size_t port, const char *path);
+/** The content of a declared file, if it was read before; false: not yet. */
+bool job_known_content(const job *j, size_t port, size_t member, bytes *content);
+/** A member's text: content of a file, text of a string or bytes value, JSON of all else; unset: data NULL. */
+int job_read_text(job *j, size_t port, size_t member, bytes *text);
+/** Text of a string or bytes encoding, JSON of all else; in the arena, NUL behind it. */
+int job_encoded_text(job *j, bytes encoded, bytes *text);
+
+/* Outputs: made in job_new, closed in job_free. */
+int job_outs_new(job *j);
+void job_outs_free(job *j);
+/** Bring all to disk, hash, check. Fills report->written. */
+int job_outs_finish(job *j, job_report *report);
+/** Take away what a failed job wrote. */
+void job_outs_remove(job *j);
+/** Append what `fd` holds (a regular file of `size` bytes at offset 0); *content: the hash of what was copied. */
+int job_out_append_fd(job *j, size_t output, int fd, const char *name, uint64_t size, hash128 *content);
+
+#endif

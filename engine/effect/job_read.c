@@ -1,0 +1,593 @@
+/*
+ * job_read.c - what an effect reads, and the record of it.
+ *
+ * Each thing is recorded once, at its first read, with the hash of what was really seen; the engine compares that with what it believed
+ * when it wrote the order (`differs`: raced). A later run looks the recorded reads up group by group, and stops at the first
+ * group with a change (store/trace.h). So a read must lie in a later group than whatever decided that it happens:
+ *
+ *   - What is declared is known up front: it exists, and is up to date, whatever other reads said. Declared reads join the group in progress.
+ *   - A file that was not declared may have been chosen by anything read before, and its content may choose everything
+ *     read after it. It gets a group of its own.
+ *
+ *     reads:   a (declared)  b (declared)  inc1 (found)  c (declared)  inc2 (found)
+ *     group:   0             0             1             2             3
+ *
+ * The price is depth: an effect that finds 40 files is looked up in 41 steps. Reading declared inputs costs one.
+ *
+ * Files are fingerprinted as in world/scan.h, from the bytes that the effect gets: the content and the mode of one open file.
+ * Worker processes only, one thread.
+ */
+
+#include "engine/effect/job_internal.h"
+#include "engine/store/read.h"
+#include "engine/store/value.h"
+#include "engine/world/scan.h"
+
+typedef struct job_place {
+    size_t port, member;
+    int sub;
+} job_place;
+
+static const char *text_of(bytes name)
+{
+    return name.data ? (const char *)name.data : ""; /* a NUL is behind it: job_wire.c */
+}
+
+/* --- the record -------------------------------------------------------------------------------------------------- */
+
+enum { REF_KEY = 21 };
+
+static void put_u32(uint8_t *to, int32_t number)
+{
+    uint32_t word = (uint32_t)number;
+    memcpy(to, &word, sizeof word);
+}
+
+static bytes ref_key(const read_ref *ref, uint8_t space[REF_KEY])
+{
+    space[0] = (uint8_t)ref->aspect;
+    put_u32(space + 1, ref->port);
+    put_u32(space + 5, ref->member);
+    put_u32(space + 9, ref->sub);
+    memcpy(space + 13, &ref->item, sizeof ref->item);
+    return bytes_of(space, REF_KEY);
+}
+
+/* Files that were not declared are known by their path, with a byte in front that no aspect has. */
+static int path_key(job *j, bytes path, buf *key)
+{
+    buf_byte(key, 0xff);
+    buf_append(key, path.data, path.size);
+    return key->failed ? job_failed(j, error_nomem(&j->error, "recording a read")) : 0;
+}
+
+/* Which group the next read belongs to; see the file top. */
+static uint32_t next_group(job *j, bool is_declared)
+{
+    bool is_new = j->is_group_closed || (!is_declared && j->read_count > 0);
+    if (is_new) j->group++;
+    j->is_group_closed = !is_declared;
+    return j->group;
+}
+
+static job_seen *find_seen(const job *j, bytes key, size_t *index)
+{
+    const uint64_t *at = map_get(&j->by_ref, key);
+    if (!at) return NULL;
+    *index = (size_t)*at;
+    return &j->seen[*index];
+}
+
+/* Adds a read that is not known yet; NULL with the error set. */
+static job_seen *add_read(job *j, bytes key, const job_read *from)
+{
+    uint64_t *index = NULL;
+    size_t need = j->read_count + 1;
+    if (MEM_GROW(j->reads, j->read_capacity, need) && MEM_GROW(j->seen, j->seen_capacity, need))
+        index = map_put(&j->by_ref, key, NULL);
+    if (!index) {
+        (void)job_failed(j, error_nomem(&j->error, "recording a read"));
+        return NULL;
+    }
+    *index = j->read_count;
+    job_read *read = &j->reads[j->read_count];
+    *read = *from;
+    read->group = next_group(j, from->ref.port >= 0);
+    job_seen *seen = &j->seen[j->read_count++];
+    *seen = (job_seen){.has_content = false};
+    return seen;
+}
+
+/* Finds a read of something declared, or adds it. */
+static job_seen *record(job *j, read_ref ref, uint64_t source, bool source_is_node, hash128 hash, hash128 belief)
+{
+    uint8_t space[REF_KEY];
+    size_t index;
+    bytes key = ref_key(&ref, space);
+    job_seen *seen = find_seen(j, key, &index);
+    if (seen) {
+        if (!hash_equal(j->reads[index].hash, hash)) j->reads[index].differs = true; /* changed between two reads */
+        return seen;
+    }
+    job_read read = {.ref = ref, .source = source, .source_is_node = source_is_node, .hash = hash};
+    read.differs = !hash_is_none(belief) && !hash_equal(belief, hash);
+    return add_read(j, key, &read);
+}
+
+static read_ref ref_of(read_aspect aspect, size_t port, size_t member, int sub)
+{
+    return (read_ref){.aspect = aspect, .port = (int32_t)port, .member = (int32_t)member, .sub = sub < 0 ? -1 : sub};
+}
+
+/* --- members ------------------------------------------------------------------------------------------------------ */
+
+const job_member *job_member_at(job *j, size_t port, size_t member)
+{
+    if (port >= j->order->input_count) {
+        (void)error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
+        return NULL;
+    }
+    const job_input *input = &j->order->inputs[port];
+    if (member < input->count) return &input->members[member];
+    (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" has %zu members, number %zu was asked for", text_of(input->port),
+                    input->count, member);
+    return NULL;
+}
+
+bool job_member_is_file(const job_member *m)
+{
+    return m->kind == MEMBER_OUTPUT || (m->kind == MEMBER_ITEM && m->item_type == ITEM_FILE) ||
+           (m->kind == MEMBER_NODE && m->file_count > 0);
+}
+
+static const char *port_name(const job *j, size_t port)
+{
+    return text_of(j->order->inputs[port].port);
+}
+
+const job_file *job_member_file(job *j, size_t port, const job_member *m, int sub)
+{
+    if (sub < 0 && m->file_count == 1) return &m->files[0];
+    if (sub >= 0 && (size_t)sub < m->file_count) return &m->files[sub];
+    if (m->file_count == 0)
+        (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) is no file: use its value", port_name(j, port),
+                        text_of(m->name));
+    else if (sub < 0)
+        (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) has %zu outputs: say which one, as in node.%s",
+                        port_name(j, port), text_of(m->name), m->file_count, text_of(m->files[0].port));
+    else
+        (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) has %zu outputs, number %d was asked for",
+                        port_name(j, port), text_of(m->name), m->file_count, sub);
+    return NULL;
+}
+
+int job_find_input(const job *j, bytes port)
+{
+    for (size_t i = 0; i < j->order->input_count; i++)
+        if (bytes_equal(j->order->inputs[i].port, port)) return (int)i;
+    return -1;
+}
+
+int job_find_output(const job *j, bytes port)
+{
+    for (size_t i = 0; i < j->order->output_count; i++)
+        if (bytes_equal(j->order->outputs[i].port, port)) return (int)i;
+    return -1;
+}
+
+/* --- files -------------------------------------------------------------------------------------------------------- */
+
+typedef struct loaded_file {
+    os_type type; /* OS_ABSENT, OS_FILE, OS_DIR */
+    bytes content;
+    hash128 fingerprint;
+} loaded_file;
+
+int job_open_input(job *j, const char *path, int *fd, os_stat *st)
+{
+    *fd = -1;
+    /* Looked at before it is opened: a FIFO in the place of a file must not stop us. */
+    int rc = os_statat(j->rootfd, path, true, st, &j->error);
+    if (rc != 0 || st->type == OS_ABSENT || st->type == OS_DIR) return rc;
+    if (st->type != OS_FILE) return error_set(&j->error, WEIR_IO, "cannot read %s: it is no regular file", path);
+    int got = os_openat(j->rootfd, path, OS_READ, 0, &j->error);
+    if (got == WEIR_NOTFOUND) {
+        *st = (os_stat){.type = OS_ABSENT};
+        return 0;
+    }
+    if (got < 0) return got;
+    *fd = got;
+    return os_fstat(got, st, &j->error);
+}
+
+/* Read to the end; `expected` is only a guess. A NUL is put behind the content. */
+static int read_content(job *j, int fd, const char *path, uint64_t expected, bytes *content)
+{
+    size_t room = (size_t)expected + 1, size = 0;
+    uint8_t *at = arena_alloc(&j->arena, room + 1);
+    for (;;) {
+        if (!at) return job_failed(j, error_nomem(&j->error, "reading a file"));
+        ssize_t got = os_read(fd, at + size, room - size, path, &j->error);
+        if (got < 0) return (int)got;
+        size += (size_t)got;
+        if (got == 0) break;
+        if (size < room) continue;
+        uint8_t *larger = arena_alloc(&j->arena, room * 2 + 1); /* it grew meanwhile, or tells no size */
+        if (larger) memcpy(larger, at, size);
+        at = larger;
+        room *= 2;
+    }
+    at[size] = '\0';
+    *content = bytes_of(at, size);
+    return 0;
+}
+
+static int load_file(job *j, const char *path, loaded_file *out)
+{
+    os_stat st;
+    int fd;
+    *out = (loaded_file){.type = OS_ABSENT, .fingerprint = HASH_ABSENT};
+    int rc = job_open_input(j, path, &fd, &st);
+    out->type = st.type;
+    if (rc == 0 && st.type == OS_DIR) out->fingerprint = hash_bytes("weir dir", 8);
+    if (rc == 0 && fd >= 0) rc = read_content(j, fd, path, (uint64_t)st.size, &out->content);
+    if (rc == 0 && fd >= 0)
+        out->fingerprint = scan_fingerprint(hash_bytes(out->content.data, out->content.size), st.mode);
+    os_close(fd);
+    return rc;
+}
+
+static int is_folder(job *j, const char *path)
+{
+    return error_set(&j->error, WEIR_IO, "cannot read %s: it is a folder", path);
+}
+
+int job_input_absent(job *j, size_t port, const char *path)
+{
+    return error_set(&j->error, WEIR_NOTFOUND, "input \"%s\": there is no file %s", port_name(j, port), path);
+}
+
+static job_seen *record_file(job *j, size_t port, size_t member, int sub, const job_file *file, hash128 fingerprint)
+{
+    return record(j, ref_of(ASPECT_CONTENT, port, member, sub), file->item, false, fingerprint, file->hash);
+}
+
+int job_record_file(job *j, size_t port, size_t member, int sub, const job_file *file, hash128 fingerprint)
+{
+    return record_file(j, port, member, sub, file, fingerprint) ? 0 : j->error.code;
+}
+
+/* Content of a declared file; absent: 0 with data NULL. */
+static int read_declared(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *content)
+{
+    uint8_t space[REF_KEY];
+    size_t index;
+    loaded_file loaded;
+    read_ref ref = ref_of(ASPECT_CONTENT, port, member, sub);
+    job_seen *seen = find_seen(j, ref_key(&ref, space), &index);
+    if (!seen || !seen->has_content) {
+        int rc = load_file(j, text_of(file->path), &loaded);
+        if (rc != 0) return job_failed(j, rc);
+        seen = record_file(j, port, member, sub, file, loaded.fingerprint);
+        if (!seen) return j->error.code;
+        if (loaded.type == OS_DIR) return is_folder(j, text_of(file->path));
+        seen->content = loaded.content;
+        seen->has_content = true;
+    }
+    *content = seen->content;
+    return 0;
+}
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+/* The encoding behind a member: from the order, or from the file that holds it, which is verified. */
+static int fetch_value(job *j, const job_member *m, job_seen *seen)
+{
+    if (m->value.size || !m->has_value) seen->value = m->value;
+    if (m->value.size || !m->has_value || seen->value.data) return 0;
+
+    const char *path = text_of(m->value_path);
+    os_stat st;
+    int fd = -1;
+    if (!*path) return error_set(&j->error, WEIR_BUG, "the value of %s did not come with the job", text_of(m->name));
+    int rc = job_open_input(j, path, &fd, &st);
+    if (rc == 0 && fd < 0) rc = error_set(&j->error, WEIR_NOTFOUND, "the value of %s is gone (%s)", text_of(m->name), path);
+    if (rc == 0) rc = read_content(j, fd, path, (uint64_t)st.size, &seen->value);
+    os_close(fd);
+    if (rc == 0 && !hash_equal(hash_bytes(seen->value.data, seen->value.size), m->value_hash))
+        rc = error_set(&j->error, WEIR_CORRUPT, "the value of %s is damaged (%s)", text_of(m->name), path);
+    return rc;
+}
+
+static bool is_plain_item(const job_member *m)
+{
+    return m->kind == MEMBER_ITEM && m->item_type != ITEM_FILE;
+}
+
+/* Variables, values, tools: content and value are one read, with the hash that the engine has for the item. */
+static job_seen *record_item(job *j, size_t port, size_t member, const job_member *m)
+{
+    hash128 hash = m->has_value || !hash_is_none(m->value_hash) ? m->value_hash : HASH_ABSENT;
+    return record(j, ref_of(ASPECT_CONTENT, port, member, -1), m->id, false, hash, HASH_NONE);
+}
+
+static int no_value(job *j, size_t port, const job_member *m)
+{
+    const char *what = m->kind == MEMBER_NODE ? "this node has no value"
+                       : m->kind == MEMBER_OUTPUT ? "this is one output: give the node itself for its value"
+                                                  : "this is a file: read it";
+    return error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s): %s", port_name(j, port), text_of(m->name), what);
+}
+
+int job_read_value(job *j, size_t port, size_t member, bytes *encoded)
+{
+    const job_member *m = job_member_at(j, port, member);
+    if (!m) return j->error.code;
+    if (!is_plain_item(m) && (m->kind != MEMBER_NODE || !m->has_value)) return no_value(j, port, m);
+    job_seen *seen = is_plain_item(m) ? record_item(j, port, member, m)
+                                      : record(j, ref_of(ASPECT_VALUE, port, member, -1), m->id, true, m->value_hash, HASH_NONE);
+    if (!seen) return j->error.code;
+    int rc = fetch_value(j, m, seen);
+    if (rc != 0) return job_failed(j, rc);
+    *encoded = m->has_value ? seen->value : (bytes){NULL, 0};
+    return 0;
+}
+
+int job_encoded_text(job *j, bytes encoded, bytes *text)
+{
+    value_reader reader = value_read(encoded);
+    value_item item;
+    buf json;
+    if (!value_next(&reader, &item)) return error_set(&j->error, WEIR_CORRUPT, "an input's value is damaged");
+    buf_init(&json);
+    bool is_text = item.type == VALUE_STRING || item.type == VALUE_BYTES;
+    int rc = is_text ? 0 : value_to_json(encoded, 0, &json, &j->error);
+    if (rc == 0) *text = arena_bytes(&j->arena, is_text ? item.text : buf_bytes(&json));
+    if (rc == 0 && !text->data) rc = job_failed(j, error_nomem(&j->error, "reading an input"));
+    buf_deinit(&json);
+    return rc;
+}
+
+static int read_plain_item(job *j, size_t port, size_t member, const job_member *m, bytes *content)
+{
+    bytes encoded;
+    int rc = job_read_value(j, port, member, &encoded);
+    if (rc != 0) return rc;
+    job_seen *seen = record_item(j, port, member, m);
+    if (!seen) return j->error.code;
+    if (!seen->has_content && encoded.data) rc = job_encoded_text(j, encoded, &seen->content);
+    if (rc == 0) seen->has_content = true;
+    *content = seen->content;
+    return rc;
+}
+
+int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content)
+{
+    const job_member *m = job_member_at(j, port, member);
+    if (!m) return j->error.code;
+    if (is_plain_item(m)) return read_plain_item(j, port, member, m, content);
+    const job_file *file = job_member_file(j, port, m, sub);
+    if (!file) return j->error.code;
+    int rc = read_declared(j, port, member, sub, file, content);
+    return rc == 0 && !content->data ? job_input_absent(j, port, text_of(file->path)) : rc;
+}
+
+bool job_known_content(const job *j, size_t port, size_t member, bytes *content)
+{
+    uint8_t space[REF_KEY];
+    size_t index;
+    read_ref ref = ref_of(ASPECT_CONTENT, port, member, -1);
+    const job_seen *seen = find_seen(j, ref_key(&ref, space), &index);
+    if (!seen || !seen->has_content || !seen->content.data) return false;
+    *content = seen->content;
+    return true;
+}
+
+int job_read_text(job *j, size_t port, size_t member, bytes *text)
+{
+    bytes encoded;
+    const job_member *m = job_member_at(j, port, member);
+    if (!m) return j->error.code;
+    if (is_plain_item(m) || job_member_is_file(m)) return job_read_content(j, port, member, -1, text);
+    int rc = job_read_value(j, port, member, &encoded);
+    return rc == 0 ? job_encoded_text(j, encoded, text) : rc;
+}
+
+/* --- params, paths, names ------------------------------------------------------------------------------------------- */
+
+int job_read_params(job *j, size_t port, size_t member, bytes *encoded)
+{
+    const job_member *m = job_member_at(j, port, member);
+    if (!m) return j->error.code;
+    if (m->kind == MEMBER_ITEM)
+        return error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) is no node: it has no params", port_name(j, port),
+                         text_of(m->name));
+    *encoded = m->params.size ? m->params : VALUE_EMPTY_OBJECT;
+    read_ref ref = ref_of(ASPECT_PARAMS, port, member, -1);
+    return record(j, ref, m->id, true, read_params_hash(*encoded), HASH_NONE) ? 0 : j->error.code;
+}
+
+int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
+{
+    const job_member *m = job_member_at(j, port, member);
+    if (!m) return j->error.code;
+    /* The path of a program is what its item holds. */
+    if (is_plain_item(m) && m->item_type == ITEM_TOOL) return read_plain_item(j, port, member, m, path);
+    const job_file *file = job_member_file(j, port, m, sub);
+    if (!file) return j->error.code;
+    *path = file->path;
+    read_ref ref = ref_of(ASPECT_PATH, port, member, sub);
+    return record(j, ref, file->item, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+}
+
+int job_read_names(job *j, size_t port, bytes **names, size_t *count)
+{
+    if (port >= j->order->input_count) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
+    const job_input *input = &j->order->inputs[port];
+    bytes *list = arena_zero(&j->arena, input->count + 1, sizeof *list);
+    if (!list) return job_failed(j, error_nomem(&j->error, "listing names"));
+    for (size_t i = 0; i < input->count; i++) {
+        const job_member *m = &input->members[i];
+        bool is_path = m->kind != MEMBER_NODE && job_member_is_file(m) && m->file_count > 0;
+        list[i] = is_path ? m->files[0].path : m->name;
+    }
+    *names = list;
+    *count = input->count;
+    read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};
+    return record(j, ref, 0, false, read_names_hash(list, input->count), HASH_NONE) ? 0 : j->error.code;
+}
+
+int job_read_outpath(job *j, size_t output, bytes *path)
+{
+    if (output >= j->order->output_count) return error_set(&j->error, WEIR_USAGE, "there is no output number %zu", output);
+    *path = j->order->outputs[output].path;
+    read_ref ref = {.aspect = ASPECT_OUTPATH, .port = (int32_t)output, .member = -1, .sub = -1};
+    return record(j, ref, 0, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+}
+
+/* --- files by path ---------------------------------------------------------------------------------------------------- */
+
+static size_t declared_files(const job_order *order)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < order->input_count; i++)
+        for (size_t k = 0; k < order->inputs[i].count; k++) count += order->inputs[i].members[k].file_count;
+    return count;
+}
+
+static bool place_member(job *j, size_t port, size_t member, size_t *next)
+{
+    const job_member *m = &j->order->inputs[port].members[member];
+    for (size_t f = 0; f < m->file_count; f++) {
+        bool added = false;
+        uint64_t *index = map_put(&j->declared, m->files[f].path, &added);
+        if (!index) return false;
+        if (!added) continue;
+        *index = *next;
+        j->places[(*next)++] = (job_place){port, member, m->file_count == 1 ? -1 : (int)f};
+    }
+    return true;
+}
+
+static int fill_declared(job *j)
+{
+    size_t next = 0;
+    if (j->has_declared) return 0;
+    j->places = arena_zero(&j->arena, declared_files(j->order) + 1, sizeof *j->places);
+    bool fits = j->places != NULL;
+    for (size_t i = 0; fits && i < j->order->input_count; i++)
+        for (size_t k = 0; fits && k < j->order->inputs[i].count; k++) fits = place_member(j, i, k, &next);
+    if (!fits) return job_failed(j, error_nomem(&j->error, "reading a file"));
+    j->has_declared = true;
+    return 0;
+}
+
+static bool is_state_path(bytes path)
+{
+    return path.size >= 5 && memcmp(path.data, ".weir", 5) == 0 && (path.size == 5 || path.data[5] == '/');
+}
+
+/* Which files a job must not open by any name (P10). */
+static void fill_forbidden(job *j)
+{
+    static const char *const names[] = {".weir/weir.db", ".weir/weir.db-wal", ".weir/weir.db-shm", ".weir/lock"};
+    if (j->has_forbidden) return;
+    j->has_forbidden = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        os_stat st;
+        if (os_statat(j->rootfd, names[i], true, &st, NULL) != 0 || st.type == OS_ABSENT) continue;
+        j->forbidden[j->forbidden_count].dev = st.dev;
+        j->forbidden[j->forbidden_count++].ino = st.ino;
+    }
+}
+
+static int check_allowed(job *j, const char *path)
+{
+    os_stat st;
+    int rc = os_statat(j->rootfd, path, true, &st, &j->error);
+    if (rc != 0 || st.type == OS_ABSENT) return rc;
+    fill_forbidden(j);
+    for (size_t i = 0; i < j->forbidden_count; i++)
+        if (j->forbidden[i].dev == st.dev && j->forbidden[i].ino == st.ino)
+            return error_set(&j->error, WEIR_USAGE, "%s is a file of weir's own state: it cannot be an input", path);
+    return 0;
+}
+
+/* May this path be read as an input? Normalised, below the root also behind its links, not of the state folder, not what we make. */
+static int check_found(job *j, bytes path)
+{
+    buf real;
+    for (size_t i = 0; i < j->order->output_count; i++)
+        if (bytes_equal(j->order->outputs[i].path, path))
+            return error_set(&j->error, WEIR_USAGE, "%s is an output of this node: it cannot read it", text_of(path));
+    buf_init(&real);
+    int rc = scan_inside(j->rootfd, text_of(path), &real, &j->error);
+    if (rc == 0 && (is_state_path(path) || is_state_path(buf_bytes(&real))))
+        rc = error_set(&j->error, WEIR_USAGE, "%s is in weir's own state folder: it cannot be an input", text_of(path));
+    if (rc == 0) rc = check_allowed(j, text_of(path));
+    buf_deinit(&real);
+    return rc;
+}
+
+static int record_found(job *j, bytes key, bytes path, bytes *content)
+{
+    loaded_file loaded;
+    int rc = load_file(j, text_of(path), &loaded);
+    if (rc != 0) return job_failed(j, rc);
+    job_read read = {.ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1},
+                     .path = path, .hash = loaded.fingerprint};
+    job_seen *seen = add_read(j, key, &read);
+    if (!seen) return j->error.code;
+    if (loaded.type == OS_DIR) return is_folder(j, text_of(path));
+    seen->content = loaded.content;
+    seen->has_content = true;
+    *content = seen->content;
+    return 0;
+}
+
+/* `path` is kept: in the arena, NUL behind it. */
+static int read_found(job *j, bytes path, bool is_system, bytes *content)
+{
+    buf key;
+    size_t index;
+    buf_init(&key);
+    int rc = path_key(j, path, &key);
+    job_seen *seen = rc == 0 ? find_seen(j, buf_bytes(&key), &index) : NULL;
+    if (seen && seen->has_content) *content = seen->content;
+    else if (seen) rc = is_folder(j, text_of(path));
+    else {
+        if (rc == 0) rc = is_system ? check_allowed(j, text_of(path)) : check_found(j, path);
+        if (rc == 0) rc = record_found(j, buf_bytes(&key), path, content);
+    }
+    buf_deinit(&key);
+    return rc;
+}
+
+int job_read_file(job *j, bytes path, bytes *content)
+{
+    buf clean;
+    *content = (bytes){NULL, 0};
+    buf_init(&clean);
+    int rc = fill_declared(j);
+    if (rc == 0) rc = scan_normalise(path, &clean, &j->error);
+    bytes kept = rc == 0 ? arena_bytes(&j->arena, buf_bytes(&clean)) : (bytes){NULL, 0};
+    buf_deinit(&clean);
+    if (rc == 0 && !kept.data) rc = error_nomem(&j->error, "reading a file");
+    if (rc != 0) return job_failed(j, rc);
+
+    const uint64_t *index = map_get(&j->declared, kept);
+    if (!index) return read_found(j, kept, false, content);
+    job_place place = j->places[*index];
+    const job_member *m = &j->order->inputs[place.port].members[place.member];
+    return read_declared(j, place.port, place.member, place.sub, &m->files[place.sub < 0 ? 0 : place.sub], content);
+}
+
+int job_read_system(job *j, bytes path, bytes *content)
+{
+    *content = (bytes){NULL, 0};
+    if (path.size == 0 || path.data[0] != '/' || memchr(path.data, '\0', path.size))
+        return error_set(&j->error, WEIR_USAGE, "not an absolute path");
+    bytes kept = arena_bytes(&j->arena, path);
+    if (!kept.data) return job_failed(j, error_nomem(&j->error, "reading a file"));
+    return read_found(j, kept, true, content);
+}
