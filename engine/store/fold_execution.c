@@ -1,0 +1,378 @@
+/*
+ * fold_execution.c - executions, their traces, and how nodes were settled.
+ *
+ * A result that can be used again becomes a trace: a chain of steps, each found by a hash of the key and of all that was
+ * seen before it (trace.h). A step names what to look at next; the last one names the execution. Writing a trace again over the
+ * same prefixes replaces what they lead to, so the newest result wins.
+ *
+ * The order of statements here is the order of row ids of refs and step: changing it needs a new DB_STATE_VERSION.
+ */
+#include "engine/store/fold_internal.h"
+#include "engine/store/trace.h"
+
+/* --- start ------------------------------------------------------------------------------------------------------- */
+
+static int write_aside(fold *f, uint64_t execution, const aside_record *a, int64_t number)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_ASIDE);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, execution);
+    bind_u64(s, 2, a->item);
+    db_bind_int(s, 3, number);
+    db_bind_hash(s, 4, a->hash);
+    db_bind_int(s, 5, a->mode);
+    return db_run(s, f->err);
+}
+
+static int write_asides(fold *f, const event_started *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < e->aside_count; i++) rc = write_aside(f, e->execution, &e->asides[i], e->asides[i].number);
+    for (size_t i = 0; rc == 0 && i < e->fresh_count; i++)
+        rc = write_aside(f, e->execution, &(aside_record){.item = e->fresh[i]}, -1);
+    return rc;
+}
+
+static int write_token(fold *f, const event_started *e)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_TOKEN);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, e->execution);
+    bind_raw_hash(s, 2, &e->token);
+    db_bind_int(s, 3, e->job);
+    return db_run(s, f->err);
+}
+
+int fold_started(fold *f, const event_started *e)
+{
+    int rc = FOLD_RUN(f, SQL_FOLD_EXECUTION_START, e->execution, e->node, f->run, f->seq, (uint64_t)f->at_us);
+    if (rc == 0) rc = write_asides(f, e);
+    if (rc == 0) rc = write_token(f, e);
+    return rc == 0 ? FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_IS_DUE, REASON_INTERRUPTED) : rc;
+}
+
+/* --- end --------------------------------------------------------------------------------------------------------- */
+
+static int is_open(fold *f, uint64_t execution, bool *there)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_EXECUTION_THERE);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, execution);
+    int rc = db_step(s, f->err);
+    *there = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int write_execution_row(fold *f, const event_finished *e, int statement)
+{
+    db_stmt *s = fold_get(f, statement);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, e->execution);
+    bind_u64(s, 2, e->node);
+    bind_u64(s, 3, f->run);
+    bind_u64(s, 4, f->seq);
+    db_bind_int(s, 5, e->result);
+    db_bind_hash(s, 6, e->key);
+    bind_u64(s, 7, e->spec_seq);
+    bind_u64(s, 8, e->effect_seq);
+    db_bind_hash(s, 9, e->tool);
+    db_bind_hash(s, 10, e->value);
+    db_bind_hash(s, 11, e->log);
+    db_bind_int(s, 12, e->exit_code);
+    bind_u64(s, 13, e->signal);
+    bind_u64(s, 14, e->started_us);
+    bind_u64(s, 15, e->duration_us);
+    bind_u64(s, 16, e->cpu_us);
+    bind_u64(s, 17, e->memory_bytes);
+    return db_run(s, f->err);
+}
+
+/* The row, and the end of what only open executions have. */
+static int write_execution(fold *f, const event_finished *e)
+{
+    bool there = false;
+    int rc = is_open(f, e->execution, &there);
+    if (rc == 0) rc = write_execution_row(f, e, there ? SQL_FOLD_EXECUTION_FINISH : SQL_FOLD_EXECUTION_ADD);
+    if (rc == 0 && there) rc = FOLD_RUN(f, SQL_FOLD_ASIDES_DELETE, e->execution);
+    if (rc == 0 && there) rc = FOLD_RUN(f, SQL_FOLD_TOKEN_DELETE, e->execution);
+    return rc;
+}
+
+static int write_produced(fold *f, const event_finished *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < e->output_count; i++) {
+        const output_record *o = &e->outputs[i];
+        db_stmt *s = fold_get(f, SQL_FOLD_PRODUCED);
+        if (!s) return f->err->code;
+        bind_u64(s, 1, e->execution);
+        db_bind_int(s, 2, o->port);
+        bind_u64(s, 3, o->item);
+        bind_raw_hash(s, 4, &o->hash);
+        bind_u64(s, 5, o->size);
+        db_bind_int(s, 6, o->mode);
+        rc = db_run(s, f->err);
+    }
+    return rc;
+}
+
+static int write_reads(fold *f, const event_finished *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < e->read_count; i++) {
+        const read_record *r = &e->reads[i];
+        db_stmt *s = fold_get(f, SQL_FOLD_READ);
+        if (!s) return f->err->code;
+        bind_u64(s, 1, e->execution);
+        bind_u64(s, 2, i);
+        db_bind_int(s, 3, r->group);
+        db_bind_int(s, 4, r->ref.aspect);
+        db_bind_int(s, 5, r->ref.port);
+        db_bind_int(s, 6, r->ref.member);
+        db_bind_int(s, 7, r->ref.sub);
+        bind_u64(s, 8, r->source);
+        db_bind_int(s, 9, r->source_is_node);
+        bind_raw_hash(s, 10, &r->hash);
+        rc = db_run(s, f->err);
+    }
+    return rc;
+}
+
+static int write_reasons(fold *f, const reason_record *reasons, size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        const reason_record *r = &reasons[i];
+        db_stmt *s = fold_get(f, SQL_FOLD_REASON);
+        if (!s) return f->err->code;
+        bind_u64(s, 1, f->seq);
+        bind_u64(s, 2, i);
+        db_bind_int(s, 3, r->kind);
+        bind_u64(s, 4, r->source);
+        db_bind_int(s, 5, r->source_is_node);
+        db_bind_hash(s, 6, r->old_hash);
+        db_bind_hash(s, 7, r->new_hash);
+        bind_blob(s, 8, r->detail);
+        rc = db_run(s, f->err);
+    }
+    return rc;
+}
+
+/* --- traces ------------------------------------------------------------------------------------------------------ */
+
+static int add_refs(fold *f, bytes body, uint64_t *id)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_REFS_ADD);
+    if (!s) return f->err->code;
+    bind_blob(s, 1, body);
+    int rc = db_run(s, f->err);
+    *id = (uint64_t)db_last_id(f->d);
+    return rc;
+}
+
+static int find_refs(fold *f, bytes body, uint64_t *id)
+{
+    *id = 0;
+    db_stmt *s = fold_get(f, SQL_FOLD_REFS_GET);
+    if (!s) return f->err->code;
+    bind_blob(s, 1, body);
+    int rc = db_step(s, f->err);
+    if (rc == 1) *id = (uint64_t)db_int(s, 0);
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* The id of a group of refs; equal groups share one. */
+static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t *id)
+{
+    read_ref *refs = arena_alloc(f->scratch, count * sizeof *refs);
+    if (!refs) return error_nomem(f->err, "folding a trace");
+    for (size_t i = 0; i < count; i++) refs[i] = reads[i].ref;
+    buf body;
+    buf_init(&body);
+    read_refs_put(&body, refs, count);
+    int rc = body.failed ? error_nomem(f->err, "folding a trace") : find_refs(f, buf_bytes(&body), id);
+    if (rc == 0 && *id == 0) rc = add_refs(f, buf_bytes(&body), id);
+    buf_deinit(&body);
+    return rc;
+}
+
+static int write_step(fold *f, hash128 prefix, uint64_t refs, uint64_t execution)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_STEP);
+    if (!s) return f->err->code;
+    bind_raw_hash(s, 1, &prefix);
+    bind_u64(s, 2, refs);
+    bind_u64(s, 3, execution);
+    return db_run(s, f->err);
+}
+
+static size_t group_size(const read_record *reads, size_t count)
+{
+    size_t size = 1;
+    while (size < count && reads[size].group == reads[0].group) size++;
+    return size;
+}
+
+static hash128 next_prefix(hash128 prefix, const read_record *reads, size_t count)
+{
+    hash_stream stream;
+    trace_group(&stream, prefix);
+    for (size_t i = 0; i < count; i++) hash_update(&stream, reads[i].hash.bytes, HASH_SIZE);
+    return hash_end(&stream);
+}
+
+static int write_trace(fold *f, const event_finished *e)
+{
+    hash128 prefix = trace_begin(e->key);
+    const read_record *reads = e->reads;
+    size_t left = e->read_count;
+    int rc = 0;
+    while (rc == 0 && left > 0) {
+        uint64_t refs;
+        size_t size = group_size(reads, left);
+        rc = intern_refs(f, reads, size, &refs);
+        if (rc == 0) rc = write_step(f, prefix, refs, 0);
+        prefix = next_prefix(prefix, reads, size);
+        reads += size;
+        left -= size;
+    }
+    return rc == 0 ? write_step(f, prefix, 0, e->execution) : rc;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------- */
+
+static int node_result(fold *f, uint64_t node, uint64_t status, reason_kind due, uint64_t execution, hash128 value)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_NODE_RESULT);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, node);
+    bind_u64(s, 2, status);
+    db_bind_int(s, 3, due);
+    bind_u64(s, 4, f->seq);
+    bind_u64(s, 5, execution);
+    db_bind_hash(s, 6, value);
+    return db_run(s, f->err);
+}
+
+static int finish_node(fold *f, const event_finished *e)
+{
+    switch (e->result) {
+    case EXECUTION_OK: return node_result(f, e->node, NODE_SETTLED, 0, e->execution, e->value);
+    case EXECUTION_RACED: return node_result(f, e->node, NODE_IS_DUE, REASON_RACED, e->execution, e->value);
+    case EXECUTION_IMPURE: return node_result(f, e->node, NODE_IS_DUE, REASON_IMPURE, e->execution, e->value);
+    case EXECUTION_FAILED: case EXECUTION_TRANSIENT: return FOLD_RUN(f, SQL_FOLD_NODE_FAILED, e->node, f->seq);
+    case EXECUTION_INTERRUPTED: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_IS_DUE, REASON_INTERRUPTED);
+    }
+    return error_set(f->err, WEIR_CORRUPT, "an execution with the result %d", (int)e->result);
+}
+
+static int set_outputs(fold *f, const output_record *outputs, size_t count)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = fold_item_set(f, outputs[i].item, outputs[i].hash, outputs[i].size, outputs[i].mode);
+    return rc;
+}
+
+static int discover(fold *f, const event_finished *e)
+{
+    size_t count = 0;
+    uint64_t *items = arena_alloc(f->scratch, (e->read_count + 1) * sizeof *items);
+    if (!items) return error_nomem(f->err, "folding an execution");
+    for (size_t i = 0; i < e->read_count; i++) {
+        const read_record *r = &e->reads[i];
+        if (r->ref.port == -1 && !r->source_is_node && r->source != 0) items[count++] = r->source;
+    }
+    return fold_discovered(f, e->node, items, count);
+}
+
+static bool is_used(execution_result result)
+{
+    return result == EXECUTION_OK || result == EXECUTION_RACED || result == EXECUTION_IMPURE;
+}
+
+int fold_finished(fold *f, const event_finished *e)
+{
+    bool used = is_used(e->result);
+    int rc = write_execution(f, e);
+    if (rc == 0) rc = write_produced(f, e);
+    if (rc == 0) rc = write_reads(f, e);
+    if (rc == 0)
+        rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, used ? OUTCOME_RAN : OUTCOME_FAILED, e->execution, 0,
+                      e->spec_seq, e->effect_seq, e->changed);
+    if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
+    if (rc == 0 && e->result == EXECUTION_OK && !hash_is_none(e->key)) rc = write_trace(f, e);
+    if (rc == 0) rc = finish_node(f, e);
+    bool is_live = rc == 0 && db_changes(f->d) > 0;
+    if (rc == 0 && used) rc = set_outputs(f, e->outputs, e->output_count);
+    if (rc == 0 && used && is_live) rc = discover(f, e);
+    if (rc == 0 && e->changed) rc = fold_pending(f, e->node, true);
+    return rc;
+}
+
+/* --- settled without an execution -------------------------------------------------------------------------------- */
+
+static int node_execution(fold *f, uint64_t node, uint64_t *execution)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_NODE_GET);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, node);
+    int rc = db_step(s, f->err);
+    *execution = rc == 1 ? (uint64_t)db_int(s, 3) : 0;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int discover_as(fold *f, uint64_t node, uint64_t execution)
+{
+    uint64_t *items = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    int rc;
+    db_stmt *s = fold_get(f, SQL_FOLD_READS_DISCOVERED);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, execution);
+    while ((rc = db_step(s, f->err)) == 1) {
+        if (!MEM_GROW(items, capacity, count + 1)) {
+            rc = error_nomem(f->err, "folding an event");
+            break;
+        }
+        if (db_int(s, 0) != 0) items[count++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    if (rc == 0) rc = fold_discovered(f, node, items, count);
+    mem_free(items);
+    return rc;
+}
+
+/* A result of before holds (again). */
+static int settle_with(fold *f, const event_settled *e)
+{
+    uint64_t before = 0;
+    int rc = node_execution(f, e->node, &before);
+    if (rc == 0) rc = node_result(f, e->node, NODE_SETTLED, 0, e->execution, e->value);
+    bool is_live = rc == 0 && db_changes(f->d) > 0;
+    return is_live && before != e->execution ? discover_as(f, e->node, e->execution) : rc;
+}
+
+static int settle_node(fold *f, const event_settled *e)
+{
+    switch (e->what) {
+    case OUTCOME_RAN: case OUTCOME_RESTORED: case OUTCOME_UNCHANGED: return settle_with(f, e);
+    case OUTCOME_FAILED: return FOLD_RUN(f, SQL_FOLD_NODE_FAILED, e->node, f->seq);
+    case OUTCOME_BLOCKED: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_BLOCKED, 0);
+    }
+    return error_set(f->err, WEIR_CORRUPT, "a node settled with the outcome %d", (int)e->what);
+}
+
+int fold_settled(fold *f, const event_settled *e)
+{
+    int rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, e->what, e->execution, e->cause, e->spec_seq, e->effect_seq,
+                      e->changed);
+    if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
+    if (rc == 0) rc = settle_node(f, e);
+    if (rc == 0) rc = set_outputs(f, e->outputs, e->output_count);
+    return rc == 0 && e->changed ? fold_pending(f, e->node, true) : rc;
+}

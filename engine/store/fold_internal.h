@@ -1,0 +1,63 @@
+/*
+ * fold_internal.h - what the files of the fold share.
+ */
+#ifndef WEIR_STORE_FOLD_INTERNAL_H
+#define WEIR_STORE_FOLD_INTERNAL_H
+
+#include "engine/store/fold.h"
+#include "generated/schema.h"
+
+/* One event on its way into the state. */
+typedef struct fold {
+    db *d;
+    uint64_t seq, run;
+    int64_t at_us;
+    mem_arena *scratch;
+    weir_error *err; /* not NULL */
+} fold;
+
+/* Values of node.status. */
+enum { NODE_SETTLED = 0, NODE_IS_DUE = 1, NODE_FAILED = 2, NODE_BLOCKED = 3, NODE_VANISHED = 9 };
+/* Values of use.origin and edge.origin. */
+enum { ORIGIN_DECLARED = 0, ORIGIN_DISCOVERED = 1 };
+
+/* Run a statement whose parameters are all numbers. */
+int fold_run(fold *f, int statement, const uint64_t *numbers, size_t count);
+#define FOLD_RUN(f, statement, ...)                                                                                        \
+    fold_run(f, statement, (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
+static inline db_stmt *fold_get(fold *f, int statement)
+{
+    return db_get(f->d, statement, f->err);
+}
+/* Columns that are NOT NULL: empty stays empty, a zero hash stays bytes. */
+static inline void bind_blob(db_stmt *s, int at, bytes value)
+{
+    db_bind_bytes(s, at, value.size ? value : bytes_of("", 0));
+}
+static inline void bind_raw_hash(db_stmt *s, int at, const hash128 *hash)
+{
+    db_bind_bytes(s, at, bytes_of(hash->bytes, HASH_SIZE));
+}
+static inline void bind_u64(db_stmt *s, int at, uint64_t value)
+{
+    db_bind_int(s, at, (int64_t)value);
+}
+
+/* items: fold.c */
+int fold_item_set(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t mode);
+int fold_item_change(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t mode);
+int fold_pending(fold *f, uint64_t source, bool is_node);
+
+/* nodes: fold_node.c */
+int fold_node(fold *f, const event_node *e);
+int fold_node_removed(fold *f, const event_node_removed *e);
+int fold_definition(fold *f, const event_definition *e);
+/* Replace the discovered uses of a node; `items` is sorted in place. */
+int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count);
+
+/* executions: fold_execution.c */
+int fold_started(fold *f, const event_started *e);
+int fold_finished(fold *f, const event_finished *e);
+int fold_settled(fold *f, const event_settled *e);
+
+#endif

@@ -1,0 +1,411 @@
+/*
+ * log.c - the writer thread: batches in, transactions out.
+ *
+ *   loop thread                    writer thread                                     keeper thread
+ *   log_submit -> queue -> take all that wait -> BEGIN, events, fold, payloads,
+ *                                  cache, chain row, COMMIT -> answers, head   ->    PASSIVE checkpoint when the WAL is long
+ *
+ * Batches that wait are committed together, up to GROUP_BYTES of events; one durable batch makes its group durable. After a
+ * failure the first error stays: the group and everything behind it is answered with it, and nothing more is written (L3).
+ *
+ * The WAL would grow for as long as commits follow each other without a pause, because a checkpoint beside a busy writer never
+ * catches up. So above WAL_INLINE pages the writer makes the checkpoint itself, between two transactions.
+ *
+ * Threads: the queue, the error and the counts are under `mutex`; the connection, the link of the chain and the arena belong
+ * to the writer thread once it runs; `keeper_db` to the keeper.
+ */
+#include "engine/store/log.h"
+
+#include <inttypes.h>
+
+#include "engine/base/os.h"
+#include "engine/store/batch.h"
+#include "engine/store/chain.h"
+#include "engine/store/fold.h"
+#include "generated/schema.h"
+
+enum { GROUP_BYTES = 16 * 1024 * 1024, WAL_STEP = 1024, WAL_INLINE = 16 * 1024 }; /* pages of 4 KiB */
+enum { SCRATCH_KEEP = 256 * 1024 };
+
+struct log_writer {
+    db *d;
+    db *keeper_db;
+    int dirfd;
+    log_answer answer;
+    void *ctx;
+    uint64_t seq_at_open;
+
+    os_mutex *mutex;
+    os_cond *changed;  /* queue, is_working, is_closing */
+    os_cond *for_keeper; /* checkpoint_wanted, is_keeper_closing */
+    os_thread *writer, *keeper;
+    log_batch *first, *last; /* waiting */
+    bool is_working, is_closing, is_keeper_closing, checkpoint_wanted;
+    weir_error error; /* the first failure; code 0: none */
+    db_counts counts;
+
+    chain_link link;
+    mem_arena scratch;
+    uint32_t wal_asked; /* pages at the last checkpoint that was asked for */
+};
+
+/* --- one transaction --------------------------------------------------------------------------------------------- */
+
+static int add_event(log_writer *w, const log_event *event, weir_error *err)
+{
+    db_stmt *s = db_get(w->d, SQL_LOG_EVENT_ADD, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)event->seq);
+    db_bind_int(s, 2, (int64_t)event->run);
+    db_bind_int(s, 3, event->at_us);
+    db_bind_int(s, 4, event->kind);
+    db_bind_bytes(s, 5, event->body);
+    return db_run(s, err);
+}
+
+static int write_events(log_writer *w, const log_batch *batch, hash_stream *chain, weir_error *err)
+{
+    unpack events = unpack_of(buf_bytes(&batch->events));
+    uint64_t seq = batch->first_seq;
+    log_event event;
+    while (batch_next_event(&events, &seq, &event)) {
+        chain_add(chain, &event);
+        int rc = add_event(w, &event, err);
+        if (rc == 0) rc = fold_event(w->d, event.seq, event.run, event.at_us, event.kind, event.body, &w->scratch, err);
+        if (rc != 0) return error_context(err, rc, "event %" PRIu64, event.seq);
+        if (w->scratch.total > SCRATCH_KEEP || w->scratch.used > SCRATCH_KEEP / 4) arena_reset(&w->scratch);
+    }
+    return 0;
+}
+
+static int write_payloads(log_writer *w, const log_batch *batch, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < batch->row_count; i++) rc = blob_row_put(w->d, &batch->rows[i], err);
+    return rc;
+}
+
+static int write_folders(log_writer *w, const log_batch *batch, weir_error *err)
+{
+    unpack folders = unpack_of(buf_bytes(&batch->folders));
+    cache_folder folder;
+    while (batch_next_folder(&folders, &folder)) {
+        bool keep = folder.entries.size > 0;
+        db_stmt *s = db_get(w->d, keep ? SQL_LOG_FOLDER_PUT : SQL_LOG_FOLDER_DELETE, err);
+        if (!s) return err->code;
+        db_bind_bytes(s, 1, bytes_of(folder.folder.size ? (const void *)folder.folder.data : "", folder.folder.size));
+        if (keep) db_bind_bytes(s, 2, folder.entries);
+        int rc = db_run(s, err);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+static int write_globs(log_writer *w, const log_batch *batch, weir_error *err)
+{
+    unpack globs = unpack_of(buf_bytes(&batch->globs));
+    uint64_t item;
+    bytes entries;
+    while (batch_next_glob(&globs, &item, &entries)) {
+        db_stmt *s = db_get(w->d, entries.size ? SQL_LOG_GLOB_PUT : SQL_LOG_GLOB_DELETE, err);
+        if (!s) return err->code;
+        db_bind_int(s, 1, (int64_t)item);
+        if (entries.size) db_bind_bytes(s, 2, entries);
+        int rc = db_run(s, err);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+static int write_batch(log_writer *w, const log_batch *batch, uint64_t next_seq, hash_stream *chain, weir_error *err)
+{
+    int rc = batch_check(batch, err);
+    if (rc != 0) return rc;
+    if (batch->event_count > 0 && batch->first_seq != next_seq)
+        return error_set(err, WEIR_BUG, "a batch begins with event %" PRIu64 ", the log expects %" PRIu64, batch->first_seq, next_seq);
+    rc = write_events(w, batch, chain, err);
+    if (rc == 0) rc = write_payloads(w, batch, err);
+    if (rc == 0) rc = write_folders(w, batch, err);
+    if (rc == 0) rc = write_globs(w, batch, err);
+    return rc;
+}
+
+static int write_link(log_writer *w, const chain_link *link, weir_error *err)
+{
+    if (link->last_seq == w->link.last_seq) return 0;
+    db_stmt *s = db_get(w->d, SQL_LOG_CHAIN_ADD, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)link->last_seq);
+    db_bind_int(s, 2, (int64_t)w->link.last_seq + 1);
+    db_bind_hash(s, 3, link->hash);
+    return db_run(s, err);
+}
+
+/* The events of a group are counted first: the chain begins with their numbers. */
+static uint64_t last_seq_of(const log_writer *w, const log_batch *group)
+{
+    uint64_t seq = w->link.last_seq;
+    for (; group; group = group->next) seq += group->event_count;
+    return seq;
+}
+
+static int write_group(log_writer *w, const log_batch *group, chain_link *link, weir_error *err)
+{
+    hash_stream chain;
+    uint64_t next = w->link.last_seq + 1;
+    int rc = 0;
+    link->last_seq = last_seq_of(w, group);
+    chain_begin(&chain, w->link.hash, next, link->last_seq);
+    for (; rc == 0 && group; group = group->next) {
+        rc = write_batch(w, group, next, &chain, err);
+        next += group->event_count;
+    }
+    link->hash = link->last_seq == w->link.last_seq ? w->link.hash : hash_end(&chain);
+    return rc == 0 ? write_link(w, link, err) : rc;
+}
+
+static bool wants_durable(const log_batch *group)
+{
+    for (; group; group = group->next)
+        if (group->durable) return true;
+    return false;
+}
+
+/* A group without events may write nothing, and SQLite does not sync for nothing: db_commit does then. */
+static int commit_group(log_writer *w, const log_batch *group, bool durable, weir_error *err)
+{
+    chain_link link;
+    bool has_events = last_seq_of(w, group) != w->link.last_seq;
+    os_kill_point("log_before_begin");
+    int rc = durable && has_events ? db_begin_durable(w->d, err) : db_begin(w->d, err);
+    if (rc != 0) return rc;
+    rc = write_group(w, group, &link, err);
+    os_kill_point("log_before_commit");
+    if (rc == 0) rc = db_commit(w->d, durable, err);
+    os_kill_point("log_after_commit");
+    if (rc != 0) db_rollback(w->d);
+    else w->link = link;
+    return rc;
+}
+
+/* --- the writer thread ------------------------------------------------------------------------------------------- */
+
+/* Take what waits, up to a number of bytes; the mutex is held. */
+static log_batch *take_group(log_writer *w)
+{
+    log_batch *group = w->first;
+    log_batch *end = group;
+    size_t size = group->events.size;
+    while (end->next && size + end->next->events.size <= GROUP_BYTES) {
+        end = end->next;
+        size += end->events.size;
+    }
+    w->first = end->next;
+    if (!w->first) w->last = NULL;
+    end->next = NULL;
+    return group;
+}
+
+static void answer_group(log_writer *w, log_batch *group, const weir_error *result)
+{
+    while (group) {
+        log_batch *next = group->next;
+        bool has_own = result->code == 0 && group->event_count > 0;
+        uint64_t last_seq = has_own ? group->first_seq + group->event_count - 1 : w->link.last_seq;
+        if (w->answer) w->answer(w->ctx, group->cookie, last_seq, result);
+        batch_free(group);
+        group = next;
+    }
+}
+
+static void ask_keeper(log_writer *w)
+{
+    os_mutex_lock(w->mutex);
+    w->checkpoint_wanted = true;
+    os_cond_signal(w->for_keeper);
+    os_mutex_unlock(w->mutex);
+}
+
+static void watch_wal(log_writer *w)
+{
+    uint32_t pages = db_wal_pages(w->d);
+    if (pages < w->wal_asked) w->wal_asked = 0;
+    if (pages < w->wal_asked + WAL_STEP) return;
+    w->wal_asked = pages;
+    if (pages >= WAL_INLINE) (void)db_checkpoint(w->d, false, NULL); /* busy: the keeper is at it */
+    else ask_keeper(w);
+}
+
+static void process(log_writer *w, log_batch *group, weir_error *error)
+{
+    uint64_t before = w->link.last_seq;
+    bool durable = wants_durable(group);
+    if (error->code == 0) (void)commit_group(w, group, durable, error);
+    answer_group(w, group, error);
+    if (error->code != 0) return;
+    os_kill_point("log_after_answer");
+    if (durable && w->link.last_seq != before) (void)chain_head_write(w->dirfd, &w->link, error);
+    watch_wal(w);
+}
+
+static void writer_main(void *ctx)
+{
+    log_writer *w = ctx;
+    os_mutex_lock(w->mutex);
+    for (;;) {
+        while (!w->first && !w->is_closing) os_cond_wait(w->changed, w->mutex);
+        if (!w->first) break;
+        log_batch *group = take_group(w);
+        weir_error error = w->error;
+        w->is_working = true;
+        os_mutex_unlock(w->mutex);
+        process(w, group, &error);
+        os_mutex_lock(w->mutex);
+        w->error = error;
+        w->counts = db_stats(w->d);
+        w->is_working = false;
+        os_cond_signal(w->changed);
+    }
+    os_mutex_unlock(w->mutex);
+}
+
+static void keeper_main(void *ctx)
+{
+    log_writer *w = ctx;
+    os_mutex_lock(w->mutex);
+    while (!w->is_keeper_closing) {
+        if (!w->checkpoint_wanted) {
+            os_cond_wait(w->for_keeper, w->mutex);
+            continue;
+        }
+        w->checkpoint_wanted = false;
+        os_mutex_unlock(w->mutex);
+        os_kill_point("log_before_checkpoint");
+        (void)db_checkpoint(w->keeper_db, false, NULL); /* a failed one is made good by the next */
+        os_kill_point("log_after_checkpoint");
+        os_mutex_lock(w->mutex);
+    }
+    os_mutex_unlock(w->mutex);
+}
+
+/* --- opening and closing ----------------------------------------------------------------------------------------- */
+
+/* Does the end of the log fit the end of the chain and the side file? */
+static int check_end(log_writer *w, weir_error *err)
+{
+    int64_t last = 0;
+    int rc = db_ask_int(w->d, "SELECT max(seq) FROM event", &last, err);
+    if (rc == 0) rc = chain_last(w->d, &w->link, err);
+    if (rc == 0 && (uint64_t)last != w->link.last_seq)
+        rc = error_set(err, WEIR_CORRUPT, "database %s: the log ends with event %" PRId64 ", its hash chain with %" PRIu64,
+                       db_path(w->d), last, w->link.last_seq);
+    if (rc == 0) rc = chain_head_check(w->d, w->dirfd, err);
+    w->seq_at_open = w->link.last_seq;
+    return rc;
+}
+
+static int open_database(log_writer *w, const char *path, weir_error *err)
+{
+    bool stale = false;
+    int rc = db_open(&w->d, path, DB_WRITE, &stale, err);
+    if (rc == 0) rc = check_end(w, err);
+    if (rc == 0 && stale) rc = fold_rebuild(w->d, NULL, err);
+    if (rc == 0) rc = db_open(&w->keeper_db, path, DB_MAINTAIN, NULL, err);
+    return rc;
+}
+
+static int start_threads(log_writer *w, weir_error *err)
+{
+    w->mutex = os_mutex_new();
+    w->changed = os_cond_new();
+    w->for_keeper = os_cond_new();
+    if (!w->mutex || !w->changed || !w->for_keeper) return error_nomem(err, "starting the writer");
+    int rc = os_thread_start(&w->keeper, keeper_main, w, err);
+    if (rc == 0) rc = os_thread_start(&w->writer, writer_main, w, err);
+    return rc;
+}
+
+int log_writer_open(log_writer **out, const char *file, int weir_dirfd, log_answer answer, void *ctx, weir_error *err)
+{
+    weir_error ignored;
+    if (!err) err = &ignored;
+    *out = NULL;
+    log_writer *w = mem_zero(1, sizeof *w);
+    if (!w) return error_nomem(err, "opening the log");
+    w->dirfd = weir_dirfd;
+    w->answer = answer;
+    w->ctx = ctx;
+    arena_init(&w->scratch);
+    int rc = open_database(w, file, err);
+    if (rc == 0) rc = start_threads(w, err);
+    if (rc != 0) {
+        log_writer_close(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+/* The writer first: the last batches may still ask for a checkpoint. */
+static void stop_threads(log_writer *w)
+{
+    if (!w->mutex || !w->changed || !w->for_keeper) return;
+    os_mutex_lock(w->mutex);
+    w->is_closing = true;
+    os_cond_signal(w->changed);
+    os_mutex_unlock(w->mutex);
+    os_thread_join(w->writer);
+    os_mutex_lock(w->mutex);
+    w->is_keeper_closing = true;
+    os_cond_signal(w->for_keeper);
+    os_mutex_unlock(w->mutex);
+    os_thread_join(w->keeper);
+}
+
+void log_writer_close(log_writer *w)
+{
+    if (!w) return;
+    stop_threads(w);
+    if (w->d && w->writer && w->error.code == 0) (void)db_checkpoint(w->d, false, NULL);
+    os_cond_free(w->changed);
+    os_cond_free(w->for_keeper);
+    os_mutex_free(w->mutex);
+    db_close(w->keeper_db);
+    db_close(w->d);
+    arena_deinit(&w->scratch);
+    mem_free(w);
+}
+
+void log_submit(log_writer *w, log_batch *take)
+{
+    take->next = NULL;
+    os_mutex_lock(w->mutex);
+    if (w->last) w->last->next = take;
+    else w->first = take;
+    w->last = take;
+    os_cond_signal(w->changed);
+    os_mutex_unlock(w->mutex);
+}
+
+int log_wait(log_writer *w, weir_error *err)
+{
+    os_mutex_lock(w->mutex);
+    while (w->first || w->is_working) os_cond_wait(w->changed, w->mutex);
+    weir_error error = w->error;
+    os_mutex_unlock(w->mutex);
+    if (err) *err = error;
+    return error.code;
+}
+
+uint64_t log_last_seq(const log_writer *w)
+{
+    return w->seq_at_open;
+}
+
+db_counts log_counts(log_writer *w)
+{
+    os_mutex_lock(w->mutex);
+    db_counts counts = w->counts;
+    os_mutex_unlock(w->mutex);
+    return counts;
+}

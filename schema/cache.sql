@@ -1,0 +1,16 @@
+-- cache.sql - what only saves work. Deleting every row here costs rehashing, never an execution.
+
+CREATE TABLE cache_folder (
+    folder  BLOB PRIMARY KEY, -- path below the root; '' is the root; absolute for files of the system
+    entries BLOB NOT NULL     -- packed signatures of the items in it (engine/world/scan.h)
+) STRICT;
+
+CREATE TABLE cache_glob (
+    item    INTEGER PRIMARY KEY, -- the glob
+    entries BLOB NOT NULL        -- packed signatures of the folders it looked into
+) STRICT;
+
+CREATE TABLE cache_meta (
+    name  TEXT PRIMARY KEY, -- 'complete': the folders hold every item in use; 'boot_id', 'dev', 'ino': where signatures were taken
+    value BLOB
+) STRICT;

@@ -1,0 +1,140 @@
+-- engine.sql - what the engine asks while it runs.
+
+-- name: item_by_id
+SELECT kind, name, hash, size, mode, node FROM item WHERE id = ?1;
+
+-- name: item_by_name
+SELECT id, hash, size, mode, node FROM item WHERE kind = ?1 AND name = ?2;
+
+-- name: item_last_id
+SELECT max(id) FROM item;
+
+-- name: items_outside
+SELECT id, kind, name, hash FROM item WHERE kind IN (3, 4, 5, 6);
+
+-- name: items_glob
+SELECT i.id, i.name, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
+ WHERE i.kind = 2 AND i.id IN (SELECT item FROM definition_read WHERE graph = ?1);
+
+-- name: files_in_use
+SELECT id, name, hash, node FROM item
+ WHERE kind = 1 AND (node IS NOT NULL OR EXISTS (SELECT 1 FROM use WHERE use.item = item.id)
+                     OR EXISTS (SELECT 1 FROM definition_read d WHERE d.item = item.id));
+
+-- name: outputs_below
+SELECT id, name, node FROM item WHERE kind = 1 AND name > ?1 AND name < ?2 AND node IS NOT NULL;
+
+-- name: outputs_all
+SELECT name FROM item WHERE node IS NOT NULL;
+
+-- name: value_by_item
+SELECT value FROM value WHERE item = ?1;
+
+-- name: node_by_id
+SELECT n.graph, n.name, n.effect, n.height, n.status, n.due, n.always, n.spec, n.successor, n.settled, n.execution, n.value, e.body
+  FROM node n JOIN event e ON e.seq = n.spec WHERE n.id = ?1;
+
+-- name: node_id_by_name
+SELECT id FROM node WHERE graph = ?1 AND name = ?2;
+
+-- name: node_last_id
+SELECT max(id) FROM node;
+
+-- name: nodes_of_graph
+SELECT n.id, n.name, n.status, n.height, n.effect, n.settled, e.body FROM node n JOIN event e ON e.seq = n.spec WHERE n.graph = ?1;
+
+-- name: nodes_named
+SELECT id, name FROM node WHERE graph = ?1 AND status <> 9;
+
+-- name: nodes_unsettled
+SELECT id, height, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1;
+
+-- name: nodes_always
+SELECT id, height FROM node WHERE always = 1 AND status <> 9 AND graph = ?1;
+
+-- name: nodes_of_effect
+SELECT id, height FROM node WHERE effect = ?1 AND status <> 9;
+
+-- name: node_users
+SELECT e.dst AS id, n.height, n.settled FROM edge e JOIN node n ON n.id = e.dst WHERE e.src = ?1 AND n.status <> 9 AND n.graph = ?2
+UNION
+SELECT u.node AS id, n.height, n.settled FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
+ WHERE i.node = ?1 AND n.status <> 9 AND n.graph = ?2;
+
+-- name: node_sources
+SELECT e.src FROM edge e WHERE e.dst = ?1
+UNION
+SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.node IS NOT NULL;
+
+-- name: item_users
+SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;
+
+-- name: pending_all
+SELECT source, node, seq FROM pending;
+
+-- name: effect_by_id
+SELECT f.seq, f.graph, e.body FROM effect f JOIN event e ON e.seq = f.seq WHERE f.id = ?1;
+
+-- name: effect_id_by_name
+SELECT id FROM effect WHERE graph = ?1 AND name = ?2;
+
+-- name: effect_last_id
+SELECT max(id) FROM effect;
+
+-- name: graph_by_file
+SELECT id, seq, always, nodes FROM graph WHERE file = ?1;
+
+-- name: graph_last
+SELECT max(id), count(*) FROM graph;
+
+-- name: definition_reads
+SELECT d.item, d.hash, i.hash, i.kind, i.name FROM definition_read d JOIN item i ON i.id = d.item WHERE d.graph = ?1;
+
+-- name: definition_defaults
+SELECT target FROM definition_default WHERE graph = ?1 ORDER BY position;
+
+-- name: step_probe
+SELECT s.refs, s.execution, r.body FROM step s LEFT JOIN refs r ON r.id = s.refs WHERE s.prefix = ?1;
+
+-- name: execution_by_id
+SELECT node, key, spec, effect, tool, value, duration, result FROM execution WHERE id = ?1;
+
+-- name: execution_last_id
+SELECT max(id) FROM execution;
+
+-- name: execution_produced
+SELECT port, item, hash, size, mode FROM produced WHERE execution = ?1 ORDER BY port;
+
+-- name: execution_reads
+SELECT grp, aspect, port, member, sub, source, node, hash FROM read WHERE execution = ?1 ORDER BY position;
+
+-- name: executions_open
+SELECT x.id, x.node, x.run, x.pid, x.ticks, t.token, t.job, t.boot_id FROM execution x JOIN open_token t ON t.execution = x.id
+ WHERE x.result = 0;
+
+-- name: execution_asides
+SELECT a.item, a.number, a.hash, a.mode, i.name FROM aside a JOIN item i ON i.id = a.item WHERE a.execution = ?1;
+
+-- name: run_last
+SELECT id, finished FROM run ORDER BY id DESC LIMIT 1;
+
+-- name: cache_folders
+SELECT folder, entries FROM cache_folder;
+
+-- name: cache_meta_get
+SELECT value FROM cache_meta WHERE name = ?1;
+
+-- name: vanished_outputs
+SELECT v.item, v.node, v.hash, v.keep, i.name FROM vanished_output v JOIN item i ON i.id = v.item ORDER BY i.name DESC;
+
+-- name: folders_made
+SELECT path FROM folder ORDER BY path DESC;
+
+-- name: spec_by_seq
+SELECT body FROM event WHERE seq = ?1;
+
+-- name: node_name_by_id
+SELECT name FROM node WHERE id = ?1;
+
+-- name: node_has_output
+SELECT 1 FROM item WHERE node = ?1 LIMIT 1;

@@ -1,0 +1,1 @@
+-- views.sql - the promised weir_* views.
