@@ -1,0 +1,76 @@
+/*
+ * plan.h - what may start next: due nodes in order of height, early cutoff, exact readiness.
+ *
+ * Holds only the affected part of the graph; neighbours come through a function. A turn: plan_due marks start nodes,
+ * plan_next hands out one ready node at a time, plan_settled says how it ended; users of a changed node become due.
+ *
+ * P1  A node is handed out at most once a turn (plan_wait gives it back).
+ * P2  A node is handed out only when nothing due or running can still reach it (through users, transitively).
+ * P3  A node whose height is at most the lowest height of anything due or running is ready without a search. A higher one is
+ *     searched for only when `idle` is said: forward from the unsettled nodes, over nodes lower than the highest due one;
+ *     the search is remembered and kept up to date as nodes settle, until an edge is added.
+ * P4  A node that settles unchanged makes nobody due.
+ *
+ * Loop thread only. No I/O.
+ * After: Mokhov et al., "Build Systems a la Carte", 2018 (early cutoff); Cooper, Krishnamurthi, 2006 (order by height).
+ */
+#ifndef WEIR_MODEL_PLAN_H
+#define WEIR_MODEL_PLAN_H
+
+#include "engine/base/error.h"
+#include "engine/base/memory.h"
+
+typedef struct plan plan;
+
+typedef struct plan_user {
+    uint64_t node;
+    uint32_t height;
+} plan_user;
+
+typedef struct plan_source {
+    void *ctx;
+    /** Append the users of `node` (those that take part in this run) to *users (arena of the callee; valid until the next call). */
+    int (*users)(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
+    /** Expected remaining work of a node in microseconds, for the order among ready nodes; NULL: order of ids. */
+    int64_t (*weight)(void *ctx, uint64_t node);
+} plan_source;
+
+typedef enum plan_state { PLAN_IDLE, PLAN_DUE, PLAN_RUNNING, PLAN_SETTLED } plan_state;
+
+int plan_new(plan **out, const plan_source *source, weir_error *err);
+void plan_free(plan *p);
+/** Forget everything: the next turn begins. */
+void plan_reset(plan *p);
+
+/**
+ * Mark a node due. Already due or running: nothing. Settled in this turn: it is remembered for the next turn.
+ * The same node with a greater height: lifted.
+ */
+int plan_due(plan *p, uint64_t node, uint32_t height, weir_error *err);
+/** 1: *node is ready and now running; 0: nothing can start now; or an error. `idle`: a slot is free and would stay so. */
+int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err);
+/** A running node ended; `changed`: its users become due. */
+int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err);
+/**
+ * A running node needs `on` first: it is due again, above `on`, and an edge on -> node holds for the rest of the turn. When
+ * `on` is idle or settled the node is due at once. WEIR_WORKFLOW when `on` (transitively, within this turn's edges and users) waits for node: a cycle; the message
+ * holds ids joined by " -> ".
+ */
+int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
+plan_state plan_state_of(const plan *p, uint64_t node);
+/** Due or running nodes left. */
+size_t plan_open(const plan *p);
+size_t plan_running(const plan *p);
+/** Nodes that must be looked at again in the next turn: calls `each`, then forgets them. */
+void plan_again(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx);
+/** All nodes that are due, in no order (for -n and for reports). */
+void plan_each_due(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx);
+
+typedef struct plan_counts {
+    uint64_t visited;  /* nodes handed out */
+    uint64_t searched; /* nodes that only the readiness search looked at */
+    uint64_t lifted;
+} plan_counts;
+plan_counts plan_stats(const plan *p);
+
+#endif
