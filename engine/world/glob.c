@@ -4,7 +4,7 @@
  * One walk for all branches of a pattern: every folder is listed at most once, and only where some part of the pattern
  * is not a plain name. What the answer rests on is recorded: for a listed folder its signature, taken before it is
  * listed (names come and go only with its mtime); for a plain name, or a link that matters, what stands at its end (absent, file, folder).
- * So the fixed part of "content/ ** / *.md" (without the blanks) costs no listing of the root, whose mtime changes all the time.
+ * So a pattern below content/ needs no listing of the root, whose mtime changes all the time.
  *
  *     record: 'D' path signature is_racy  |  'T' path type
  *
