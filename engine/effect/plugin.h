@@ -19,7 +19,7 @@ int plugin_build_id(const char *path, hash128 *build, weir_error *err);
  * library path of the system. It stays mapped until the process ends.
  *
  * @param out  static data of the plug-in
- * @return 0; WEIR_NOTFOUND; WEIR_WORKFLOW when it is no plug-in, or one for another ABI
+ * @return 0; WEIR_WORKFLOW when it cannot be mapped, is no plug-in, or one for another ABI
  */
 int plugin_open(const char *path, const weir_plugin **out, weir_error *err);
 

@@ -145,6 +145,7 @@ int registry_load(registry *r, const char *path, size_t *first, size_t *count, w
     os_stat st;
     int rc = os_statat(AT_FDCWD, path, true, &st, err);
     if (rc == 0 && st.type == OS_ABSENT) rc = error_set(err, WEIR_NOTFOUND, "plug-in %s: there is no such file", path);
+    if (rc == 0 && st.type != OS_FILE) rc = error_set(err, WEIR_WORKFLOW, "plug-in %s: not a regular file", path);
     if (rc == 0) rc = os_realpath(path, &real, err);
     if (rc == 0 && !find_library(r, real)) rc = load_library(r, real, path, err);
     if (rc == 0) {

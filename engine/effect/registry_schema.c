@@ -67,11 +67,14 @@ static int check_fallback(const weir_effect *effect, const weir_param *param, co
     if (!param->fallback) return 0;
     buf_init(&encoded);
     int rc = value_from_json(bytes_str(param->fallback), &encoded, err);
-    if (rc != 0)
+    if (rc != 0) {
         (void)error_context(err, rc, "effect \"%s\" of %s: default of param \"%s\"", effect->name, where, param->name);
-    if (rc == 0 && (!first_type(buf_bytes(&encoded), &type) || !type_fits(param->type, type)))
+        if (rc != WEIR_NOMEM) rc = WEIR_WORKFLOW;
+        if (err) err->code = rc;
+    } else if (!first_type(buf_bytes(&encoded), &type) || !type_fits(param->type, type)) {
         rc = error_set(err, WEIR_WORKFLOW, "effect \"%s\" of %s: the default of param \"%s\" is %s, not of type %s",
                        effect->name, where, param->name, type_of(type), param->type);
+    }
     buf_deinit(&encoded);
     return rc;
 }
