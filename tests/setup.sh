@@ -6,7 +6,7 @@
 set -u
 
 packages="gcc libc6-dev cmake ninja-build make pkg-config git ca-certificates xz-utils sqlite3
-lua5.4 lua-lpeg lua-cjson
+lua5.4 lua-lpeg lua-cjson xxhash
 libsqlite3-dev libuv1-dev liblua5.4-dev libjansson-dev libxxhash-dev libzstd-dev libmd4c-dev libmd4c-html0-dev"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
