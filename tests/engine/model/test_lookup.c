@@ -1,0 +1,273 @@
+/*
+ * test_lookup.c - chains of reads: many traces for a key, a replaced prefix, waiting, looking, giving up.
+ */
+#include "engine/model/lookup.h"
+#include "engine/store/trace.h"
+#include "tests/check.h"
+
+static weir_error err;
+static mem_arena scratch;
+
+/* --- a store of traces and a world, in memory ---------------------------------------------------------------------- */
+
+enum { STEPS = 4096, ITEMS = 64 };
+
+typedef struct step {
+    hash128 prefix;
+    buf refs;
+    uint64_t execution;
+} step;
+
+static step steps[STEPS];
+static size_t step_count;
+static struct {
+    hash128 hash;
+    resolve_result how;
+    uint64_t wait_for;
+} world[ITEMS];
+static int resolved, probe_error, resolve_error;
+
+static step *find_step(hash128 prefix)
+{
+    for (size_t i = 0; i < step_count; i++)
+        if (hash_equal(steps[i].prefix, prefix)) return &steps[i];
+    return NULL;
+}
+
+static step *put_step(hash128 prefix)
+{
+    step *found = find_step(prefix);
+    if (!found) found = &steps[step_count++];
+    buf_deinit(&found->refs);
+    *found = (step){.prefix = prefix};
+    return found;
+}
+
+static int probe(void *ctx, hash128 prefix, bytes *refs, uint64_t *execution, weir_error *e)
+{
+    (void)ctx;
+    if (probe_error) return error_set(e, probe_error, "no database");
+    step *found = find_step(prefix);
+    if (!found) return 0;
+    *refs = buf_bytes(&found->refs);
+    *execution = found->execution;
+    return 1;
+}
+
+static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *e)
+{
+    (void)ctx;
+    resolved++;
+    if (resolve_error) return error_set(e, resolve_error, "no disk");
+    *hash = world[ref->item].hash;
+    *wait_for = world[ref->item].wait_for;
+    *how = world[ref->item].how;
+    return 0;
+}
+
+static hash128 content(uint64_t number)
+{
+    return hash_bytes(&number, sizeof number);
+}
+
+static void set_world(int item, uint64_t number)
+{
+    world[item].hash = content(number);
+    world[item].how = RESOLVE_KNOWN;
+}
+
+/* Stores an execution that read groups of items: "1 2|3" and what the world holds now. */
+static void record(hash128 key, const char *groups, uint64_t execution)
+{
+    hash128 prefix = trace_begin(key);
+    const char *at = groups;
+    while (*at) {
+        read_ref refs[16];
+        size_t count = 0;
+        hash_stream stream;
+        trace_group(&stream, prefix);
+        for (; *at && *at != '|'; at += strspn(at, " ")) {
+            char *end;
+            uint64_t item = strtoull(at, &end, 10);
+            at = end;
+            refs[count++] = (read_ref){.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item};
+            hash_update(&stream, world[item].hash.bytes, HASH_SIZE);
+        }
+        if (*at == '|') at++;
+        step *to = put_step(prefix); /* a prefix has one next group: another one is replaced */
+        read_refs_put(&to->refs, refs, count);
+        prefix = hash_end(&stream);
+    }
+    put_step(prefix)->execution = execution;
+}
+
+static lookup_result look(hash128 key, uint64_t *execution, uint64_t *wait_for, uint64_t *probes)
+{
+    lookup_source source = {NULL, probe, resolve};
+    lookup_result result;
+    resolved = 0;
+    CHECK_OK(lookup_trace(&source, key, &scratch, &result, execution, wait_for, probes, &err), err);
+    return result;
+}
+
+static uint64_t hit(hash128 key)
+{
+    uint64_t execution, wait_for;
+    lookup_result result = look(key, &execution, &wait_for, NULL);
+    return result == LOOKUP_HIT ? execution : 0;
+}
+
+static void reset(void)
+{
+    for (size_t i = 0; i < step_count; i++) buf_deinit(&steps[i].refs);
+    step_count = 0;
+    memset(world, 0, sizeof world);
+    for (int item = 0; item < ITEMS; item++) set_world(item, 0);
+}
+
+/* --- tests --------------------------------------------------------------------------------------------------------- */
+
+static void test_plain(void)
+{
+    hash128 key = content(1000);
+    uint64_t execution, wait_for, probes;
+    CHECK_INT(LOOKUP_MISS, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(1, probes);
+    record(key, "1 2|3", 77);
+    CHECK_INT(LOOKUP_HIT, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(77, execution);
+    CHECK_INT(3, probes); /* the depth: two groups and a leaf */
+    CHECK_INT(0, hit(content(1001)));
+    set_world(2, 5);
+    CHECK_INT(LOOKUP_MISS, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(2, probes);
+    set_world(2, 0);
+    set_world(3, 5);
+    CHECK_INT(0, hit(key));
+    record(content(2), "", 5); /* an effect that read nothing */
+    CHECK_INT(5, hit(content(2)));
+}
+
+static void test_many_traces(void)
+{
+    hash128 key = content(1);
+    for (uint64_t version = 1; version <= 500; version++) {
+        set_world(1, version);
+        set_world(2, version * 3);
+        record(key, version % 2 ? "1|2" : "1|2|4", 1000 + version);
+    }
+    for (uint64_t version = 500; version >= 1; version--) {
+        uint64_t execution, wait_for, probes;
+        set_world(1, version);
+        set_world(2, version * 3);
+        CHECK_INT(LOOKUP_HIT, look(key, &execution, &wait_for, &probes));
+        CHECK_INT(1000 + version, execution);
+        CHECK(probes <= 4); /* the depth, not the number of traces */
+    }
+}
+
+static void test_replaced_prefix(void)
+{
+    hash128 key = content(1);
+    set_world(1, 1);
+    record(key, "1|2", 10);
+    CHECK_INT(10, hit(key));
+    record(key, "1|3 4", 11); /* read on differently behind the same prefix */
+    CHECK_INT(11, hit(key));
+    set_world(2, 9); /* what the replaced trace read is not asked for any more */
+    CHECK_INT(11, hit(key));
+    CHECK_INT(3, resolved);
+    set_world(1, 2);
+    record(key, "1|2", 12); /* another prefix: both hold */
+    CHECK_INT(12, hit(key));
+    set_world(1, 1);
+    CHECK_INT(11, hit(key));
+}
+
+static void test_order(void)
+{
+    hash128 key = content(1);
+    set_world(1, 1);
+    set_world(2, 2);
+    record(key, "1 2", 10);
+    set_world(1, 2);
+    set_world(2, 1);
+    CHECK_INT(0, hit(key)); /* the same hashes in another order */
+    set_world(1, 1);
+    set_world(2, 2);
+    CHECK_INT(10, hit(key));
+    record(content(2), "1 2", 20);
+    record(content(3), "1|2", 30); /* groups matter */
+    CHECK_INT(20, hit(content(2)));
+    CHECK_INT(30, hit(content(3)));
+}
+
+static void test_wait_and_observe(void)
+{
+    hash128 key = content(1);
+    uint64_t execution, wait_for, probes;
+    record(key, "1 2 3|4", 10);
+    world[2].how = RESOLVE_WAIT;
+    world[2].wait_for = 55;
+    world[3].how = RESOLVE_OBSERVE;
+    CHECK_INT(LOOKUP_WAIT, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(55, wait_for);
+    CHECK_INT(3, resolved); /* the file behind it heard of it too */
+    world[2].how = RESOLVE_KNOWN;
+    CHECK_INT(LOOKUP_OBSERVE, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(0, wait_for);
+    world[1].how = RESOLVE_OBSERVE;
+    CHECK_INT(LOOKUP_OBSERVE, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(3, resolved);
+    world[1].how = world[3].how = RESOLVE_KNOWN;
+    world[4].how = RESOLVE_WAIT;
+    world[4].wait_for = 56;
+    CHECK_INT(LOOKUP_WAIT, look(key, &execution, &wait_for, &probes));
+    CHECK_INT(56, wait_for);
+    CHECK_INT(2, probes);
+    world[4].how = RESOLVE_KNOWN;
+    CHECK_INT(10, hit(key));
+}
+
+static void test_impossible(void)
+{
+    hash128 key = content(1);
+    uint64_t execution, wait_for;
+    record(key, "1 2 3", 10);
+    world[1].how = RESOLVE_WAIT;
+    world[2].how = RESOLVE_IMPOSSIBLE;
+    CHECK_INT(LOOKUP_MISS, look(key, &execution, &wait_for, NULL)); /* not worth waiting */
+    CHECK_INT(2, resolved);
+}
+
+static void test_errors(void)
+{
+    lookup_source source = {NULL, probe, resolve};
+    lookup_result result;
+    uint64_t execution, wait_for;
+    hash128 key = content(1);
+    record(key, "1", 10);
+    probe_error = WEIR_IO;
+    CHECK_CODE(WEIR_IO, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
+    probe_error = 0;
+    resolve_error = WEIR_IO;
+    CHECK_CODE(WEIR_IO, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
+    CHECK_HAS("no disk", err.message);
+    resolve_error = 0;
+    buf_byte(&find_step(trace_begin(key))->refs, 0xff);
+    CHECK_CODE(WEIR_CORRUPT, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
+}
+
+int main(void)
+{
+    arena_init(&scratch);
+    void (*const tests[])(void) = {test_plain, test_many_traces, test_replaced_prefix, test_order,
+                                   test_wait_and_observe, test_impossible, test_errors};
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+        reset();
+        tests[i]();
+    }
+    reset();
+    arena_deinit(&scratch);
+    return check_done();
+}
