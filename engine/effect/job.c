@@ -6,7 +6,8 @@
  * that was not taken, memory that ran out make the job fail whatever run() returns.
  *
  *   job.c         new, free, finish, value, log
- *   job_read.c    reads and how they are recorded
+ *   job_read.c    reads
+ *   job_record.c  the record of them, and their groups
  *   job_output.c  outputs
  *   job_host.c    the functions of weir_host on top, and job_perform
  *   job_wire.c    orders and reports as bytes

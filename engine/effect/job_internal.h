@@ -68,7 +68,20 @@ struct weir_job {
 int job_failed(job *j, int code);
 int job_broken(job *j, int code);
 
-/* Shared between reading and copying. */
+/* --- the record (job_record.c) ------------------------------------------------------------------------------------- */
+
+/** A ref to something declared. */
+read_ref job_ref(read_aspect aspect, size_t port, size_t member, int sub);
+/** NULL when it was not read yet. What is returned here and below is valid until the next record. */
+job_seen *job_find_read(const job *j, read_ref ref);
+/** Finds a read of something declared (and checks that the hash is still the same), or adds it. NULL with the error set. */
+job_seen *job_record(job *j, read_ref ref, uint64_t source, bool source_is_node, hash128 hash, hash128 belief);
+/** A file by its path. *seen NULL: not read yet. */
+int job_find_found(job *j, bytes path, job_seen **seen);
+/** Adds it; `path` is kept. NULL with the error set. */
+job_seen *job_record_found(job *j, bytes path, hash128 hash);
+
+/* --- shared between reading and copying ------------------------------------------------------------------------------ */
 
 /** NULL with the error set when there is no such member. */
 const job_member *job_member_at(job *j, size_t port, size_t member);
@@ -89,7 +102,7 @@ int job_read_text(job *j, size_t port, size_t member, bytes *text);
 /** Text of a string or bytes encoding, JSON of all else; in the arena, NUL behind it. */
 int job_encoded_text(job *j, bytes encoded, bytes *text);
 
-/* Outputs: made in job_new, closed in job_free. */
+/* --- outputs (job_output.c): made in job_new, closed in job_free ---------------------------------------------------------- */
 int job_outs_new(job *j);
 void job_outs_free(job *j);
 /** Bring all to disk, hash, check. Fills report->written. */

@@ -1,23 +1,11 @@
 /*
- * job_read.c - what an effect reads, and the record of it.
- *
- * Each thing is recorded once, at its first read, with the hash of what was really seen; the engine compares that with what it believed
- * when it wrote the order (`differs`: raced). A later run looks the recorded reads up group by group, and stops at the first
- * group with a change (store/trace.h). So a read must lie in a later group than whatever decided that it happens:
- *
- *   - What is declared is known up front: it exists, and is up to date, whatever other reads said. Declared reads join the group in progress.
- *   - A file that was not declared may have been chosen by anything read before, and its content may choose everything
- *     read after it. It gets a group of its own.
- *
- *     reads:   a (declared)  b (declared)  inc1 (found)  c (declared)  inc2 (found)
- *     group:   0             0             1             2             3
- *
- * The price is depth: an effect that finds 40 files is looked up in 41 steps. Reading declared inputs costs one.
+ * job_read.c - what an effect reads: declared members, and files by path. The record of it is in job_record.c.
  *
  * Files are fingerprinted as in world/scan.h, from the bytes that the effect gets: the content and the mode of one open file.
- * Worker processes only, one thread.
+ * A file of weir's own state is never opened, by whatever name (P10).
+ *
+ * Worker processes only, one thread. Contents live in the job's arena.
  */
-
 #include "engine/effect/job_internal.h"
 #include "engine/store/read.h"
 #include "engine/store/value.h"
@@ -31,92 +19,6 @@ typedef struct job_place {
 static const char *text_of(bytes name)
 {
     return name.data ? (const char *)name.data : ""; /* a NUL is behind it: job_wire.c */
-}
-
-/* --- the record -------------------------------------------------------------------------------------------------- */
-
-enum { REF_KEY = 21 };
-
-static void put_u32(uint8_t *to, int32_t number)
-{
-    uint32_t word = (uint32_t)number;
-    memcpy(to, &word, sizeof word);
-}
-
-static bytes ref_key(const read_ref *ref, uint8_t space[REF_KEY])
-{
-    space[0] = (uint8_t)ref->aspect;
-    put_u32(space + 1, ref->port);
-    put_u32(space + 5, ref->member);
-    put_u32(space + 9, ref->sub);
-    memcpy(space + 13, &ref->item, sizeof ref->item);
-    return bytes_of(space, REF_KEY);
-}
-
-/* Files that were not declared are known by their path, with a byte in front that no aspect has. */
-static int path_key(job *j, bytes path, buf *key)
-{
-    buf_byte(key, 0xff);
-    buf_append(key, path.data, path.size);
-    return key->failed ? job_failed(j, error_nomem(&j->error, "recording a read")) : 0;
-}
-
-/* Which group the next read belongs to; see the file top. */
-static uint32_t next_group(job *j, bool is_declared)
-{
-    bool is_new = j->is_group_closed || (!is_declared && j->read_count > 0);
-    if (is_new) j->group++;
-    j->is_group_closed = !is_declared;
-    return j->group;
-}
-
-static job_seen *find_seen(const job *j, bytes key, size_t *index)
-{
-    const uint64_t *at = map_get(&j->by_ref, key);
-    if (!at) return NULL;
-    *index = (size_t)*at;
-    return &j->seen[*index];
-}
-
-/* Adds a read that is not known yet; NULL with the error set. */
-static job_seen *add_read(job *j, bytes key, const job_read *from)
-{
-    uint64_t *index = NULL;
-    size_t need = j->read_count + 1;
-    if (MEM_GROW(j->reads, j->read_capacity, need) && MEM_GROW(j->seen, j->seen_capacity, need))
-        index = map_put(&j->by_ref, key, NULL);
-    if (!index) {
-        (void)job_failed(j, error_nomem(&j->error, "recording a read"));
-        return NULL;
-    }
-    *index = j->read_count;
-    job_read *read = &j->reads[j->read_count];
-    *read = *from;
-    read->group = next_group(j, from->ref.port >= 0);
-    job_seen *seen = &j->seen[j->read_count++];
-    *seen = (job_seen){.has_content = false};
-    return seen;
-}
-
-/* Finds a read of something declared, or adds it. */
-static job_seen *record(job *j, read_ref ref, uint64_t source, bool source_is_node, hash128 hash, hash128 belief)
-{
-    uint8_t space[REF_KEY];
-    size_t index;
-    bytes key = ref_key(&ref, space);
-    job_seen *seen = find_seen(j, key, &index);
-    if (seen) {
-        if (!hash_equal(j->reads[index].hash, hash)) j->reads[index].differs = true; /* changed between two reads */
-        return seen;
-    }
-    job_read read = {.ref = ref, .source = source, .source_is_node = source_is_node, .hash = hash};
-    read.differs = !hash_is_none(belief) && !hash_equal(belief, hash);
-    return add_read(j, key, &read);
-}
-
-static read_ref ref_of(read_aspect aspect, size_t port, size_t member, int sub)
-{
-    return (read_ref){.aspect = aspect, .port = (int32_t)port, .member = (int32_t)member, .sub = sub < 0 ? -1 : sub};
 }
 
 /* --- members ------------------------------------------------------------------------------------------------------ */
@@ -249,7 +151,7 @@ int job_input_absent(job *j, size_t port, const char *path)
 
 static job_seen *record_file(job *j, size_t port, size_t member, int sub, const job_file *file, hash128 fingerprint)
 {
-    return record(j, ref_of(ASPECT_CONTENT, port, member, sub), file->item, false, fingerprint, file->hash);
+    return job_record(j, job_ref(ASPECT_CONTENT, port, member, sub), file->item, false, fingerprint, file->hash);
 }
 
 int job_record_file(job *j, size_t port, size_t member, int sub, const job_file *file, hash128 fingerprint)
@@ -260,11 +162,9 @@ int job_record_file(job *j, size_t port, size_t member, int sub, const job_file 
 /* Content of a declared file; absent: 0 with data NULL. */
 static int read_declared(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *content)
 {
-    uint8_t space[REF_KEY];
-    size_t index;
     loaded_file loaded;
-    read_ref ref = ref_of(ASPECT_CONTENT, port, member, sub);
-    job_seen *seen = find_seen(j, ref_key(&ref, space), &index);
+    read_ref ref = job_ref(ASPECT_CONTENT, port, member, sub);
+    job_seen *seen = job_find_read(j, ref);
     if (!seen || !seen->has_content) {
         int rc = load_file(j, text_of(file->path), &loaded);
         if (rc != 0) return job_failed(j, rc);
@@ -308,7 +208,7 @@ static bool is_plain_item(const job_member *m)
 static job_seen *record_item(job *j, size_t port, size_t member, const job_member *m)
 {
     hash128 hash = m->has_value || !hash_is_none(m->value_hash) ? m->value_hash : HASH_ABSENT;
-    return record(j, ref_of(ASPECT_CONTENT, port, member, -1), m->id, false, hash, HASH_NONE);
+    return job_record(j, job_ref(ASPECT_CONTENT, port, member, -1), m->id, false, hash, HASH_NONE);
 }
 
 static int no_value(job *j, size_t port, const job_member *m)
@@ -325,7 +225,7 @@ int job_read_value(job *j, size_t port, size_t member, bytes *encoded)
     if (!m) return j->error.code;
     if (!is_plain_item(m) && (m->kind != MEMBER_NODE || !m->has_value)) return no_value(j, port, m);
     job_seen *seen = is_plain_item(m) ? record_item(j, port, member, m)
-                                      : record(j, ref_of(ASPECT_VALUE, port, member, -1), m->id, true, m->value_hash, HASH_NONE);
+                                      : job_record(j, job_ref(ASPECT_VALUE, port, member, -1), m->id, true, m->value_hash, HASH_NONE);
     if (!seen) return j->error.code;
     int rc = fetch_value(j, m, seen);
     if (rc != 0) return job_failed(j, rc);
@@ -374,10 +274,8 @@ int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content
 
 bool job_known_content(const job *j, size_t port, size_t member, bytes *content)
 {
-    uint8_t space[REF_KEY];
-    size_t index;
-    read_ref ref = ref_of(ASPECT_CONTENT, port, member, -1);
-    const job_seen *seen = find_seen(j, ref_key(&ref, space), &index);
+    read_ref ref = job_ref(ASPECT_CONTENT, port, member, -1);
+    const job_seen *seen = job_find_read(j, ref);
     if (!seen || !seen->has_content || !seen->content.data) return false;
     *content = seen->content;
     return true;
@@ -403,8 +301,8 @@ int job_read_params(job *j, size_t port, size_t member, bytes *encoded)
         return error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) is no node: it has no params", port_name(j, port),
                          text_of(m->name));
     *encoded = m->params.size ? m->params : VALUE_EMPTY_OBJECT;
-    read_ref ref = ref_of(ASPECT_PARAMS, port, member, -1);
-    return record(j, ref, m->id, true, read_params_hash(*encoded), HASH_NONE) ? 0 : j->error.code;
+    read_ref ref = job_ref(ASPECT_PARAMS, port, member, -1);
+    return job_record(j, ref, m->id, true, read_params_hash(*encoded), HASH_NONE) ? 0 : j->error.code;
 }
 
 int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
@@ -416,8 +314,8 @@ int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
     const job_file *file = job_member_file(j, port, m, sub);
     if (!file) return j->error.code;
     *path = file->path;
-    read_ref ref = ref_of(ASPECT_PATH, port, member, sub);
-    return record(j, ref, file->item, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+    read_ref ref = job_ref(ASPECT_PATH, port, member, sub);
+    return job_record(j, ref, file->item, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
 }
 
 int job_read_names(job *j, size_t port, bytes **names, size_t *count)
@@ -434,7 +332,7 @@ int job_read_names(job *j, size_t port, bytes **names, size_t *count)
     *names = list;
     *count = input->count;
     read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};
-    return record(j, ref, 0, false, read_names_hash(list, input->count), HASH_NONE) ? 0 : j->error.code;
+    return job_record(j, ref, 0, false, read_names_hash(list, input->count), HASH_NONE) ? 0 : j->error.code;
 }
 
 int job_read_outpath(job *j, size_t output, bytes *path)
@@ -442,7 +340,7 @@ int job_read_outpath(job *j, size_t output, bytes *path)
     if (output >= j->order->output_count) return error_set(&j->error, WEIR_USAGE, "there is no output number %zu", output);
     *path = j->order->outputs[output].path;
     read_ref ref = {.aspect = ASPECT_OUTPATH, .port = (int32_t)output, .member = -1, .sub = -1};
-    return record(j, ref, 0, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+    return job_record(j, ref, 0, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
 }
 
 /* --- files by path ---------------------------------------------------------------------------------------------------- */
@@ -529,14 +427,12 @@ static int check_found(job *j, bytes path)
     return rc;
 }
 
-static int record_found(job *j, bytes key, bytes path, bytes *content)
+static int load_found(job *j, bytes path, bytes *content)
 {
     loaded_file loaded;
     int rc = load_file(j, text_of(path), &loaded);
     if (rc != 0) return job_failed(j, rc);
-    job_read read = {.ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1},
-                     .path = path, .hash = loaded.fingerprint};
-    job_seen *seen = add_read(j, key, &read);
+    job_seen *seen = job_record_found(j, path, loaded.fingerprint);
     if (!seen) return j->error.code;
     if (loaded.type == OS_DIR) return is_folder(j, text_of(path));
     seen->content = loaded.content;
@@ -548,19 +444,13 @@ static int record_found(job *j, bytes key, bytes path, bytes *content)
 /* `path` is kept: in the arena, NUL behind it. */
 static int read_found(job *j, bytes path, bool is_system, bytes *content)
 {
-    buf key;
-    size_t index;
-    buf_init(&key);
-    int rc = path_key(j, path, &key);
-    job_seen *seen = rc == 0 ? find_seen(j, buf_bytes(&key), &index) : NULL;
-    if (seen && seen->has_content) *content = seen->content;
-    else if (seen) rc = is_folder(j, text_of(path));
-    else {
-        if (rc == 0) rc = is_system ? check_allowed(j, text_of(path)) : check_found(j, path);
-        if (rc == 0) rc = record_found(j, buf_bytes(&key), path, content);
-    }
-    buf_deinit(&key);
-    return rc;
+    job_seen *seen;
+    int rc = job_find_found(j, path, &seen);
+    if (seen && !seen->has_content) return is_folder(j, text_of(path));
+    if (seen) *content = seen->content;
+    if (seen || rc != 0) return rc;
+    rc = is_system ? check_allowed(j, text_of(path)) : check_found(j, path);
+    return rc == 0 ? load_found(j, path, content) : rc;
 }
 
 int job_read_file(job *j, bytes path, bytes *content)
