@@ -13,8 +13,8 @@
  * An error other than WEIR_WORKFLOW of plan_wait (which changes nothing) leaves the turn half planned: only plan_reset and
  * plan_free are of use then.
  *
- * Loop thread only. No I/O. Memory: 32 bytes a node, 4 to 11 in the table, 12 in each heap it is in; given back by plan_reset when
- * it was much.
+ * Loop thread only. No I/O. Memory: 32 bytes a node, 4 to 11 in the table, 12 in each heap it is in; given back by
+ * plan_reset when it was much.
  * After: Mokhov, Mitchell, Peyton Jones, "Build Systems a la Carte", 2018 (early cutoff);
  *        Cooper, Krishnamurthi, "Embedding Dynamic Dataflow ...", 2006 (order by height).
  */

@@ -11,6 +11,11 @@
  *     the search is remembered and kept up to date as nodes settle, until an edge is added.
  * P4  A node that settles unchanged makes nobody due.
  *
+ * Heights of the source rise along every edge: a user is higher than its node. Lifts of this turn are added to them here,
+ * for the node and its users. A settled node passes nothing on any more in this turn: what changes behind its back is for
+ * the next one.
+ * After an error other than the circle of plan_wait only plan_reset and plan_free are of use.
+ *
  * Loop thread only. No I/O.
  * After: Mokhov et al., "Build Systems a la Carte", 2018 (early cutoff); Cooper, Krishnamurthi, 2006 (order by height).
  */
@@ -49,12 +54,16 @@ void plan_reset(plan *p);
 int plan_due(plan *p, uint64_t node, uint32_t height, weir_error *err);
 /** 1: *node is ready and now running; 0: nothing can start now; or an error. `idle`: a slot is free and would stay so. */
 int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err);
-/** A running node ended; `changed`: its users become due. */
+/**
+ * A running node ended; `changed`: its users become due; one that is running or settled already is remembered for the
+ * next turn.
+ */
 int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err);
 /**
  * A running node needs `on` first: it is due again, above `on`, and an edge on -> node holds for the rest of the turn. When
  * `on` is idle or settled the node is due at once. WEIR_WORKFLOW when `on` (transitively, within this turn's edges and users) waits for node: a cycle; the message
- * holds ids joined by " -> ".
+ * holds ids joined by " -> ", from node along its users to `on` and back to node; of a long one the middle is "...". Nothing
+ * has changed then: node is still running.
  */
 int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
 plan_state plan_state_of(const plan *p, uint64_t node);

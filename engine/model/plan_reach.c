@@ -1,12 +1,12 @@
 /*
  * plan_reach.c - the readiness search: which due nodes can something unsettled still reach?
  *
- * A node is active when it is due or running, or idle and the user of an active node: something on the way to it may still
- * make it due. A settled node passes nothing on any more in this turn. To expand an active node is to count it in each of its users;
- * so, the graph having no circles, a node with count 0 is reached by nothing among the expanded nodes. The search expands in
- * order of height, no higher than needed. When a node settles, its users are counted down; an idle one that comes
- * to 0 is active no more and counts its own users down in turn. So the search is never made anew, and a node is expanded
- * once a turn (again only if it was given up and then became active from outside).
+ * A node is active when it is due or running, or idle and the user of an active node: something on the way to it may
+ * still make it due. A settled node passes nothing on any more in this turn. To expand an active node is to count it in
+ * each of its users; so, the graph having no circles, a node with count 0 is reached by nothing among the expanded nodes.
+ * The search expands in order of height, no higher than needed. When a node settles, its users are counted down; an idle
+ * one that comes to 0 is active no more and counts its own users down in turn. So the search is never made anew, and a node
+ * is expanded once a turn (again only if it was given up and then became active from outside).
  *
  *      horizon 3            height 1    2    3    4
  *      running a, due x     a --------> b --------> x     a, b: expanded; count of x is 1: waits for a
