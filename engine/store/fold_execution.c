@@ -230,7 +230,7 @@ static int write_trace(fold *f, const event_finished *e)
     size_t left = e->read_count;
     int rc = 0;
     while (rc == 0 && left > 0) {
-        uint64_t refs;
+        uint64_t refs = 0;
         size_t size = group_size(reads, left);
         rc = intern_refs(f, reads, size, &refs);
         if (rc == 0) rc = write_step(f, prefix, refs, 0);

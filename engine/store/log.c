@@ -206,12 +206,12 @@ static log_batch *take_group(log_writer *w)
     return group;
 }
 
-static void answer_group(log_writer *w, log_batch *group, const weir_error *result)
+/* `last_seq` is that of the last event before the group. */
+static void answer_group(log_writer *w, log_batch *group, uint64_t last_seq, const weir_error *result)
 {
     while (group) {
         log_batch *next = group->next;
-        bool has_own = result->code == 0 && group->event_count > 0;
-        uint64_t last_seq = has_own ? group->first_seq + group->event_count - 1 : w->link.last_seq;
+        if (result->code == 0) last_seq += group->event_count;
         if (w->answer) w->answer(w->ctx, group->cookie, last_seq, result);
         batch_free(group);
         group = next;
@@ -241,7 +241,7 @@ static void process(log_writer *w, log_batch *group, weir_error *error)
     uint64_t before = w->link.last_seq;
     bool durable = wants_durable(group);
     if (error->code == 0) (void)commit_group(w, group, durable, error);
-    answer_group(w, group, error);
+    answer_group(w, group, before, error);
     if (error->code != 0) return;
     os_kill_point("log_after_answer");
     if (durable && w->link.last_seq != before) (void)chain_head_write(w->dirfd, &w->link, error);

@@ -47,7 +47,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, 0, 0, 0, NULL)
 UPDATE node SET graph = ?2, name = ?3, effect = ?4, height = ?5, status = 1, due = ?6, always = ?7, spec = ?8 WHERE id = ?1
 
 -- name: fold_node_succeed
-UPDATE node SET successor = ?2, (execution, value) = (SELECT execution, value FROM node WHERE id = ?2) WHERE id = ?1
+UPDATE node SET successor = ?2, execution = coalesce((SELECT execution FROM node WHERE id = ?2), 0),
+value = (SELECT value FROM node WHERE id = ?2) WHERE id = ?1
 
 -- name: fold_node_vanish
 UPDATE node SET status = 9, due = 0 WHERE id = ?1
