@@ -29,7 +29,8 @@ static bool is_repeated(const bytes *names, size_t at, size_t count)
     return false;
 }
 
-const char *const *process_environment(mem_arena *arena, const bytes *names, const bytes *values, size_t count)
+const char *const *process_environment(mem_arena *arena, const bytes *names, const bytes *values,
+                                       size_t count)
 {
     size_t used = 0;
     const char **all = arena_alloc(arena, (PASSED_ON + 1 + count + 1) * sizeof *all);
@@ -42,8 +43,9 @@ const char *const *process_environment(mem_arena *arena, const bytes *names, con
     if (!is_declared("LC_ALL", names, count)) all[used++] = "LC_ALL=C.UTF-8";
     for (size_t i = 0; i < count; i++) {
         if (is_repeated(names, i, count)) continue;
-        all[used++] = arena_printf(arena, "%.*s=%.*s", (int)names[i].size, (const char *)names[i].data, (int)values[i].size,
-                                   values[i].size ? (const char *)values[i].data : "");
+        all[used++] =
+            arena_printf(arena, "%.*s=%.*s", (int)names[i].size, (const char *)names[i].data,
+                         (int)values[i].size, values[i].size ? (const char *)values[i].data : "");
     }
     all[used] = NULL;
     return arena->failed ? NULL : all;

@@ -47,7 +47,8 @@ static void put_stamp(buf *b, int64_t ns)
 static void pack_entry(buf *b, const scan_entry *e, uint64_t dev)
 {
     unsigned flags = (e->racy ? FLAG_RACY : 0u) | (e->sig.mode == 0 ? FLAG_ABSENT : 0u) |
-                     (e->sig.dev != dev ? FLAG_DEVICE : 0u) | (e->sig.ctime_ns == e->sig.mtime_ns ? FLAG_ONE_STAMP : 0u);
+                     (e->sig.dev != dev ? FLAG_DEVICE : 0u) |
+                     (e->sig.ctime_ns == e->sig.mtime_ns ? FLAG_ONE_STAMP : 0u);
     buf_byte(b, (uint8_t)flags);
     buf_put_u64(b, e->item);
     buf_put_bytes(b, e->name);
@@ -65,7 +66,8 @@ static void pack_entry(buf *b, const scan_entry *e, uint64_t dev)
 
 static int compare_entries(const void *a, const void *b)
 {
-    return bytes_compare((*(const scan_entry *const *)a)->name, (*(const scan_entry *const *)b)->name);
+    return bytes_compare((*(const scan_entry *const *)a)->name,
+                         (*(const scan_entry *const *)b)->name);
 }
 
 /* Pointers to the entries by name; NULL: no memory. */
@@ -185,10 +187,13 @@ static bool reader_next(reader *r, scan_entry *e)
 
 static int damaged(weir_error *err)
 {
-    return error_set(err, WEIR_CORRUPT, "cached signatures of a folder are damaged (deleting the cache costs rehashing only)");
+    return error_set(
+        err, WEIR_CORRUPT,
+        "cached signatures of a folder are damaged (deleting the cache costs rehashing only)");
 }
 
-int scan_unpack(bytes packed, mem_arena *arena, scan_entry **entries, size_t *count, weir_error *err)
+int scan_unpack(bytes packed, mem_arena *arena, scan_entry **entries, size_t *count,
+                weir_error *err)
 {
     reader r;
     *entries = NULL;
@@ -223,7 +228,8 @@ static void place_open(place *p, const scan_config *config, bytes folder, size_t
     p->dirfd = -1;
     p->prefix = 0;
     const char *name = folder.size ? (const char *)folder.data : ".";
-    if (count > BY_PATH_COUNT) p->dirfd = os_openat(config->rootfd, name, OS_READ | OS_FOLDER, 0, NULL);
+    if (count > BY_PATH_COUNT)
+        p->dirfd = os_openat(config->rootfd, name, OS_READ | OS_FOLDER, 0, NULL);
     if (p->dirfd >= 0 || folder.size == 0 || folder.size > PATH_ROOM - 258) return;
     memcpy(p->path, folder.data, folder.size);
     p->path[folder.size] = '/';
@@ -276,8 +282,10 @@ void scan_slice_check(const scan_config *config, scan_slice *slice)
 static void folder_fail(scan_folder *f, int code)
 {
     f->code = code;
-    snprintf(f->message, sizeof f->message, "%.120s/: %s", f->folder.size ? (const char *)f->folder.data : ".",
-             code == WEIR_NOMEM ? "out of memory while checking its entries" : "its cached signatures are damaged");
+    snprintf(f->message, sizeof f->message, "%.120s/: %s",
+             f->folder.size ? (const char *)f->folder.data : ".",
+             code == WEIR_NOMEM ? "out of memory while checking its entries"
+                                : "its cached signatures are damaged");
 }
 
 size_t scan_folder_begin(scan_folder *folder)
@@ -300,7 +308,8 @@ size_t scan_folder_begin(scan_folder *folder)
 static bool make_request(scan_folder *f, const scan_entry *e, scan_request *r)
 {
     const char *folder = f->folder.size ? (const char *)f->folder.data : "";
-    char *path = arena_printf(&f->arena, "%s%s%s", folder, f->folder.size ? "/" : "", (const char *)e->name.data);
+    char *path = arena_printf(&f->arena, "%s%s%s", folder, f->folder.size ? "/" : "",
+                              (const char *)e->name.data);
     *r = (scan_request){
         .item = e->item,
         .path = bytes_str(path),
@@ -327,7 +336,8 @@ void scan_folder_collect(scan_folder *f, const scan_slice *slices, size_t count)
     if (rc == 0 && !f->changed) rc = WEIR_NOMEM;
     for (size_t i = 0; rc == 0 && i < count; i++)
         for (size_t k = 0; rc == 0 && k < slices[i].moved_count; k++)
-            if (!make_request(f, &f->entries[slices[i].moved[k]], &f->changed[f->changed_count++])) rc = WEIR_NOMEM;
+            if (!make_request(f, &f->entries[slices[i].moved[k]], &f->changed[f->changed_count++]))
+                rc = WEIR_NOMEM;
     if (rc == 0) return;
     f->changed = NULL;
     f->changed_count = 0;

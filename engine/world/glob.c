@@ -24,8 +24,8 @@ typedef struct walker {
     glob_pattern pattern;
     bool (*skip)(void *ctx, const char *path);
     void *ctx;
-    mem_arena scratch; /* of this walk */
-    mem_arena *arena;  /* of the result */
+    mem_arena scratch;  /* of this walk */
+    mem_arena *arena;   /* of the result */
     const char **paths; /* on the heap while it grows */
     size_t count, capacity;
     buf *folders; /* NULL: not wanted */
@@ -124,16 +124,19 @@ static int visit(walker *w, const uint64_t *states, const char *name, os_type ty
     bool is_link = type == OS_LINK;
     if (is_plain || (is_link && (step.is_match || step.is_on_link))) rc = resolve(w, path, &type);
     if (rc == 0 && type == OS_FILE && step.is_match) rc = add_match(w, path);
-    if (rc == 0 && type == OS_DIR && (is_link ? step.is_on_link : step.is_on_way)) rc = walk(w, is_link ? next_link : next);
+    if (rc == 0 && type == OS_DIR && (is_link ? step.is_on_link : step.is_on_way))
+        rc = walk(w, is_link ? next_link : next);
     w->path.size = before;
     return rc;
 }
 
-static bool was_before(const glob_pattern *p, const uint64_t *states, size_t branch, const char *name)
+static bool was_before(const glob_pattern *p, const uint64_t *states, size_t branch,
+                       const char *name)
 {
     for (size_t k = 0; k < branch; k++)
         for (size_t i = 0; i < p->branches[k].count; i++)
-            if ((states[k] >> i & 1) && strcmp(p->branches[k].parts[i].text, name) == 0) return true;
+            if ((states[k] >> i & 1) && strcmp(p->branches[k].parts[i].text, name) == 0)
+                return true;
     return false;
 }
 
@@ -145,7 +148,8 @@ static int walk_names(walker *w, const uint64_t *states)
     for (size_t k = 0; rc == 0 && k < p->count; k++)
         for (size_t i = 0; rc == 0 && i < p->branches[k].count; i++) {
             const char *name = p->branches[k].parts[i].text;
-            if ((states[k] >> i & 1) && !was_before(p, states, k, name)) rc = visit(w, states, name, OS_ABSENT, true);
+            if ((states[k] >> i & 1) && !was_before(p, states, k, name))
+                rc = visit(w, states, name, OS_ABSENT, true);
         }
     return rc;
 }
@@ -164,7 +168,8 @@ static int list(walker *w, os_entry **entries, size_t *count)
     rc = os_list(w->config->rootfd, name, &w->scratch, entries, count, w->err);
     scan_sig sig = scan_sig_of(&st);
     bool is_gone = rc == WEIR_NOTFOUND;
-    if (rc == 0 || is_gone) record_folder(w, path, &sig, is_gone || scan_is_racy(&sig, before_ns, scan_clock_ns()));
+    if (rc == 0 || is_gone)
+        record_folder(w, path, &sig, is_gone || scan_is_racy(&sig, before_ns, scan_clock_ns()));
     if (!is_gone) return rc;
     error_clear(w->err);
     *count = 0;
@@ -177,7 +182,8 @@ static int walk(walker *w, const uint64_t *states)
     size_t count = 0;
     if (glob_is_literal(&w->pattern, states)) return walk_names(w, states);
     int rc = list(w, &entries, &count);
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = visit(w, states, entries[i].name, entries[i].type, false);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = visit(w, states, entries[i].name, entries[i].type, false);
     return rc;
 }
 
@@ -196,10 +202,12 @@ static int give_paths(walker *w, const char ***paths, size_t *count)
     return 0;
 }
 
-int scan_glob(const scan_config *config, const char *pattern, bool (*skip)(void *ctx, const char *path), void *ctx,
-              mem_arena *arena, const char ***paths, size_t *count, buf *folders, weir_error *err)
+int scan_glob(const scan_config *config, const char *pattern,
+              bool (*skip)(void *ctx, const char *path), void *ctx, mem_arena *arena,
+              const char ***paths, size_t *count, buf *folders, weir_error *err)
 {
-    walker w = {.config = config, .skip = skip, .ctx = ctx, .arena = arena, .folders = folders, .err = err};
+    walker w = {
+        .config = config, .skip = skip, .ctx = ctx, .arena = arena, .folders = folders, .err = err};
     uint64_t *states = NULL;
     *paths = NULL;
     *count = 0;
@@ -229,7 +237,8 @@ static bool is_folder_same(const scan_config *config, const char *path, unpack *
     old.size = unpack_i64(u);
     old.mtime_ns = unpack_i64(u);
     old.ctime_ns = unpack_i64(u);
-    if (u->failed || u->at == u->end || *u->at++ != 0) return false; /* racy: a later change may not show */
+    if (u->failed || u->at == u->end || *u->at++ != 0)
+        return false; /* racy: a later change may not show */
     if (os_statat(config->rootfd, *path ? path : ".", true, &st, NULL) != 0) return false;
     scan_sig now = scan_sig_of(&st);
     return scan_sig_equal(&old, &now);
@@ -253,7 +262,8 @@ bool scan_glob_same(const scan_config *config, bytes folders)
         bytes path = unpack_bytes(&u);
         if (u.failed || u.at == u.end || *u.at++ != 0) return false;
         const char *text = (const char *)path.data;
-        is_same = kind == 'D' ? is_folder_same(config, text, &u) : kind == 'T' && is_type_same(config, text, &u);
+        is_same = kind == 'D' ? is_folder_same(config, text, &u)
+                              : kind == 'T' && is_type_same(config, text, &u);
         stats++;
     }
     scan_count(stats, 0, 0);

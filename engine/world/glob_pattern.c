@@ -19,7 +19,10 @@
 static uint32_t take_char(const char **text)
 {
     const unsigned char *at = (const unsigned char *)*text;
-    unsigned more = at[0] >= 0xf0 && at[0] < 0xf5 ? 3u : at[0] >= 0xe0 ? 2u : at[0] >= 0xc2 ? 1u : 0u;
+    unsigned more = at[0] >= 0xf0 && at[0] < 0xf5 ? 3u
+                    : at[0] >= 0xe0               ? 2u
+                    : at[0] >= 0xc2               ? 1u
+                                                  : 0u;
     if (at[0] < 0xc2 || at[0] >= 0xf5) more = 0;
     uint32_t value = more ? at[0] & (0x3fu >> more) : at[0];
     for (unsigned i = 1; i <= more; i++) {
@@ -162,7 +165,9 @@ static int set_part(parser *p, glob_part *part, char *text)
     const char *why = check_part(text);
     if (why) return bad(p, why);
     part->text = text;
-    part->kind = strcmp(text, "**") == 0 ? GLOB_ANY_DEPTH : is_special(text) ? GLOB_WILD : GLOB_LITERAL;
+    part->kind = strcmp(text, "**") == 0 ? GLOB_ANY_DEPTH
+                 : is_special(text)      ? GLOB_WILD
+                                         : GLOB_LITERAL;
     return part->kind == GLOB_LITERAL ? unescape(text) : 0;
 }
 
@@ -184,7 +189,8 @@ static int add_branch(parser *p, const char *text)
         glob_part *part = &branch->parts[branch->count];
         int rc = set_part(p, part, at);
         if (rc != 0) return rc;
-        bool is_repeat = part->kind == GLOB_ANY_DEPTH && branch->count > 0 && part[-1].kind == GLOB_ANY_DEPTH;
+        bool is_repeat =
+            part->kind == GLOB_ANY_DEPTH && branch->count > 0 && part[-1].kind == GLOB_ANY_DEPTH;
         if (!is_repeat) branch->count++;
         at = slash ? slash + 1 : NULL;
     }
@@ -231,7 +237,8 @@ static int expand(parser *p, const char *text, int depth)
     int rc = 0;
     for (const char *from = open + 1, *to; rc == 0 && from <= end; from = to + 1) {
         to = option_end(from, end);
-        char *one = arena_printf(p->arena, "%.*s%.*s%s", (int)(open - text), text, (int)(to - from), from, end + 1);
+        char *one = arena_printf(p->arena, "%.*s%.*s%s", (int)(open - text), text, (int)(to - from),
+                                 from, end + 1);
         rc = one ? expand(p, one, depth + 1) : error_nomem(p->err, "reading a glob");
     }
     return rc;
@@ -261,7 +268,8 @@ size_t glob_fixed(const char *pattern)
 static uint64_t closed(const glob_branch *b, uint64_t states)
 {
     for (size_t i = 0; i + 1 < b->count; i++)
-        if ((states >> i & 1) && b->parts[i].kind == GLOB_ANY_DEPTH) states |= UINT64_C(1) << (i + 1);
+        if ((states >> i & 1) && b->parts[i].kind == GLOB_ANY_DEPTH)
+            states |= UINT64_C(1) << (i + 1);
     return states;
 }
 
@@ -272,12 +280,14 @@ void glob_start(const glob_pattern *p, uint64_t *states)
 
 static bool part_matches(const glob_part *part, const char *name)
 {
+    if (name[0] == '\0') return false;
     if (part->kind == GLOB_ANY_DEPTH) return name[0] != '.';
     if (part->kind == GLOB_LITERAL) return strcmp(part->text, name) == 0;
     return name_matches(part->text, name);
 }
 
-glob_step glob_advance(const glob_pattern *p, const uint64_t *states, const char *name, uint64_t *next, uint64_t *next_link)
+glob_step glob_advance(const glob_pattern *p, const uint64_t *states, const char *name,
+                       uint64_t *next, uint64_t *next_link)
 {
     glob_step step = {false, false, false};
     for (size_t k = 0; k < p->count; k++) {
@@ -289,8 +299,7 @@ glob_step glob_advance(const glob_pattern *p, const uint64_t *states, const char
             if (!(states[k] >> i & 1) || !part_matches(&b->parts[i], name)) continue;
             if (is_last) step.is_match = true;
             if (b->parts[i].kind == GLOB_ANY_DEPTH) any |= UINT64_C(1) << i;
-            else if (!is_last)
-                link |= UINT64_C(1) << (i + 1);
+            else if (!is_last) link |= UINT64_C(1) << (i + 1);
         }
         next_link[k] = closed(b, link);
         next[k] = closed(b, any | link);

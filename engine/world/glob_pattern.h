@@ -43,7 +43,8 @@ size_t glob_fixed(const char *pattern);
 /** The states at the root; one set per branch. */
 void glob_start(const glob_pattern *p, uint64_t *states);
 /** From `states` by one name. next and next_link: one set per branch; folders, and links to folders. */
-glob_step glob_advance(const glob_pattern *p, const uint64_t *states, const char *name, uint64_t *next, uint64_t *next_link);
+glob_step glob_advance(const glob_pattern *p, const uint64_t *states, const char *name,
+                       uint64_t *next, uint64_t *next_link);
 /** Is every part that may come next a plain name? Then no folder needs to be listed. */
 bool glob_is_literal(const glob_pattern *p, const uint64_t *states);
 

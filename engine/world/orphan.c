@@ -74,7 +74,8 @@ static int reap(idtype_t type, int64_t id, int flags)
 {
     siginfo_t info;
     info.si_pid = 0;
-    if (waitid(type, (id_t)id, &info, WEXITED | WNOHANG | flags) != 0) return errno == EINTR ? 0 : -1;
+    if (waitid(type, (id_t)id, &info, WEXITED | WNOHANG | flags) != 0)
+        return errno == EINTR ? 0 : -1;
     return info.si_pid != 0;
 }
 
@@ -115,7 +116,8 @@ static bool read_children(const orphan_watch *w, buf *to)
         ssize_t got = pread(w->fd, at, CHILDREN_STEP - 1, (off_t)to->size);
         if (got < 0) return false;
         buf_commit(to, (size_t)got);
-        if (got == 0 || got < CHILDREN_STEP / 2) break; /* the kernel fills less than a page only at the end */
+        if (got == 0 || got < CHILDREN_STEP / 2)
+            break; /* the kernel fills less than a page only at the end */
     }
     return buf_cstr(to) != NULL;
 }
@@ -187,8 +189,7 @@ size_t orphan_end(orphan_watch *w, hash128 token, int signal)
         if (!o) continue;
         o->is_seen = true;
         if (end_one(o, token, signal)) living++;
-        else if (is_check)
-            reap_forgotten(o, now_ns);
+        else if (is_check) reap_forgotten(o, now_ns);
     }
     drop_unseen(w);
     buf_deinit(&large);
@@ -226,7 +227,9 @@ static bool belongs(const leftover *l, int64_t pid)
 {
     char state = '\0';
     int64_t group = 0;
-    if (pid <= 1 || pid == getpid() || !read_stat(pid, &state, &group) || state == 'Z' || state == 'X') return false;
+    if (pid <= 1 || pid == getpid() || !read_stat(pid, &state, &group) || state == 'Z' ||
+        state == 'X')
+        return false;
     if (l->group > 0 && group == l->group) return true;
     return hash_equal(token_of(pid), l->token);
 }
@@ -246,7 +249,8 @@ static int end_process(leftover *l, int64_t pid, bool is_late, weir_error *err)
         return 0;
     }
     if (was_signalled(l, pid)) return 0;
-    if (!MEM_GROW(l->signalled, l->capacity, l->count + 1)) return error_nomem(err, "ending an interrupted command");
+    if (!MEM_GROW(l->signalled, l->capacity, l->count + 1))
+        return error_nomem(err, "ending an interrupted command");
     l->signalled[l->count++] = pid;
     kill((pid_t)pid, SIGTERM);
     kill((pid_t)pid, SIGCONT);
@@ -272,10 +276,12 @@ static int end_all(leftover *l, bool is_late, size_t *living, weir_error *err)
     return rc;
 }
 
-int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err)
+int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms,
+                         size_t *found, weir_error *err)
 {
     leftover l = {.token = hash_is_none(token) ? HASH_ABSENT : token};
-    if (pid > 1 && start_ticks != 0 && os_process_start(pid) == start_ticks && pid != getpgrp()) l.group = pid;
+    if (pid > 1 && start_ticks != 0 && os_process_start(pid) == start_ticks && pid != getpgrp())
+        l.group = pid;
     int64_t late_ns = os_monotonic_ns() + grace_ms * 1000000;
     size_t living = 0;
     int wait_ms = 1;
@@ -285,8 +291,10 @@ int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64
         int64_t now_ns = os_monotonic_ns();
         if (now_ns > late_ns + GIVE_UP_NS) {
             char hex[HASH_HEX];
-            rc = error_set(err, WEIR_BUSY, "%zu processes of the interrupted execution %s do not end (uninterruptible, or not ours)",
-                           living, hash_hex(token, hex));
+            rc = error_set(
+                err, WEIR_BUSY,
+                "%zu processes of the interrupted execution %s do not end (uninterruptible, or not ours)",
+                living, hash_hex(token, hex));
             break;
         }
         poll(NULL, 0, wait_ms);

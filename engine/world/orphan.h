@@ -20,7 +20,7 @@ typedef struct orphan_watch {
     int fd; /* /proc/self/task/<pid>/children; -1: the kernel has none */
     orphan *known;
     size_t count, capacity;
-    int64_t dead_check_ns; /* when to look for dead ones next */
+    int64_t dead_check_ns;                  /* when to look for dead ones next */
     bool (*is_own)(void *ctx, int64_t pid); /* a command that runs */
     void *ctx;
 } orphan_watch;

@@ -72,7 +72,8 @@ int scan_normalise(bytes path, buf *to, weir_error *err)
     if (path.size == 0) return error_set(err, WEIR_WORKFLOW, "a path is empty");
     if (path.size > PATH_MOST) return refuse(err, path, "is longer than 4095 bytes");
     if (memchr(path.data, 0, path.size)) return refuse(err, path, "has a NUL in it");
-    if (path.data[0] == '/') return refuse(err, path, "is absolute; paths are relative to the root of the project");
+    if (path.data[0] == '/')
+        return refuse(err, path, "is absolute; paths are relative to the root of the project");
     while (left.size > 0) {
         bytes name = take_name(&left);
         if (is_here(name)) continue;
@@ -113,8 +114,8 @@ static int leaves(const inside *in, bytes target)
 {
     char text[128];
     show(target, text);
-    return error_set(in->err, WEIR_WORKFLOW, "path \"%s\" leaves the root of the project%s%s", in->path,
-                     in->links ? " through a link to " : "", in->links ? text : "");
+    return error_set(in->err, WEIR_WORKFLOW, "path \"%s\" leaves the root of the project%s%s",
+                     in->path, in->links ? " through a link to " : "", in->links ? text : "");
 }
 
 /* An absolute target that lies below the root is made relative to it; else the path leaves. */
@@ -123,7 +124,8 @@ static int make_relative(const inside *in, bytes *target)
     buf root;
     buf_init(&root);
     int rc = root_path(in->rootfd, &root, in->err);
-    bool is_below = rc == 0 && target->size >= root.size && memcmp(target->data, root.data, root.size) == 0 &&
+    bool is_below = rc == 0 && target->size >= root.size &&
+                    memcmp(target->data, root.data, root.size) == 0 &&
                     (target->size == root.size || target->data[root.size] == '/' || root.size == 1);
     if (rc == 0 && !is_below) rc = leaves(in, *target);
     if (rc == 0) *target = (bytes){target->data + root.size, target->size - root.size};
@@ -137,18 +139,22 @@ static int follow(inside *in)
     buf text;
     buf_init(&text);
     const char *link = buf_cstr(in->real);
-    int rc = link ? os_readlinkat(in->rootfd, link + in->start, &text, in->err) : error_nomem(in->err, "resolving a path");
+    int rc = link ? os_readlinkat(in->rootfd, link + in->start, &text, in->err)
+                  : error_nomem(in->err, "resolving a path");
     bytes target = buf_bytes(&text);
     go_up(in->real, in->start);
     if (rc == 0 && ++in->links > LINKS_MOST)
-        rc = error_set(in->err, WEIR_WORKFLOW, "path \"%s\" goes through more than %d links (a loop?)", in->path, LINKS_MOST);
+        rc = error_set(in->err, WEIR_WORKFLOW,
+                       "path \"%s\" goes through more than %d links (a loop?)", in->path,
+                       LINKS_MOST);
     if (rc == 0 && target.size > 0 && target.data[0] == '/') {
         rc = make_relative(in, &target);
         in->real->size = in->start;
     }
     if (rc == 0) {
-        const char *left = arena_printf(&in->arena, "%.*s/%.*s", (int)target.size, (const char *)target.data,
-                                        (int)in->left.size, in->left.size ? (const char *)in->left.data : "");
+        const char *left =
+            arena_printf(&in->arena, "%.*s/%.*s", (int)target.size, (const char *)target.data,
+                         (int)in->left.size, in->left.size ? (const char *)in->left.data : "");
         in->left = bytes_str(left);
         if (!left) rc = error_nomem(in->err, "resolving a path");
     }
@@ -164,7 +170,8 @@ static int step(inside *in, bytes name)
     go_down(in->real, in->start, name);
     if (in->is_absent) return 0;
     const char *path = buf_cstr(in->real);
-    int rc = path ? os_statat(in->rootfd, path + in->start, false, &st, in->err) : error_nomem(in->err, "resolving a path");
+    int rc = path ? os_statat(in->rootfd, path + in->start, false, &st, in->err)
+                  : error_nomem(in->err, "resolving a path");
     if (rc != 0) return rc;
     in->is_absent = st.type == OS_ABSENT;
     return st.type == OS_LINK ? follow(in) : 0;
@@ -172,10 +179,15 @@ static int step(inside *in, bytes name)
 
 int scan_inside(int rootfd, const char *path, buf *real, weir_error *err)
 {
-    inside in = {
-        .rootfd = rootfd, .path = path, .real = real, .start = real->size, .left = bytes_str(path), .err = err};
+    inside in = {.rootfd = rootfd,
+                 .path = path,
+                 .real = real,
+                 .start = real->size,
+                 .left = bytes_str(path),
+                 .err = err};
     int rc = 0;
-    if (path[0] == '\0' || path[0] == '/') return refuse(err, in.left, "is not below the root of the project");
+    if (path[0] == '\0' || path[0] == '/')
+        return refuse(err, in.left, "is not below the root of the project");
     while (rc == 0 && in.left.size > 0) rc = step(&in, take_name(&in.left));
     if (rc == 0 && real->failed) rc = error_nomem(err, "resolving a path");
     arena_deinit(&in.arena);
@@ -207,7 +219,8 @@ static int tool_by_path(const char *name, int rootfd, buf *to, weir_error *err)
     buf_text(to, name);
     if (rc == 0) rc = look_at_tool(to, start, &is_file, &is_program, err);
     if (rc == 0 && !is_program)
-        rc = error_set(err, WEIR_NOTFOUND, "program \"%s\" %s", name, is_file ? "is not executable" : "does not exist");
+        rc = error_set(err, WEIR_NOTFOUND, "program \"%s\" %s", name,
+                       is_file ? "is not executable" : "does not exist");
     return rc;
 }
 
@@ -231,15 +244,16 @@ static int tool_by_name(const char *name, const char *path_variable, buf *to, we
         if (is_file) refused = "; a file of this name is not executable";
         at += size + (at[size] == ':');
     }
-    return error_set(err, WEIR_NOTFOUND, "program \"%s\" is not on the PATH (%.300s)%s", name, path_variable ? path_variable : "not set",
-                     refused);
+    return error_set(err, WEIR_NOTFOUND, "program \"%s\" is not on the PATH (%.300s)%s", name,
+                     path_variable ? path_variable : "not set", refused);
 }
 
 int scan_tool(const char *name, const char *path_variable, int rootfd, buf *to, weir_error *err)
 {
     size_t start = to->size;
     if (name[0] == '\0') return error_set(err, WEIR_NOTFOUND, "the name of a program is empty");
-    int rc = strchr(name, '/') ? tool_by_path(name, rootfd, to, err) : tool_by_name(name, path_variable, to, err);
+    int rc = strchr(name, '/') ? tool_by_path(name, rootfd, to, err)
+                               : tool_by_name(name, path_variable, to, err);
     if (rc == 0 && to->failed) rc = error_nomem(err, "looking for a program");
     if (rc != 0) to->size = start;
     return rc;

@@ -66,7 +66,8 @@ static void wait_one(void *ctx, size_t index)
     scan_one(w->config, &w->requests[index]);
 }
 
-int scan_wait(uv_loop_t *loop, const scan_config *config, scan_request *requests, size_t count, weir_error *err)
+int scan_wait(uv_loop_t *loop, const scan_config *config, scan_request *requests, size_t count,
+              weir_error *err)
 {
     (void)loop;
     (void)err;
@@ -167,7 +168,8 @@ static scan_slice *cut(scan_folder *folders, size_t count, size_t *slice_count, 
                 mem_free(slices);
                 return NULL;
             }
-            slices[(*slice_count)++] = (scan_slice){.folder = &folders[i], .first = first, .count = some};
+            slices[(*slice_count)++] =
+                (scan_slice){.folder = &folders[i], .first = first, .count = some};
             first += some;
             left -= some;
         }
@@ -195,13 +197,15 @@ static int read_all_changed(folder_job *job, scan_folder *folders, size_t count)
     job->changed = mem_alloc(total * sizeof *job->changed);
     if (!job->changed) return -1;
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < folders[i].changed_count; k++) job->changed[at++] = &folders[i].changed[k];
+        for (size_t k = 0; k < folders[i].changed_count; k++)
+            job->changed[at++] = &folders[i].changed[k];
     team_run(total / (STATS_PER_THREAD / 4) + 1, total, read_changed, job);
     mem_free(job->changed);
     return 0;
 }
 
-int scan_check_folders(uv_loop_t *loop, const scan_config *config, scan_folder *folders, size_t count, weir_error *err)
+int scan_check_folders(uv_loop_t *loop, const scan_config *config, scan_folder *folders,
+                       size_t count, weir_error *err)
 {
     (void)loop;
     size_t slice_count;

@@ -47,7 +47,13 @@
 #include "engine/world/orphan.h"
 #include "engine/world/spawn.h"
 
-enum { READ_SIZE = 64 * 1024, READS_AT_ONCE = 16, LEFTOVER_GRACE_MS = 1000, GIVE_UP_MS = 2000, SLOWEST_LOOK_MS = 32 };
+enum {
+    READ_SIZE = 64 * 1024,
+    READS_AT_ONCE = 16,
+    LEFTOVER_GRACE_MS = 1000,
+    GIVE_UP_MS = 2000,
+    SLOWEST_LOOK_MS = 32
+};
 enum { CLOSE_TRIES = 1000 };
 
 typedef enum process_state { RUNNING, LEFT, ENDED } process_state;
@@ -141,8 +147,7 @@ static void unlink_process(process *p)
 {
     if (p->next) p->next->previous = p->previous;
     if (p->previous) p->previous->next = p->next;
-    else
-        p->table->first = p->next;
+    else p->table->first = p->next;
     p->table->running--;
 }
 
@@ -168,9 +173,8 @@ static void read_output(process *p)
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno == EAGAIN) return;
         if (got > 0) keep_output(p, space, (size_t)got);
-        else
-            close_poll(&p->output_poll, &p->output_fd); /* everybody has closed it */
-        if (got > 0 && got < READ_SIZE / 16) return;    /* probably all: the loop asks again if not */
+        else close_poll(&p->output_poll, &p->output_fd); /* everybody has closed it */
+        if (got > 0 && got < READ_SIZE / 16) return; /* probably all: the loop asks again if not */
     }
 }
 
@@ -260,7 +264,9 @@ static int reap_command(process *p, int flags)
     if (rc == 0 && info.si_pid == 0) return 0;
     bool has_exited = rc == 0 && info.si_code == CLD_EXITED;
     p->result.exit_code = has_exited ? info.si_status : -1;
-    p->result.signal = has_exited ? 0 : rc == 0 ? info.si_status : SIGKILL; /* somebody else reaped it: unknown */
+    p->result.signal = has_exited ? 0
+                       : rc == 0  ? info.si_status
+                                  : SIGKILL; /* somebody else reaped it: unknown */
     p->result.wall_us = (os_monotonic_ns() - p->start_ns) / 1000;
     p->result.cpu_us = time_us(usage.ru_utime) + time_us(usage.ru_stime);
     p->result.memory_bytes = (int64_t)usage.ru_maxrss * 1024;
@@ -298,8 +304,7 @@ static void on_timer(uv_timer_t *timer)
         look_at_leftovers(p);
     } else if (p->state == RUNNING && p->kill_ns != 0) {
         if (now_ns >= p->kill_ns) kill((pid_t)-p->pid, SIGKILL);
-        else
-            set_timer_at(p, p->kill_ns);
+        else set_timer_at(p, p->kill_ns);
     } else if (p->state == RUNNING && p->timeout_ns != 0) {
         if (now_ns < p->timeout_ns) {
             set_timer_at(p, p->timeout_ns);
@@ -367,7 +372,8 @@ static const char **with_token(const char *const *envp, hash128 hash, char token
     return all;
 }
 
-static int spawn(process_table *t, process *p, const process_spec *spec, int output_fd, uint64_t *start_ticks, weir_error *err)
+static int spawn(process_table *t, process *p, const process_spec *spec, int output_fd,
+                 uint64_t *start_ticks, weir_error *err)
 {
     char token[64];
     const char **envp = with_token(spec->envp, spec->token, token);
@@ -388,12 +394,13 @@ static int spawn(process_table *t, process *p, const process_spec *spec, int out
 
 static int uv_fail(weir_error *err, int status, const char *program)
 {
-    return error_set(err, status == UV_ENOMEM ? WEIR_NOMEM : WEIR_IO, "cannot watch %s: %s", program, uv_strerror(status));
+    return error_set(err, status == UV_ENOMEM ? WEIR_NOMEM : WEIR_IO, "cannot watch %s: %s",
+                     program, uv_strerror(status));
 }
 
 /* The output is watched before the start, the pidfd after: if that fails, the command is ended again. */
-static int watch_and_spawn(process_table *t, process *p, const process_spec *spec, int ends[2], uint64_t *start_ticks,
-                           weir_error *err)
+static int watch_and_spawn(process_table *t, process *p, const process_spec *spec, int ends[2],
+                           uint64_t *start_ticks, weir_error *err)
 {
     int status = uv_poll_init(t->loop, &p->output_poll, ends[0]);
     if (status != 0) return uv_fail(err, status, spec->program);
@@ -425,7 +432,8 @@ static void start_watching(process *p, int64_t timeout_ms)
     set_timer_at(p, p->timeout_ns);
 }
 
-static process *new_process(process_table *t, const process_spec *spec, process_done done, void *ctx)
+static process *new_process(process_table *t, const process_spec *spec, process_done done,
+                            void *ctx)
 {
     process *p = mem_zero(1, sizeof *p);
     if (!p) return NULL;
@@ -442,8 +450,8 @@ static process *new_process(process_table *t, const process_spec *spec, process_
     return p;
 }
 
-int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx, process **out,
-                  int64_t *pid, uint64_t *start_ticks, weir_error *err)
+int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx,
+                  process **out, int64_t *pid, uint64_t *start_ticks, weir_error *err)
 {
     int ends[2];
     uint64_t ticks = 0;
@@ -487,12 +495,13 @@ int process_table_open(process_table **out, uv_loop_t *loop, weir_error *err)
     orphan_open(&t->orphans, is_own, t);
     t->null_fd = above_two(os_openat(AT_FDCWD, "/dev/null", OS_READ, 0, err));
     t->stack = mem_alloc(SPAWN_STACK);
-    int rc = t->null_fd < 0 ? t->null_fd : t->stack ? 0 : error_nomem(err, "preparing to start commands");
+    int rc = t->null_fd < 0 ? t->null_fd
+             : t->stack     ? 0
+                            : error_nomem(err, "preparing to start commands");
     /* What a command leaves behind becomes our child and can be ended. Best effort: the kernel has it since 3.4. */
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (rc == 0) *out = t;
-    else
-        free_table(t);
+    else free_table(t);
     return rc;
 }
 

@@ -73,7 +73,8 @@ bool scan_is_racy(const scan_sig *sig, int64_t before_ns, int64_t after_ns)
 {
     int64_t from = before_ns - SCAN_RACY_NS;
     int64_t to = after_ns + SCAN_RACY_NS;
-    return (sig->mtime_ns >= from && sig->mtime_ns <= to) || (sig->ctime_ns >= from && sig->ctime_ns <= to);
+    return (sig->mtime_ns >= from && sig->mtime_ns <= to) ||
+           (sig->ctime_ns >= from && sig->ctime_ns <= to);
 }
 
 hash128 scan_fingerprint(hash128 content, uint32_t mode)
@@ -93,18 +94,22 @@ hash128 scan_fingerprint(hash128 content, uint32_t mode)
 static bool is_forbidden(const scan_config *config, uint64_t dev, uint64_t ino)
 {
     for (size_t i = 0; config->forbidden && i < config->forbidden->count; i++)
-        if (config->forbidden->file[i].ino == ino && config->forbidden->file[i].dev == dev) return true;
+        if (config->forbidden->file[i].ino == ino && config->forbidden->file[i].dev == dev)
+            return true;
     return false;
 }
 
 static int refuse(const char *path, weir_error *err)
 {
-    return error_set(err, WEIR_WORKFLOW, "%s is a file of weir's own state (perhaps through a link) and cannot be read as an input",
-                     path);
+    return error_set(
+        err, WEIR_WORKFLOW,
+        "%s is a file of weir's own state (perhaps through a link) and cannot be read as an input",
+        path);
 }
 
 /* A file that came whole with one read needs no second one to see its end: the size is checked by the stats around it. */
-static int hash_file(int fd, const char *path, int64_t expected, hash128 *content, uint64_t *size, weir_error *err)
+static int hash_file(int fd, const char *path, int64_t expected, hash128 *content, uint64_t *size,
+                     weir_error *err)
 {
     unsigned char space[READ_SIZE];
     hash_stream stream;
@@ -125,9 +130,11 @@ static int hash_file(int fd, const char *path, int64_t expected, hash128 *conten
     return (int)got;
 }
 
-static int take_content(const scan_config *config, scan_request *r, int fd, const char *path, weir_error *err)
+static int take_content(const scan_config *config, scan_request *r, int fd, const char *path,
+                        weir_error *err)
 {
-    if (!(r->flags & SCAN_KEEP) || !config->blobs) return hash_file(fd, path, r->sig.size, &r->content, &r->size, err);
+    if (!(r->flags & SCAN_KEEP) || !config->blobs)
+        return hash_file(fd, path, r->sig.size, &r->content, &r->size, err);
     return blob_take_file(config->blobs, fd, path, true, &r->content, &r->size, &r->row, err);
 }
 
@@ -138,7 +145,8 @@ static void drop_content(scan_request *r)
 }
 
 /* Opens what was just stat'ed; REPLACED when that is not what is there any more. */
-static int open_same(const scan_config *config, const scan_request *r, const char *path, int *fd, weir_error *err)
+static int open_same(const scan_config *config, const scan_request *r, const char *path, int *fd,
+                     weir_error *err)
 {
     os_stat st;
     int opened = os_openat(config->rootfd, path, OS_READ, 0, err);
@@ -146,7 +154,9 @@ static int open_same(const scan_config *config, const scan_request *r, const cha
     if (opened < 0) return opened;
     int rc = os_fstat(opened, &st, err);
     if (rc == 0 && is_forbidden(config, st.dev, st.ino))
-        return refuse(path, err); /* swapped in since the stat: left open, because closing it would drop the locks */
+        return refuse(
+            path,
+            err); /* swapped in since the stat: left open, because closing it would drop the locks */
     scan_sig now = scan_sig_of(&st);
     if (rc == 0 && !scan_sig_equal(&now, &r->sig)) rc = REPLACED;
     if (rc == 0) *fd = opened;
@@ -195,7 +205,8 @@ static void clear_answer(scan_request *r)
 
 static bool is_as_known(const scan_config *config, const scan_request *r)
 {
-    return r->known && !r->known_racy && !config->distrust && scan_sig_equal(&r->sig, &r->known_sig);
+    return r->known && !r->known_racy && !config->distrust &&
+           scan_sig_equal(&r->sig, &r->known_sig);
 }
 
 /* One attempt; REPLACED: try again. */
@@ -217,7 +228,9 @@ static int look(const scan_config *config, scan_request *r, const char *path, we
     } else if (st.type == OS_DIR) {
         r->hash = scan_fingerprint(HASH_NONE, r->sig.mode);
     } else if (st.type != OS_FILE) {
-        return error_set(err, WEIR_WORKFLOW, "%s is a FIFO, a socket or a device: only files and folders can be inputs", path);
+        return error_set(err, WEIR_WORKFLOW,
+                         "%s is a FIFO, a socket or a device: only files and folders can be inputs",
+                         path);
     } else if (is_as_known(config, r)) {
         r->hash = r->known_hash;
         if ((r->mode & 0111u) == 0) r->content = r->known_hash;
@@ -237,7 +250,8 @@ static void keep_message(scan_request *r, int code, const weir_error *err)
     r->code = code;
     if (size < sizeof r->message) memcpy(r->message, err->message, size + 1);
     else
-        snprintf(r->message, sizeof r->message, "%.*s ... %s", (int)half, err->message, err->message + size - half);
+        snprintf(r->message, sizeof r->message, "%.*s ... %s", (int)half, err->message,
+                 err->message + size - half);
 }
 
 void scan_one(const scan_config *config, scan_request *request)
@@ -245,9 +259,12 @@ void scan_one(const scan_config *config, scan_request *request)
     weir_error err = {0};
     const char *path = request->path.size ? (const char *)request->path.data : ".";
     int rc = REPLACED;
-    for (int attempt = 0; attempt < ATTEMPTS && rc == REPLACED; attempt++) rc = look(config, request, path, &err);
+    for (int attempt = 0; attempt < ATTEMPTS && rc == REPLACED; attempt++)
+        rc = look(config, request, path, &err);
     if (rc == REPLACED)
-        rc = error_set(&err, WEIR_BUSY, "%s was replaced or written while it was read, %d times in a row", path, ATTEMPTS);
+        rc = error_set(&err, WEIR_BUSY,
+                       "%s was replaced or written while it was read, %d times in a row", path,
+                       ATTEMPTS);
     if (rc == 0) return;
     clear_answer(request);
     keep_message(request, rc, &err);

@@ -10,8 +10,8 @@ scan_sig scan_sig_of(const os_stat *st);
 
 static inline bool scan_sig_equal(const scan_sig *a, const scan_sig *b)
 {
-    return a->ino == b->ino && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->size == b->size &&
-           a->mode == b->mode && a->dev == b->dev;
+    return a->ino == b->ino && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns &&
+           a->size == b->size && a->mode == b->mode && a->dev == b->dev;
 }
 
 /** The clock that the kernel stamps files with; a stamp may lag behind it by a tick, never lead. */

@@ -68,7 +68,8 @@ NOT_INSTRUMENTED static void close_above_two(void)
 {
     if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
     struct rlimit limit; /* kernels before 5.9 */
-    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur > 65536) limit.rlim_cur = 65536;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur > 65536)
+        limit.rlim_cur = 65536;
     for (long fd = 3; fd < (long)limit.rlim_cur; fd++) syscall(SYS_close, fd);
 }
 
@@ -76,7 +77,8 @@ NOT_INSTRUMENTED static void default_signals(void)
 {
     kernel_action action = {0};
     uint64_t none = 0;
-    for (long number = 1; number <= SIGNALS; number++) syscall(SYS_rt_sigaction, number, &action, NULL, MASK_SIZE);
+    for (long number = 1; number <= SIGNALS; number++)
+        syscall(SYS_rt_sigaction, number, &action, NULL, MASK_SIZE);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, MASK_SIZE);
 }
 
@@ -86,7 +88,8 @@ NOT_INSTRUMENTED static int child_main(void *arg)
     const spawn_spec *spec = c->spec;
     spawn_step step = STEP_GROUP;
     if (syscall(SYS_setpgid, 0, 0) == 0) step = STEP_STREAMS;
-    if (step == STEP_STREAMS && syscall(SYS_dup3, spec->null_fd, 0, 0) == 0 && syscall(SYS_dup3, spec->output_fd, 1, 0) == 1 &&
+    if (step == STEP_STREAMS && syscall(SYS_dup3, spec->null_fd, 0, 0) == 0 &&
+        syscall(SYS_dup3, spec->output_fd, 1, 0) == 1 &&
         syscall(SYS_dup3, spec->output_fd, 2, 0) == 2)
         step = STEP_FOLDER;
     if (step == STEP_FOLDER && syscall(SYS_fchdir, spec->cwd_fd) == 0) step = STEP_EXEC;
@@ -126,13 +129,15 @@ static int explain(const child *c, weir_error *err)
         struct stat st;
         bool is_there = stat(program, &st) == 0;
         return error_set(err, WEIR_NOTFOUND, "cannot execute %s: %s", program,
-                         is_there ? "the interpreter that it names does not exist" : "no such file");
+                         is_there ? "the interpreter that it names does not exist"
+                                  : "no such file");
     }
     if (c->step == STEP_EXEC && c->errnum == E2BIG)
-        return error_set(err, WEIR_LIMIT,
-                         "cannot execute %s: its arguments and environment are too long for the kernel; "
-                         "pass a list of files as a file, {{name:file}}",
-                         program);
+        return error_set(
+            err, WEIR_LIMIT,
+            "cannot execute %s: its arguments and environment are too long for the kernel; "
+            "pass a list of files as a file, {{name:file}}",
+            program);
     return error_errno(err, c->errnum, "%s %s", doing[c->step], program);
 }
 
@@ -142,7 +147,8 @@ static void reap(int pidfd)
     while (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR) continue;
 }
 
-int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd, uint64_t *start_ticks, weir_error *err)
+int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
+                uint64_t *start_ticks, weir_error *err)
 {
     child c = {.spec = spec};
     uint64_t all = ~UINT64_C(0);
@@ -153,7 +159,8 @@ int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd, u
 
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, MASK_SIZE);
     uint64_t before = boot_ticks();
-    int made = clone(child_main, (char *)stack + SPAWN_STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &fd);
+    int made = clone(child_main, (char *)stack + SPAWN_STACK,
+                     CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &fd);
     errnum = errno;
     uint64_t after = boot_ticks();
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, MASK_SIZE);

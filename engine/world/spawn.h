@@ -23,6 +23,7 @@ typedef struct spawn_spec {
  * @param start_ticks  out: as os_process_start tells it
  * @return 0; WEIR_NOTFOUND when there is no such program; WEIR_LIMIT when arguments and environment are too long; WEIR_IO
  */
-int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd, uint64_t *start_ticks, weir_error *err);
+int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
+                uint64_t *start_ticks, weir_error *err);
 
 #endif

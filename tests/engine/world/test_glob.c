@@ -22,7 +22,8 @@ static const char *glob(const char *pattern)
     const char **paths;
     size_t count;
     text[0] = '\0';
-    if (scan_glob(&config, pattern, skip_output, NULL, &arena, &paths, &count, NULL, &err) != 0) return arena_strdup(&arena, err.message);
+    if (scan_glob(&config, pattern, skip_output, NULL, &arena, &paths, &count, NULL, &err) != 0)
+        return arena_strdup(&arena, err.message);
     for (size_t i = 0; i < count; i++) {
         if (i > 0) strcat(text, " ");
         strcat(text, paths[i]);
@@ -41,10 +42,26 @@ static void touch(const char *path)
 static void make_tree(void)
 {
     static const char *const files[] = {
-        "a.md",         "b.txt",          "content/intro.md",   "content/x/one.md",       "content/x/y/two.md",
-        "content.md",   "content/.draft.md", "content/.hidden/h.md", "content/x/one.txt", "public/intro.md",
-        ".weir/weir.db", ".weir/tmp/t.md", "src/main.c",        "src/main.h",             "src/lib/z.c",
-        "odd/[x].md",   "odd/a{b}.md",    "odd/\xc3\xa4.md",    "odd/\xff.md",            "odd/**.md",
+        "a.md",
+        "b.txt",
+        "content/intro.md",
+        "content/x/one.md",
+        "content/x/y/two.md",
+        "content.md",
+        "content/.draft.md",
+        "content/.hidden/h.md",
+        "content/x/one.txt",
+        "public/intro.md",
+        ".weir/weir.db",
+        ".weir/tmp/t.md",
+        "src/main.c",
+        "src/main.h",
+        "src/lib/z.c",
+        "odd/[x].md",
+        "odd/a{b}.md",
+        "odd/\xc3\xa4.md",
+        "odd/\xff.md",
+        "odd/**.md",
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) touch(files[i]);
     mkdir(check_path("content/folder.md"), 0777);
@@ -57,8 +74,11 @@ static void make_tree(void)
 static void test_patterns(void)
 {
     CHECK_STR("a.md content.md", glob("*.md"));
-    CHECK_STR("content/intro.md content/linked.md content/x/one.md content/x/y/two.md", glob("content/**/*.md"));
-    CHECK_STR("content/intro.md content/linked.md content/x/one.md content/x/one.txt content/x/y/two.md", glob("content/**"));
+    CHECK_STR("content/intro.md content/linked.md content/x/one.md content/x/y/two.md",
+              glob("content/**/*.md"));
+    CHECK_STR(
+        "content/intro.md content/linked.md content/x/one.md content/x/one.txt content/x/y/two.md",
+        glob("content/**"));
     CHECK_STR("content/x/y/two.md", glob("**/y/*.md"));
     CHECK_STR("content/x/y/two.md", glob("**/**/y/**/two.md"));
     CHECK_STR("content/.draft.md", glob("content/.*.md"));
@@ -99,14 +119,37 @@ static void test_match(void)
         const char *pattern, *path;
         bool is_match;
     } cases[] = {
-        {"*.md", "a.md", true},        {"*.md", "x/a.md", false},   {"**/*.md", "a.md", true},   {"**/*.md", "x/y/a.md", true},
-        {"**", "a/b", true},           {"a/**", "a/b/c", true},     {"a/**", "a", false},        {"a/**", "b/c", false},
-        {"**/x", ".y/x", false},       {"*", ".a", false},          {".*", ".a", true},          {"?a", ".a", false},
-        {"[.]a", ".a", false},         {"a*b*c", "aXbYbZc", true},  {"a*b*c", "aXbYbZ", false},  {"*a", "baba", true},
-        {"[!a]", "b", true},           {"[!a]", "a", false},        {"[]a]", "]", true},         {"[a-]", "-", true},
-        {"{a,b}{c,d}", "bd", true},    {"{a,b}{c,d}", "ab", false}, {"a{,b}", "a", true},        {"a{,b}", "ab", true},
-        {"a?c", "a/c", false},         {"[!x]", "/", false},        {"**/a/**/b", "a/b", true},  {"**/a/**/b", "x/a/y/z/b", true},
-        {"**/a/**/b", "x/y/b", false}, {"*", "", false},            {".weir/*", ".weir/x", false},
+        {"*.md", "a.md", true},
+        {"*.md", "x/a.md", false},
+        {"**/*.md", "a.md", true},
+        {"**/*.md", "x/y/a.md", true},
+        {"**", "a/b", true},
+        {"a/**", "a/b/c", true},
+        {"a/**", "a", false},
+        {"a/**", "b/c", false},
+        {"**/x", ".y/x", false},
+        {"*", ".a", false},
+        {".*", ".a", true},
+        {"?a", ".a", false},
+        {"[.]a", ".a", false},
+        {"a*b*c", "aXbYbZc", true},
+        {"a*b*c", "aXbYbZ", false},
+        {"*a", "baba", true},
+        {"[!a]", "b", true},
+        {"[!a]", "a", false},
+        {"[]a]", "]", true},
+        {"[a-]", "-", true},
+        {"{a,b}{c,d}", "bd", true},
+        {"{a,b}{c,d}", "ab", false},
+        {"a{,b}", "a", true},
+        {"a{,b}", "ab", true},
+        {"a?c", "a/c", false},
+        {"[!x]", "/", false},
+        {"**/a/**/b", "a/b", true},
+        {"**/a/**/b", "x/a/y/z/b", true},
+        {"**/a/**/b", "x/y/b", false},
+        {"*", "", false},
+        {".weir/*", ".weir/x", false},
         {"a/*/a/*/a/*/a/*/b", "a/a/a/a/a/a/a/a/a", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -128,9 +171,21 @@ static void test_malformed(void)
     static const struct {
         const char *pattern, *why;
     } cases[] = {
-        {"", "empty"},           {"/etc/*", "absolute"},  {"../*", "leaves"},       {"a/../b", "leaves"},    {"a/./b", "\".\""},
-        {"a//b", "empty comp"},  {"a/", "empty comp"},    {"[a", "]"},              {"[a/b]", "]"},          {"{a,b", "}"},
-        {"a}", "{"},             {"a**b", "**"},          {"***", "**"},            {"{/a,b}", "absolute"},  {"{..,a}/b", "leaves"},
+        {"", "empty"},
+        {"/etc/*", "absolute"},
+        {"../*", "leaves"},
+        {"a/../b", "leaves"},
+        {"a/./b", "\".\""},
+        {"a//b", "empty comp"},
+        {"a/", "empty comp"},
+        {"[a", "]"},
+        {"[a/b]", "]"},
+        {"{a,b", "}"},
+        {"a}", "{"},
+        {"a**b", "**"},
+        {"***", "**"},
+        {"{/a,b}", "absolute"},
+        {"{..,a}/b", "leaves"},
         {"{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}", "256"},
     };
     weir_error err = {0};
@@ -162,7 +217,8 @@ static bool same(const char *pattern, const char *change, void (*act)(void))
     buf_init(&folders);
     usleep(3 * SCAN_RACY_NS / 1000);
     CHECK_OK(scan_glob(&config, pattern, NULL, NULL, &arena, &paths, &count, &folders, &err), err);
-    if (!CHECK(scan_glob_same(&config, buf_bytes(&folders)))) fprintf(stderr, "  before: %s\n", change);
+    if (!CHECK(scan_glob_same(&config, buf_bytes(&folders))))
+        fprintf(stderr, "  before: %s\n", change);
     act();
     bool is_same = scan_glob_same(&config, buf_bytes(&folders));
     /* damaged records are never "the same" by a crash */
@@ -176,16 +232,34 @@ static bool same(const char *pattern, const char *change, void (*act)(void))
     return is_same;
 }
 
-static void act_edit(void) { check_write(check_path("content/intro.md"), "edited"); }
-static void act_add(void) { touch("content/x/new.md"); }
-static void act_remove(void) { unlink(check_path("content/x/new.md")); }
-static void act_root(void) { touch("unrelated"); }
-static void act_make_missing(void) { touch("later/a.md"); }
+static void act_edit(void)
+{
+    check_write(check_path("content/intro.md"), "edited");
+}
+static void act_add(void)
+{
+    touch("content/x/new.md");
+}
+static void act_remove(void)
+{
+    unlink(check_path("content/x/new.md"));
+}
+static void act_root(void)
+{
+    touch("unrelated");
+}
+static void act_make_missing(void)
+{
+    touch("later/a.md");
+}
 static void act_retarget(void)
 {
-    unlink(check_path("a.md")); /* content/linked.md dangles now; no folder that was listed has changed */
+    unlink(check_path(
+        "a.md")); /* content/linked.md dangles now; no folder that was listed has changed */
 }
-static void act_nothing(void) {}
+static void act_nothing(void)
+{
+}
 
 static void test_same(void)
 {
@@ -204,7 +278,8 @@ static void test_same(void)
     buf folders;
     buf_init(&folders);
     touch("content/fresh.md");
-    CHECK_OK(scan_glob(&config, "content/*.md", NULL, NULL, &arena, &paths, &count, &folders, &err), err);
+    CHECK_OK(scan_glob(&config, "content/*.md", NULL, NULL, &arena, &paths, &count, &folders, &err),
+             err);
     act_nothing();
     CHECK(!scan_glob_same(&config, buf_bytes(&folders)));
     CHECK(!scan_glob_same(&config, (bytes){NULL, 0}));
@@ -221,6 +296,29 @@ static void test_names_hash(void)
     CHECK(hash_equal(one, scan_names_hash(a, 2)));
 }
 
+/* Memory runs out at every place once: an error that says so, nothing leaks, and the next time it works. */
+static void test_memory(void)
+{
+    weir_error err = {0};
+    int rc = WEIR_NOMEM;
+    for (int64_t at = 1; rc == WEIR_NOMEM && at < 1000; at++) {
+        mem_arena own;
+        buf folders;
+        const char **paths;
+        size_t count;
+        arena_init(&own);
+        buf_init(&folders);
+        mem_fail_at(at, false);
+        rc = scan_glob(&config, "{content,short}/**/*.md", NULL, NULL, &own, &paths, &count,
+                       &folders, &err);
+        mem_fail_at(0, false);
+        if (rc != 0) CHECK_CODE(WEIR_NOMEM, rc, err);
+        buf_deinit(&folders);
+        arena_deinit(&own);
+    }
+    CHECK_OK(rc, err);
+}
+
 int main(void)
 {
     rootfd = open(check_scratch(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -233,6 +331,7 @@ int main(void)
     test_fixed();
     test_same();
     test_names_hash();
+    test_memory();
     arena_deinit(&arena);
     close(rootfd);
     return check_done();

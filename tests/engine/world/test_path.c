@@ -181,7 +181,8 @@ static void test_tools(void)
     snprintf(expected, sizeof expected, "%s//tool", check_path("bin2"));
     CHECK_STR(expected, buf_cstr(&to));
     buf_clear(&to);
-    CHECK_OK(scan_tool("alias", path, rootfd, &to, &err), err); /* the link stays; a folder of the name is passed over */
+    CHECK_OK(scan_tool("alias", path, rootfd, &to, &err),
+             err); /* the link stays; a folder of the name is passed over */
     CHECK_HAS("/bin2//alias", buf_cstr(&to));
     buf_clear(&to);
     CHECK_OK(scan_tool("bin2/tool", path, rootfd, &to, &err), err);

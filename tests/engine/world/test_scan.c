@@ -228,8 +228,7 @@ static void test_replaced(void)
     for (int i = 0; i < 2000; i++) {
         scan_request r = scan("moving");
         if (r.code == WEIR_BUSY) busy++;
-        else
-            CHECK_HASH(b, r.hash);
+        else CHECK_HASH(b, r.hash);
         CHECK(r.code == 0 || r.code == WEIR_BUSY);
     }
     atomic_store(&is_over, true);
@@ -265,7 +264,11 @@ static scan_entry sample(mem_arena *arena, size_t i)
     scan_entry e = {
         .item = i * 7919,
         .name = bytes_str(arena_printf(arena, "file%05zu", i)),
-        .sig = {.dev = 64, .ino = 1000 + i, .size = (int64_t)(i * i), .mtime_ns = 1700000000000000000 + (int64_t)i, .mode = 0100644},
+        .sig = {.dev = 64,
+                .ino = 1000 + i,
+                .size = (int64_t)(i * i),
+                .mtime_ns = 1700000000000000000 + (int64_t)i,
+                .mode = 0100644},
         .hash = hash_bytes(&i, sizeof i),
         .racy = i % 5 == 0,
     };
@@ -283,7 +286,8 @@ static void test_pack(void)
     mem_arena arena;
     arena_init(&arena);
     scan_entry *in = arena_zero(&arena, COUNT, sizeof *in);
-    for (size_t i = 0; i < COUNT; i++) in[COUNT - 1 - i] = sample(&arena, i); /* backwards: packing sorts */
+    for (size_t i = 0; i < COUNT; i++)
+        in[COUNT - 1 - i] = sample(&arena, i); /* backwards: packing sorts */
     buf b;
     buf_init(&b);
     scan_pack(&b, in, COUNT);
@@ -297,7 +301,8 @@ static void test_pack(void)
         scan_entry e = sample(&arena, i);
         if (e.sig.mode == 0) e.sig = (scan_sig){0};
         CHECK(bytes_equal(e.name, out[i].name) && e.item == out[i].item && e.racy == out[i].racy);
-        CHECK(hash_equal(e.hash, out[i].hash) && memcmp(&e.sig, &out[i].sig, offsetof(scan_sig, mode)) == 0);
+        CHECK(hash_equal(e.hash, out[i].hash) &&
+              memcmp(&e.sig, &out[i].sig, offsetof(scan_sig, mode)) == 0);
         CHECK_INT(e.sig.mode, out[i].sig.mode);
     }
     buf empty;
@@ -370,7 +375,8 @@ static void make_folder(const char *folder, size_t count, buf *packed, mem_arena
         check_write(check_path(path), path);
         scan_request r = scan(path);
         const char *name = arena_strdup(arena, strrchr(path, 'f'));
-        entries[i] = (scan_entry){.item = i, .name = bytes_str(name), .sig = r.sig, .hash = r.hash, .racy = false};
+        entries[i] = (scan_entry){
+            .item = i, .name = bytes_str(name), .sig = r.sig, .hash = r.hash, .racy = false};
     }
     buf_clear(packed);
     scan_pack(packed, entries, count);
@@ -514,6 +520,37 @@ static void test_folders(void)
     CHECK_INT(0, uv_loop_close(&loop));
 }
 
+/* Memory runs out at every place once, while entries have changed. */
+static void test_folder_memory(void)
+{
+    weir_error err = {0};
+    mem_arena arena;
+    buf packed;
+    arena_init(&arena);
+    buf_init(&packed);
+    make_folder("poor", 600, &packed, &arena);
+    for (int i = 0; i < 600; i += 7) {
+        char name[32];
+        snprintf(name, sizeof name, "poor/f%05d", i);
+        check_write(check_path(name), "other");
+    }
+    bool has_failed = true;
+    for (int64_t at = 1; has_failed && at < 1000; at++) {
+        scan_folder f = {.folder = bytes_str("poor"), .packed = buf_bytes(&packed)};
+        mem_fail_at(at, false);
+        int rc = scan_check_folders(NULL, &config, &f, 1, &err);
+        mem_fail_at(0, false);
+        has_failed = rc != 0 || f.code != 0;
+        if (rc != 0) CHECK_CODE(WEIR_NOMEM, rc, err);
+        if (f.code != 0) CHECK_INT(WEIR_NOMEM, f.code);
+        if (!has_failed) CHECK_INT(86, f.changed_count);
+        arena_deinit(&f.arena);
+    }
+    CHECK(!has_failed);
+    buf_deinit(&packed);
+    arena_deinit(&arena);
+}
+
 static void count_done(void *ctx)
 {
     ++*(int *)ctx;
@@ -590,6 +627,7 @@ int main(void)
     test_damaged();
     test_folder();
     test_folders();
+    test_folder_memory();
     test_submit();
     test_keep();
     close(rootfd);

@@ -1,0 +1,68 @@
+/*
+ * process.h - commands: spawn, capture, deadline, end of the whole group.
+ *
+ * A child gets its own process group and session-independent standard streams: stdin is /dev/null, stdout and stderr are one
+ * pipe, all other descriptors are closed. The engine is a subreaper. A pidfd in the loop tells the end. After the end
+ * the group gets TERM, and KILL after the grace time; a grandchild that keeps the pipe open does not hold anything up.
+ * The token is in the child's environment as WEIR_TOKEN, so that recovery finds it.
+ *
+ * Loop thread only. Figures for uv_spawn, posix_spawn and vfork are in process.c.
+ */
+#ifndef WEIR_WORLD_PROCESS_H
+#define WEIR_WORLD_PROCESS_H
+
+#include <uv.h>
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/base/memory.h"
+
+typedef struct process_table process_table;
+typedef struct process process;
+
+enum { PROCESS_OUTPUT_CAP = 16 * 1024 * 1024, PROCESS_GRACE_MS = 5000 };
+
+typedef struct process_spec {
+    const char *program;      /* absolute path */
+    const char *const *argv;  /* NULL-terminated */
+    const char *const *envp;  /* NULL-terminated, complete but for WEIR_TOKEN */
+    int cwd_fd;               /* folder to start in */
+    hash128 token;
+    int64_t timeout_ms;       /* 0: none */
+    size_t output_cap;        /* bytes kept; more is read and dropped */
+} process_spec;
+
+typedef struct process_result {
+    int exit_code; /* 0..255; -1 when it ended by a signal */
+    int signal;    /* 0: none */
+    bool timed_out, stopped, truncated; /* stopped: by process_stop */
+    bytes output;  /* borrowed during the callback */
+    int64_t wall_us, cpu_us;
+    int64_t memory_bytes; /* peak; the kernel counts the moment before exec too, so at least the engine's own size */
+} process_result;
+
+/** Comes when nothing of the command is alive any more: its outputs stand still. The process is gone with it. */
+typedef void (*process_done)(void *ctx, const process_result *result);
+
+int process_table_open(process_table **out, uv_loop_t *loop, weir_error *err);
+/** Kills what is left (KILL to each group), reaps, closes; no `done` comes. The loop must still run once for handles to close. */
+void process_table_close(process_table *t);
+/** Start; `done` comes on the loop thread, once. On failure nothing was started. pid and start ticks out. */
+int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx, process **out,
+                  int64_t *pid, uint64_t *start_ticks, weir_error *err);
+/** TERM to the group now, KILL after grace; `done` still comes. */
+void process_stop(process *p, int64_t grace_ms);
+size_t process_running(const process_table *t);
+uint64_t process_spawned(const process_table *t);
+
+/**
+ * End whatever is left of an execution of an earlier engine: the group of pid if (pid, start_ticks, boot_id) match, and any process with
+ * WEIR_TOKEN=<token> in its environment. Waits until they are gone (at most grace + 1 s). *found: how many there were.
+ */
+int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err);
+
+/** The closed environment: allow-listed variables of this process (PATH, HOME, TMPDIR, USER, LOGNAME, SHELL, LANG is not), LC_ALL=C.UTF-8, then `extra` (name, value pairs).
+ *  NULL-terminated, in the arena. */
+const char *const *process_environment(mem_arena *arena, const bytes *names, const bytes *values, size_t count);
+
+#endif
