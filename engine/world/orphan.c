@@ -79,12 +79,13 @@ static int reap(idtype_t type, int64_t id, int flags)
     return info.si_pid != 0;
 }
 
+/* The usual answer, "no such group", takes one call. The dead count as members until they are reaped. */
 bool orphan_end_group(int64_t group, int signal)
 {
-    while (reap(P_PGID, group, 0) > 0) continue;
     if (kill((pid_t)-group, signal) != 0) return errno == EPERM;
     if (signal == SIGTERM) kill((pid_t)-group, SIGCONT); /* a stopped one must wake up to end */
-    return true;
+    while (reap(P_PGID, group, 0) > 0) continue;
+    return kill((pid_t)-group, 0) == 0 || errno == EPERM;
 }
 
 /* --- our children ------------------------------------------------------------------------------------------------ */
