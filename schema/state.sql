@@ -45,8 +45,8 @@ CREATE TABLE node (
 ) STRICT;
 CREATE UNIQUE INDEX node_name ON node(graph, name);
 CREATE INDEX node_effect ON node(effect);
-CREATE INDEX node_unsettled ON node(status) WHERE status IN (1, 2, 3);
-CREATE INDEX node_always ON node(id) WHERE always = 1 AND status <> 9;
+CREATE INDEX node_status ON node(status, graph); -- full, not partial: see stat.sql
+CREATE INDEX node_always ON node(graph) WHERE always = 1 AND status <> 9;
 
 CREATE TABLE edge (                -- node to node: dst reads what src makes
     src    INTEGER NOT NULL,

@@ -1,8 +1,8 @@
 /*
  * db_schema.c - makes the tables of a database and keeps the derived ones at this release.
  *
- * The log and the payloads are made once and change by numbered migrations (user_version). State, cache and views are
- * parts: the table `part` holds for each a hash of the text it was made from and the names of what was made. Where the
+ * The log and the payloads are made once and change by numbered migrations (user_version). State, cache, the
+ * planner's figures and views are parts: the table `part` holds for each a hash of the text it was made from and the names of what was made. Where the
  * hash differs, exactly those names are dropped and the new text is run: no other table is touched. For the state that
  * happens in the transaction of the rebuild, so that tables without their content are never taken for current.
  *
@@ -22,6 +22,7 @@ typedef struct part {
 
 static const part PART_STATE = {"state", SCHEMA_STATE, DB_STATE_VERSION};
 static const part PART_CACHE = {"cache", SCHEMA_CACHE, DB_CACHE_VERSION};
+static const part PART_STAT = {"stat", SCHEMA_STAT, 1};
 static const part PART_VIEWS = {"views", SCHEMA_VIEWS, 1};
 
 static hash128 part_hash(const part *p)
@@ -139,6 +140,7 @@ int db_schema_create(db *d, weir_error *err)
     if (rc == 0) rc = db_exec(d, SCHEMA_PAYLOAD, err);
     if (rc == 0) rc = part_make(d, &PART_STATE, err);
     if (rc == 0) rc = part_make(d, &PART_CACHE, err);
+    if (rc == 0) rc = part_make(d, &PART_STAT, err);
     if (rc == 0) rc = part_make(d, &PART_VIEWS, err);
     return end_transaction(d, rc, err);
 }
@@ -146,25 +148,30 @@ int db_schema_create(db *d, weir_error *err)
 int db_schema_refresh(db *d, weir_error *err)
 {
     bool cache = false;
+    bool stat = false;
     bool views = false;
     int rc = part_is_current(d, &PART_CACHE, &cache, err);
+    if (rc == 0) rc = part_is_current(d, &PART_STAT, &stat, err);
     if (rc == 0) rc = part_is_current(d, &PART_VIEWS, &views, err);
-    if (rc != 0 || (cache && views)) return rc;
+    if (rc != 0 || (cache && stat && views)) return rc;
     rc = db_begin(d, err);
     if (rc != 0) return rc;
     if (!cache) rc = part_make(d, &PART_CACHE, err);
+    if (rc == 0 && !(cache && stat)) rc = part_make(d, &PART_STAT, err); /* dropping a table drops its figures */
     if (rc == 0 && !views) rc = part_make(d, &PART_VIEWS, err);
     return end_transaction(d, rc, err);
 }
 
 int db_schema_shadow(db *d, weir_error *err)
 {
-    return db_exec(d, SCHEMA_STATE, err);
+    int rc = db_exec(d, SCHEMA_STATE, err);
+    return rc == 0 ? db_exec(d, SCHEMA_STAT, err) : rc;
 }
 
 int db_state_recreate(db *d, weir_error *err)
 {
-    return part_make(d, &PART_STATE, err);
+    int rc = part_make(d, &PART_STATE, err);
+    return rc == 0 ? part_make(d, &PART_STAT, err) : rc;
 }
 
 int db_state_is_current(db *d, bool *current, weir_error *err)

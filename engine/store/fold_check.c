@@ -210,7 +210,7 @@ static int check_table(check *c, const char *name)
 static int check_tables(check *c)
 {
     int rc;
-    db_stmt *s = db_prepare(c->fresh, "SELECT name FROM main.sqlite_schema WHERE type = 'table' ORDER BY name", NULL, c->err);
+    db_stmt *s = db_prepare(c->fresh, "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name", NULL, c->err);
     if (!s) return c->err->code;
     while ((rc = db_step(s, c->err)) == 1) {
         rc = check_table(c, db_text(s, 0));

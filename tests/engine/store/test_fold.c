@@ -24,7 +24,7 @@ static void emit(void *ctx, uint64_t seq, uint64_t run, int64_t at_us, event_kin
     db_bind_int(s, 4, kind);
     db_bind_bytes(s, 5, body);
     CHECK_OK(db_run(s, &err), err);
-    if (!CHECK_OK(fold_event(d, seq, run, at_us, kind, body, &scratch, &err), err)) exit(check_done());
+    if (!CHECK_OK(fold_event(d, seq, run, at_us, (int)kind, body, &scratch, &err), err)) exit(check_done());
     arena_reset(&scratch);
 }
 
