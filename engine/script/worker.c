@@ -1,0 +1,116 @@
+/*
+ * worker.c - a worker: takes orders, performs them one after the other, sends each report as it comes.
+ *
+ * Before a job begins it is announced; the report of the one before goes out with the announcement, in one write. A job that changed
+ * what its effect reaches (impure) is the last one here: the process ends, and the engine hands the other orders out again.
+ */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "engine/script/host_child.h"
+#include "engine/script/luajob.h"
+#include "engine/script/wire.h"
+
+enum { EXIT_DONE = 0, EXIT_TROUBLE = 70 };
+
+typedef struct worker {
+    loader *ld;
+    registry *effects;
+    int rootfd, fd;
+    wire_in in;
+    buf out;
+    bool is_spoiled; /* a job was impure */
+} worker;
+
+static void flush(worker *w)
+{
+    int rc = wire_flush(&w->out, w->fd, NULL);
+    if (rc != 0) _exit(rc == WEIR_CANCELLED ? EXIT_DONE : EXIT_TROUBLE);
+}
+
+static void put_report(worker *w, const job_report *report)
+{
+    weir_error err = {0};
+    size_t mark = wire_begin(&w->out, WIRE_REPORT);
+    job_report_put(&w->out, report);
+    if (wire_end(&w->out, mark, &err) == 0) return;
+    job_report failed = {.id = report->id, .message = bytes_str(err.message)};
+    buf_clear(&w->out); /* the announcement before it has gone already */
+    mark = wire_begin(&w->out, WIRE_REPORT);
+    job_report_put(&w->out, &failed);
+    if (wire_end(&w->out, mark, NULL) != 0) _exit(EXIT_TROUBLE);
+}
+
+static int perform_c(worker *w, const job_order *order, job **j, job_report *report, weir_error *err)
+{
+    size_t first, count;
+    if (order->library.size) {
+        int rc = registry_load(w->effects, (const char *)order->library.data, &first, &count, err);
+        if (rc != 0) return rc;
+    }
+    const registry_entry *entry = registry_find(w->effects, order->effect);
+    if (!entry) return error_set(err, WEIR_WORKFLOW, "there is no effect %.*s", (int)order->effect.size, (const char *)order->effect.data);
+    return job_perform(entry, order, w->rootfd, j, report, err);
+}
+
+static int perform_lua(worker *w, const job_order *order, job **j, job_report *report, weir_error *err)
+{
+    if (!w->ld) return error_set(err, WEIR_BUG, "a Lua effect was sent to a host without a workflow");
+    return luajob_perform(w->ld, order, j, report, err);
+}
+
+static void perform(worker *w, const job_order *order)
+{
+    weir_error err = {0};
+    job *j = NULL;
+    job_report report;
+    size_t mark = wire_begin(&w->out, WIRE_BEGAN);
+    buf_put_u64(&w->out, order->id);
+    if (wire_end(&w->out, mark, NULL) != 0) _exit(EXIT_TROUBLE);
+    flush(w);
+    int rc = order->kind == EFFECT_C ? perform_c(w, order, &j, &report, &err) : perform_lua(w, order, &j, &report, &err);
+    if (rc != 0) report = (job_report){.id = order->id, .message = bytes_str(err.message)};
+    put_report(w, &report);
+    if (report.impure) w->is_spoiled = true;
+    job_free(j);
+}
+
+static int perform_all(worker *w, bytes payload)
+{
+    weir_error err = {0};
+    mem_arena arena;
+    unpack u = unpack_of(payload);
+    size_t count = unpack_count(&u);
+    arena_init(&arena);
+    for (size_t i = 0; i < count && !w->is_spoiled; i++) {
+        job_order order;
+        arena_reset(&arena);
+        if (job_order_get(unpack_bytes(&u), &arena, &order, &err) != 0 || u.failed) {
+            arena_deinit(&arena);
+            return EXIT_TROUBLE;
+        }
+        perform(w, &order);
+    }
+    arena_deinit(&arena);
+    flush(w);
+    return EXIT_DONE;
+}
+
+int worker_main(loader *ld, registry *effects, int rootfd, int fd)
+{
+    worker w = {.ld = ld, .effects = effects, .rootfd = rootfd, .fd = fd};
+    wire_frame frame;
+    int code = EXIT_DONE;
+    wire_in_init(&w.in);
+    buf_init(&w.out);
+    size_t mark = wire_begin(&w.out, WIRE_READY);
+    if (wire_end(&w.out, mark, NULL) != 0) return EXIT_TROUBLE;
+    flush(&w);
+    while (code == EXIT_DONE && !w.is_spoiled && wire_receive(&w.in, fd, &frame, NULL) > 0) {
+        if (frame.type == WIRE_RETIRE) break;
+        code = frame.type == WIRE_JOBS ? perform_all(&w, frame.payload) : EXIT_TROUBLE;
+    }
+    buf_deinit(&w.out);
+    wire_in_deinit(&w.in);
+    return code;
+}
