@@ -28,7 +28,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('produced', 'produced', '2000000 1 1'),
     ('read', 'read', '6000000 3 1'),
     ('refs', 'refs_body', '100000 1'),
-    ('step', 'step_prefix', '4000000 1'),
+    ('step', 'step', '4000000 1'),
     ('settlement', 'settlement_node', '3000000 3 1'),
     ('settlement', 'settlement_run', '3000000 10000'),
     ('reason', 'reason', '4000000 2 1'),

@@ -126,13 +126,11 @@ CREATE TABLE refs (                -- interned groups of refs
 ) STRICT;
 CREATE UNIQUE INDEX refs_body ON refs(body);
 
-CREATE TABLE step (                -- traces, as a chain of unique probes
-    id        INTEGER PRIMARY KEY,
-    prefix    BLOB NOT NULL,       -- hash of the key and of all that was seen so far
+CREATE TABLE step (                -- traces, as a chain of unique probes; rows are small enough to live in their index
+    prefix    BLOB PRIMARY KEY,    -- hash of the key and of all that was seen so far
     refs      INTEGER NOT NULL,    -- what to look at next; 0: a leaf
     execution INTEGER NOT NULL     -- leaf: the result; else 0
-) STRICT;
-CREATE UNIQUE INDEX step_prefix ON step(prefix);
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE settlement (          -- every time a node was settled, and how
     seq       INTEGER PRIMARY KEY,

@@ -158,7 +158,7 @@ int blob_row_put(db *d, const blob_row *row, weir_error *err)
     db_bind_hash(s, 1, row->hash);
     db_bind_int(s, 2, row->codec);
     db_bind_int(s, 3, (int64_t)row->size);
-    db_bind_bytes(s, 4, bytes_of(row->stored, row->stored_size));
+    db_bind_borrowed(s, 4, bytes_of(row->stored, row->stored_size));
     return db_run(s, err);
 }
 

@@ -65,6 +65,8 @@ void db_bind_text(db_stmt *s, int at, const char *value); /* NULL binds null */
 void db_bind_bytes(db_stmt *s, int at, bytes value);      /* BLOB; data NULL binds null */
 void db_bind_hash(db_stmt *s, int at, hash128 value);     /* HASH_NONE binds null */
 void db_bind_null(db_stmt *s, int at);
+/** Like db_bind_bytes without the copy: stays valid until the statement is done, reset or got anew. */
+void db_bind_borrowed(db_stmt *s, int at, bytes value);
 
 /** 1: a row; 0: done; negative: a code. After 0 or an error the statement is reset. */
 int db_step(db_stmt *s, weir_error *err);

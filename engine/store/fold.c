@@ -6,7 +6,7 @@
  *   fold_execution.c  executions, traces, settlements
  *   fold_check.c      rebuild, and comparison with a fresh fold
  *
- * Row ids that nothing names (refs, step) are given by order of insertion and rows are never replaced, so a refold gives
+ * Row ids that nothing names (refs) are given by order of insertion and rows are never replaced, so a refold gives
  * the same tables byte for byte. Rows that stay as they are are not written again where there may be many of them.
  *
  * Figures: see tests/engine/store/test_fold.c, which prints the time per finished execution.
@@ -39,7 +39,7 @@ int fold_item_set(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t 
     db_stmt *s = fold_get(f, SQL_FOLD_ITEM_SET);
     if (!s) return f->err->code;
     bind_u64(s, 1, item);
-    db_bind_hash(s, 2, hash);
+    bind_hash(s, 2, &hash);
     bind_u64(s, 3, size);
     bind_u64(s, 4, mode);
     bind_u64(s, 5, f->seq);
@@ -84,7 +84,7 @@ static int value_set(fold *f, const event_value_set *e)
     db_stmt *s = fold_get(f, SQL_FOLD_VALUE);
     if (!s) return f->err->code;
     bind_u64(s, 1, e->item);
-    if (is_set) db_bind_bytes(s, 2, e->value);
+    if (is_set) db_bind_borrowed(s, 2, e->value);
     int rc = db_run(s, f->err);
     hash128 hash = is_set ? hash_bytes(e->value.data, e->value.size) : HASH_ABSENT;
     return rc == 0 ? fold_item_change(f, e->item, hash, e->value.size, 0) : rc;
@@ -136,7 +136,7 @@ static int effect(fold *f, const event_effect *e)
     bind_u64(s, 2, e->graph);
     db_bind_int(s, 3, spec.kind);
     bind_blob(s, 4, spec.name);
-    db_bind_hash(s, 5, spec.code);
+    bind_hash(s, 5, &spec.code);
     bind_u64(s, 6, f->seq);
     return db_run(s, f->err);
 }

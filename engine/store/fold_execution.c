@@ -5,7 +5,7 @@
  * seen before it (trace.h). A step names what to look at next; the last one names the execution. Writing a trace again over the
  * same prefixes replaces what they lead to, so the newest result wins.
  *
- * The order of statements here is the order of row ids of refs and step: changing it needs a new DB_STATE_VERSION.
+ * The order of statements here is the order of row ids of refs: changing it needs a new DB_STATE_VERSION.
  */
 #include "engine/store/fold_internal.h"
 #include "engine/store/trace.h"
@@ -19,7 +19,7 @@ static int write_aside(fold *f, uint64_t execution, const aside_record *a, int64
     bind_u64(s, 1, execution);
     bind_u64(s, 2, a->item);
     db_bind_int(s, 3, number);
-    db_bind_hash(s, 4, a->hash);
+    bind_hash(s, 4, &a->hash);
     db_bind_int(s, 5, a->mode);
     return db_run(s, f->err);
 }
@@ -53,17 +53,6 @@ int fold_started(fold *f, const event_started *e)
 
 /* --- end --------------------------------------------------------------------------------------------------------- */
 
-static int is_open(fold *f, uint64_t execution, bool *there)
-{
-    db_stmt *s = fold_get(f, SQL_FOLD_EXECUTION_THERE);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, execution);
-    int rc = db_step(s, f->err);
-    *there = rc == 1;
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 static int write_execution_row(fold *f, const event_finished *e, int statement)
 {
     db_stmt *s = fold_get(f, statement);
@@ -73,12 +62,12 @@ static int write_execution_row(fold *f, const event_finished *e, int statement)
     bind_u64(s, 3, f->run);
     bind_u64(s, 4, f->seq);
     db_bind_int(s, 5, e->result);
-    db_bind_hash(s, 6, e->key);
+    bind_hash(s, 6, &e->key);
     bind_u64(s, 7, e->spec_seq);
     bind_u64(s, 8, e->effect_seq);
-    db_bind_hash(s, 9, e->tool);
-    db_bind_hash(s, 10, e->value);
-    db_bind_hash(s, 11, e->log);
+    bind_hash(s, 9, &e->tool);
+    bind_hash(s, 10, &e->value);
+    bind_hash(s, 11, &e->log);
     db_bind_int(s, 12, e->exit_code);
     bind_u64(s, 13, e->signal);
     bind_u64(s, 14, e->started_us);
@@ -88,15 +77,14 @@ static int write_execution_row(fold *f, const event_finished *e, int statement)
     return db_run(s, f->err);
 }
 
-/* The row, and the end of what only open executions have. */
+/* The row, and the end of what only open executions have. Most have none: jobs of workers need no intent. */
 static int write_execution(fold *f, const event_finished *e)
 {
-    bool there = false;
-    int rc = is_open(f, e->execution, &there);
-    if (rc == 0) rc = write_execution_row(f, e, there ? SQL_FOLD_EXECUTION_FINISH : SQL_FOLD_EXECUTION_ADD);
-    if (rc == 0 && there) rc = FOLD_RUN(f, SQL_FOLD_ASIDES_DELETE, e->execution);
-    if (rc == 0 && there) rc = FOLD_RUN(f, SQL_FOLD_TOKEN_DELETE, e->execution);
-    return rc;
+    int rc = write_execution_row(f, e, SQL_FOLD_EXECUTION_ADD);
+    if (rc != 0 || db_changes(f->d) > 0) return rc;
+    rc = write_execution_row(f, e, SQL_FOLD_EXECUTION_FINISH);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_ASIDES_DELETE, e->execution);
+    return rc == 0 ? FOLD_RUN(f, SQL_FOLD_TOKEN_DELETE, e->execution) : rc;
 }
 
 static int write_produced(fold *f, const event_finished *e)
@@ -151,8 +139,8 @@ static int write_reasons(fold *f, const reason_record *reasons, size_t count)
         db_bind_int(s, 3, r->kind);
         bind_u64(s, 4, r->source);
         db_bind_int(s, 5, r->source_is_node);
-        db_bind_hash(s, 6, r->old_hash);
-        db_bind_hash(s, 7, r->new_hash);
+        bind_hash(s, 6, &r->old_hash);
+        bind_hash(s, 7, &r->new_hash);
         bind_blob(s, 8, r->detail);
         rc = db_run(s, f->err);
     }
@@ -252,7 +240,7 @@ static int node_result(fold *f, uint64_t node, uint64_t status, reason_kind due,
     db_bind_int(s, 3, due);
     bind_u64(s, 4, f->seq);
     bind_u64(s, 5, execution);
-    db_bind_hash(s, 6, value);
+    bind_hash(s, 6, &value);
     return db_run(s, f->err);
 }
 

@@ -29,14 +29,20 @@ static inline db_stmt *fold_get(fold *f, int statement)
 {
     return db_get(f->d, statement, f->err);
 }
-/* Columns that are NOT NULL: empty stays empty, a zero hash stays bytes. */
+/* All bytes here outlive their statement: they are bound without a copy. NOT NULL: empty stays empty, a zero hash stays bytes. */
 static inline void bind_blob(db_stmt *s, int at, bytes value)
 {
-    db_bind_bytes(s, at, value.size ? value : bytes_of("", 0));
+    db_bind_borrowed(s, at, value.size ? value : bytes_of("", 0));
 }
 static inline void bind_raw_hash(db_stmt *s, int at, const hash128 *hash)
 {
-    db_bind_bytes(s, at, bytes_of(hash->bytes, HASH_SIZE));
+    db_bind_borrowed(s, at, bytes_of(hash->bytes, HASH_SIZE));
+}
+/* None is null. */
+static inline void bind_hash(db_stmt *s, int at, const hash128 *hash)
+{
+    if (hash_is_none(*hash)) db_bind_null(s, at);
+    else bind_raw_hash(s, at, hash);
 }
 static inline void bind_u64(db_stmt *s, int at, uint64_t value)
 {

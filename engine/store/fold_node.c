@@ -178,7 +178,7 @@ static int vanish(fold *f, const claim *c, uint64_t node, bool keep)
     if (!s) return f->err->code;
     bind_u64(s, 1, c->item);
     bind_u64(s, 2, node);
-    db_bind_hash(s, 3, c->hash);
+    bind_hash(s, 3, &c->hash);
     db_bind_int(s, 4, keep);
     return db_run(s, f->err);
 }

@@ -59,7 +59,7 @@ static int add_event(log_writer *w, const log_event *event, weir_error *err)
     db_bind_int(s, 2, (int64_t)event->run);
     db_bind_int(s, 3, event->at_us);
     db_bind_int(s, 4, event->kind);
-    db_bind_bytes(s, 5, event->body);
+    db_bind_borrowed(s, 5, event->body);
     return db_run(s, err);
 }
 

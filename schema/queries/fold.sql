@@ -144,13 +144,11 @@ VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, coalesce((SELECT spec FROM node WHERE id = ?
 -- name: fold_execution_spawned
 UPDATE execution SET pid = ?2, ticks = ?3 WHERE id = ?1
 
--- name: fold_execution_there
-SELECT 1 FROM execution WHERE id = ?1
-
 -- name: fold_execution_add
 INSERT INTO execution (id, node, run, finished, result, key, spec, effect, tool, value, log, exit, signal, at, duration, cpu, memory,
 started, pid, ticks)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, 0, 0)
+ON CONFLICT(id) DO NOTHING
 
 -- name: fold_execution_finish
 UPDATE execution SET node = ?2, run = ?3, finished = ?4, result = ?5, key = ?6, spec = ?7, effect = ?8, tool = ?9, value = ?10,

@@ -258,7 +258,7 @@ static void executions(void)
     hash128 h3 = next(h2, reads + 4, 1);
     char steps[128];
     snprintf(steps, sizeof steps, "%s|1|0 %s|2|0 %s|3|0 %s|0|1", hex4(h0), hex4(h1), hex4(h2), hex4(h3));
-    CHECK_STR(steps, ask("SELECT prefix, refs, execution FROM step ORDER BY id"));
+    CHECK_STR(steps, ask("SELECT prefix, refs, execution FROM step ORDER BY refs = 0, refs"));
 
     /* The same again with other reads at the end; nothing is doubled, the discovered uses are the new ones. */
     reads[4] = read_of(2, -1, 6, 6);
@@ -268,7 +268,7 @@ static void executions(void)
     CHECK_STR("1 2 4 5 6", ask("SELECT item FROM use"));
     CHECK_STR("0|0|44|2|", NODE_LINE(1));
     TELL(&s, finished, FINISHED, .execution = 3, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = reads, .read_count = 2);
-    CHECK_STR("0|3", ask("SELECT refs, execution FROM step WHERE id = 2")); /* the prefix now ends there */
+    CHECK_STR("0|3", ask("SELECT refs, execution FROM step WHERE execution = 3")); /* the prefix now ends there */
     CHECK_STR("1 2", ask("SELECT item FROM use"));
 
     static const struct { execution_result result; const char *node; int outcome; } cases[] = {
@@ -328,7 +328,7 @@ static void tampering(void)
         "UPDATE node SET status = 2 WHERE id = (SELECT min(id) FROM node WHERE status <> 2)",
         "DELETE FROM use WHERE node = (SELECT max(node) FROM use)",
         "INSERT INTO folder VALUES (x'00')",
-        "UPDATE step SET execution = execution + 1 WHERE id = 3",
+        "UPDATE step SET execution = execution + 1 WHERE prefix = (SELECT max(prefix) FROM step)",
         "UPDATE item SET hash = NULL WHERE id = 3",
         "UPDATE item SET id = 1000 WHERE id = 24",
         "DELETE FROM reason",
