@@ -9,7 +9,9 @@
  * Row ids that nothing names (refs) are given by order of insertion and rows are never replaced, so a refold gives
  * the same tables byte for byte. Rows that stay as they are are not written again where there may be many of them.
  *
- * Figures: see tests/engine/store/test_fold.c, which prints the time per finished execution.
+ * Figures (4 virtual cores, others busy; tests/engine/store/test_fold.c prints them): a node with one input and one output 7 to 9 us,
+ * an execution with two groups of reads and one output 16 to 20 us, event row and packing included: 16 statements of 0.3 to 2 us,
+ * of which the hash-ordered table of steps takes 4 and the node's row with its index 2.
  *
  * The thread of the connection; inside its transaction.
  */
