@@ -1,5 +1,5 @@
 /*
- * render.c - Markdown to HTML for the independent calculation in model.lua, with the dialect of effects/markdown.c.
+ * render.c - Markdown to HTML for the independent calculation in model.lua, with the dialect that effects/markdown.c has without params.
  *
  * Reads texts from stdin, each as its size in decimal, a newline and the bytes; answers each in the same form on stdout.
  * Compiled by the test: cc render.c -lmd4c-html -lmd4c.
@@ -33,7 +33,7 @@ int main(void)
         char *in = malloc(size + 1);
         struct text out = {NULL, 0, 0};
         if (!in || getchar() != '\n' || fread(in, 1, size, stdin) != size) return 1;
-        if (md_html(in, (MD_SIZE)size, append, &out, MD_DIALECT_GITHUB, 0) != 0) return 1;
+        if (md_html(in, (MD_SIZE)size, append, &out, MD_DIALECT_GITHUB, MD_HTML_FLAG_SKIP_UTF8_BOM) != 0) return 1;
         printf("%lu\n", (unsigned long)out.size);
         if (out.size) fwrite(out.data, 1, out.size, stdout);
         free(in);

@@ -1,3 +1,5 @@
+local weir = require "weir"
+
 weir.sh "count" {
   inputs = { notes = weir.glob "notes/*.txt" },
   outputs = { total = "build/words.txt" },
