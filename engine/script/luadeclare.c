@@ -26,6 +26,7 @@ typedef struct declaration {
     bytes given; /* params as written: for the name */
     size_t errors;
     bool broken; /* uses something broken: no node, no message */
+    bool has_bad_params; /* then placeholders cannot be judged */
 } declaration;
 
 static const char *const common_keys[] = {"params", "inputs", "outputs", "version", "always", "timeout", "retries", "store"};
@@ -127,6 +128,7 @@ static void read_params(declaration *d)
 {
     weir_error err = {0};
     loader *ld = d->ld;
+    size_t before = d->errors;
     d->spec.params = d->given = VALUE_EMPTY_OBJECT;
     int type = field(d, "params");
     if (type == LUA_TTABLE) {
@@ -142,7 +144,8 @@ static void read_params(declaration *d)
     }
     lua_pop(d->L, 1);
     d->spec.params = d->given;
-    if (d->effect->kind != EFFECT_C || d->errors) return;
+    d->has_bad_params = d->errors > before;
+    if (d->effect->kind != EFFECT_C || d->has_bad_params) return;
     buf_clear(&ld->encoded);
     if (registry_fill(d->effect->entry, d->given, &ld->encoded, &err) == 0)
         d->spec.params = arena_bytes(&ld->scratch, buf_bytes(&ld->encoded));
@@ -350,7 +353,7 @@ static void unknown_placeholder(declaration *d, const char *where, bytes name, b
 {
     const char *names[128];
     const char *text = (const char *)arena_bytes(&d->ld->scratch, name).data;
-    if (!text) return;
+    if (!text || d->has_bad_params) return;
     size_t count = placeholder_names(d, ports, names, 128);
     complain(d, text, suggest(d->ld, text, names, count), "%s: nothing is called {{%s}}", where, text);
 }

@@ -322,11 +322,16 @@ void luarequire_install(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
-    lua_pushcfunction(L, luaopen_package); /* for its loadlib; the table itself stays out of reach */
+    /* Lua's package library, for its loadlib. It sets globals: of a table that nobody sees. */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_newtable(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushcfunction(L, luaopen_package);
     lua_pushliteral(L, "package");
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "loadlib");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loadlib_key);
     lua_pop(L, 1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     luastrict_set(L, "require", guarded_require);
 }
