@@ -57,14 +57,14 @@ function writers.tup()
     .. (": %s |> cat %%f > %%o |> all.txt\n"):format(joins()))
 end
 
--- The same graph as commands, and as effects in C.
+-- The same graph as commands, and as effects in C. (weir.copy takes no params of ours, so the number is in the node's name.)
 local head = [[
 local weir = require "weir"
 local groups, list = {}, {}
 for _, file in ipairs(weir.glob "src/**/*.txt") do
   local group = file.path:match "^src/(%d+)/"
-  local node = COPY "copy" { params = { n = file.stem }, inputs = { from = file },
-    outputs = { to = "out/" .. group .. "/{{n}}.txt" }, CP }
+  local node = COPY("copy-" .. file.stem) { inputs = { from = file },
+    outputs = { to = "out/" .. group .. "/" .. file.stem .. ".txt" }, CP }
   if not groups[group] then
     groups[group] = {}
     list[#list + 1] = group
@@ -73,8 +73,8 @@ for _, file in ipairs(weir.glob "src/**/*.txt") do
 end
 local joins = {}
 for n, group in ipairs(list) do
-  joins[n] = CONCAT "join" { params = { group = group }, inputs = { parts = groups[group] },
-    outputs = { to = "join/{{group}}.txt" }, CAT }
+  joins[n] = CONCAT("join-" .. group) { inputs = { parts = groups[group] },
+    outputs = { to = "join/" .. group .. ".txt" }, CAT }
 end
 CONCAT "all" { inputs = { parts = joins }, outputs = { to = "all.txt" }, CAT }
 ]]
