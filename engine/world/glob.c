@@ -168,8 +168,7 @@ static int list(walker *w, os_entry **entries, size_t *count)
     rc = os_list(w->config->rootfd, name, &w->scratch, entries, count, w->err);
     scan_sig sig = scan_sig_of(&st);
     bool is_gone = rc == WEIR_NOTFOUND;
-    if (rc == 0 || is_gone)
-        record_folder(w, path, &sig, is_gone || scan_is_racy(&sig, before_ns, scan_clock_ns()));
+    if (rc == 0 || is_gone) record_folder(w, path, &sig, is_gone || scan_is_racy(&sig, before_ns));
     if (!is_gone) return rc;
     error_clear(w->err);
     *count = 0;

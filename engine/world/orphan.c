@@ -27,7 +27,13 @@
 #include "engine/base/os.h"
 #include "engine/world/process.h"
 
-enum { ENVIRONMENT_MOST = 8 * 1024 * 1024, CHILDREN_STEP = 4096, SLOWEST_POLL_MS = 20 };
+enum {
+    ENVIRONMENT_MOST = 8 * 1024 * 1024,
+    CHILDREN_STEP = 4096,
+    SLOWEST_POLL_MS = 20,
+    GIVE_UP_ROUNDS = 10,
+    EMPTY_TRIES = 5
+};
 static const int64_t DEAD_NS = INT64_C(30) * 1000000000;
 static const int64_t DEAD_CHECK_NS = INT64_C(10) * 1000000000;
 static const int64_t GIVE_UP_NS = INT64_C(1000000000);
@@ -54,8 +60,8 @@ static hash128 find_token(bytes environment)
     return HASH_NONE;
 }
 
-/* HASH_NONE: it has none, is dead, or is not ours to look at. */
-static hash128 token_of(int64_t pid)
+/* HASH_NONE: it has none, is dead, or is not ours to look at. *is_empty: not even one variable, as in the middle of exec. */
+static hash128 token_of(int64_t pid, bool *is_empty)
 {
     char path[64];
     buf environment;
@@ -63,6 +69,7 @@ static hash128 token_of(int64_t pid)
     snprintf(path, sizeof path, "/proc/%lld/environ", (long long)pid);
     int rc = os_read_file(AT_FDCWD, path, ENVIRONMENT_MOST, &environment, NULL);
     hash128 token = rc == 0 ? find_token(buf_bytes(&environment)) : HASH_NONE;
+    *is_empty = rc == 0 && environment.size == 0;
     buf_deinit(&environment);
     return token;
 }
@@ -129,8 +136,18 @@ static orphan *find(orphan_watch *w, int64_t pid)
         if (w->known[i].pid == pid) return &w->known[i];
     if (!MEM_GROW(w->known, w->capacity, w->count + 1)) return NULL;
     orphan *o = &w->known[w->count++];
-    *o = (orphan){.pid = pid, .token = token_of(pid)};
+    *o = (orphan){.pid = pid, .tries_left = EMPTY_TRIES};
     return o;
+}
+
+/* Reads the environment until there is one. @return false: in the middle of exec, as far as one can tell */
+static bool learn_token(orphan *o)
+{
+    bool is_empty = false;
+    if (o->tries_left == 0) return true;
+    o->token = token_of(o->pid, &is_empty);
+    if (!is_empty || reap(P_PID, o->pid, WNOWAIT) != 0) o->tries_left = 1; /* the dead have none */
+    return --o->tries_left == 0;
 }
 
 /* A dead child of nobody: seen dead twice, long apart. */
@@ -145,11 +162,11 @@ static void reap_forgotten(orphan *o, int64_t now_ns)
     }
 }
 
-/* Is it one of the command's, and alive? */
+/* Is it one of the command's? One that is reaped counts too: its children became ours after the list was read. */
 static bool end_one(orphan *o, hash128 token, int signal)
 {
     if (hash_is_none(o->token) || !hash_equal(o->token, token)) return false;
-    if (reap(P_PID, o->pid, 0) != 0) return false;
+    if (reap(P_PID, o->pid, 0) != 0) return true;
     if (signal) kill((pid_t)o->pid, signal);
     if (signal == SIGTERM) kill((pid_t)o->pid, SIGCONT);
     return true;
@@ -189,7 +206,8 @@ size_t orphan_end(orphan_watch *w, hash128 token, int signal)
         orphan *o = w->is_own(w->ctx, pid) ? NULL : find(w, pid);
         if (!o) continue;
         o->is_seen = true;
-        if (end_one(o, token, signal)) living++;
+        if (!learn_token(o)) living++; /* perhaps: look again */
+        else if (end_one(o, token, signal)) living++;
         else if (is_check) reap_forgotten(o, now_ns);
     }
     drop_unseen(w);
@@ -204,6 +222,7 @@ typedef struct leftover {
     int64_t group; /* 0: unknown */
     int64_t *signalled;
     size_t count, capacity;
+    int64_t last; /* the last one that was found alive */
 } leftover;
 
 /* State and group of a process, from /proc/PID/stat. */
@@ -232,7 +251,8 @@ static bool belongs(const leftover *l, int64_t pid)
         state == 'X')
         return false;
     if (l->group > 0 && group == l->group) return true;
-    return hash_equal(token_of(pid), l->token);
+    bool is_empty;
+    return hash_equal(token_of(pid, &is_empty), l->token);
 }
 
 static bool was_signalled(const leftover *l, int64_t pid)
@@ -271,10 +291,24 @@ static int end_all(leftover *l, bool is_late, size_t *living, weir_error *err)
         int64_t pid = strtoll(entries[i].name, NULL, 10);
         if (!belongs(l, pid)) continue;
         ++*living;
+        l->last = pid;
         rc = end_process(l, pid, is_late, err);
     }
     arena_deinit(&arena);
     return rc;
+}
+
+static int give_up(leftover *l, hash128 token, size_t living, weir_error *err)
+{
+    char hex[HASH_HEX];
+    char state = '?';
+    int64_t group;
+    (void)read_stat(l->last, &state, &group);
+    mem_free(l->signalled);
+    return error_set(
+        err, WEIR_BUSY,
+        "%zu processes of the interrupted execution %s do not end, such as %lld in state %c",
+        living, hash_hex(token, hex), (long long)l->last, state);
 }
 
 int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms,
@@ -286,20 +320,19 @@ int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64
     int64_t late_ns = os_monotonic_ns() + grace_ms * 1000000;
     size_t living = 0;
     int wait_ms = 1;
+    int rounds_late = 0;
     int rc = end_all(&l, false, &living, err);
     *found = living;
-    while (rc == 0 && living > 0) {
+    /* One empty look is not enough: who ends during it may have started somebody after the list was read, and in the middle of exec
+       nobody has an environment. */
+    for (int empty = living == 0 ? 2 : 0; rc == 0 && empty < 2;
+         empty = living == 0 ? empty + 1 : 0) {
         int64_t now_ns = os_monotonic_ns();
-        if (now_ns > late_ns + GIVE_UP_NS) {
-            char hex[HASH_HEX];
-            rc = error_set(
-                err, WEIR_BUSY,
-                "%zu processes of the interrupted execution %s do not end (uninterruptible, or not ours)",
-                living, hash_hex(token, hex));
-            break;
-        }
+        if (now_ns > late_ns + GIVE_UP_NS && rounds_late >= GIVE_UP_ROUNDS)
+            return give_up(&l, token, living, err);
         poll(NULL, 0, wait_ms);
         if (wait_ms < SLOWEST_POLL_MS) wait_ms *= 2;
+        if (now_ns >= late_ns) rounds_late++;
         rc = end_all(&l, now_ns >= late_ns, &living, err);
     }
     mem_free(l.signalled);

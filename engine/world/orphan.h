@@ -12,6 +12,7 @@
 typedef struct orphan {
     int64_t pid;
     hash128 token;         /* of its environment; HASH_NONE: another module's child */
+    int tries_left;        /* to learn the token; 0: it is known */
     int64_t dead_since_ns; /* first seen dead and not waited for; 0: not */
     bool is_seen;          /* by the scan of now */
 } orphan;
@@ -28,7 +29,7 @@ typedef struct orphan_watch {
 void orphan_open(orphan_watch *w, bool (*is_own)(void *ctx, int64_t pid), void *ctx);
 void orphan_close(orphan_watch *w);
 
-/** Reap the dead and send `signal` (0: none) to the living children that carry the token; how many live. */
+/** Reap the dead and send `signal` (0: none) to the living children that carry the token (0: nobody is left); how many there are. */
 size_t orphan_end(orphan_watch *w, hash128 token, int signal);
 
 /** Reap the dead children in the group, signal the rest of it (0: only ask): is anybody left? */

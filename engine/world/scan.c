@@ -5,11 +5,10 @@
  *                       -> no:  open, fstat, read and hash, stat again      (both stats equal, or once more)
  *
  * The second stat closes the gap between looking and reading: content is never filed under the signature of another
- * version. What remains is a change after the second stat within the same tick of the file system's clock: such an entry
- * is racy and is read once more by a later scan. "Now" is CLOCK_REALTIME_COARSE, the clock that the kernel
- * itself stamps files with (a stamp lags by at most a tick), read before the first stat and after the last: no file has to be touched for
- * it. A stamp that lies in the future by more than the window was set by hand or by another machine's clock; no write of
- * now can repeat it, so it is not racy.
+ * version. What remains is a change after the second stat within the same tick of the file system's clock: such an
+ * entry is racy and is read once more by a later scan. "Now" is CLOCK_REALTIME_COARSE, the clock that the kernel stamps
+ * files with, read before the first stat: no file has to be touched for it. A stamp that lies in the future by more than
+ * the window was set by hand or by another machine's clock; no write of now can repeat it, so it is not racy.
  *
  * I1  A file on the list of forbidden ones is never opened: closing any descriptor of SQLite's files drops its locks.
  *
@@ -62,17 +61,22 @@ scan_sig scan_sig_of(const os_stat *st)
     };
 }
 
-int64_t scan_clock_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-bool scan_is_racy(const scan_sig *sig, int64_t before_ns, int64_t after_ns)
+int64_t scan_clock_ns(void)
+{
+    return clock_ns(CLOCK_REALTIME_COARSE);
+}
+
+bool scan_is_racy(const scan_sig *sig, int64_t before_ns)
 {
     int64_t from = before_ns - SCAN_RACY_NS;
-    int64_t to = after_ns + SCAN_RACY_NS;
+    int64_t to = clock_ns(CLOCK_REALTIME) + SCAN_RACY_NS;
     return (sig->mtime_ns >= from && sig->mtime_ns <= to) ||
            (sig->ctime_ns >= from && sig->ctime_ns <= to);
 }
@@ -237,7 +241,7 @@ static int look(const scan_config *config, scan_request *r, const char *path, we
     } else {
         rc = read_file(config, r, path, err);
         if (rc != 0) return rc;
-        r->racy = !(r->flags & SCAN_RENAMED) && scan_is_racy(&r->sig, before_ns, scan_clock_ns());
+        r->racy = !(r->flags & SCAN_RENAMED) && scan_is_racy(&r->sig, before_ns);
     }
     return 0;
 }

@@ -14,11 +14,11 @@ static inline bool scan_sig_equal(const scan_sig *a, const scan_sig *b)
            a->size == b->size && a->mode == b->mode && a->dev == b->dev;
 }
 
-/** The clock that the kernel stamps files with; a stamp may lag behind it by a tick, never lead. */
+/** The clock that the kernel stamps files with, to be read before the first stat. */
 int64_t scan_clock_ns(void);
 
-/** Observed between two readings of scan_clock_ns: may a later change leave the same signature? */
-bool scan_is_racy(const scan_sig *sig, int64_t before_ns, int64_t after_ns);
+/** Observed since scan_clock_ns gave `before_ns`, until now: may a later change leave the same signature? */
+bool scan_is_racy(const scan_sig *sig, int64_t before_ns);
 
 /** Add to what scan_stats tells. */
 void scan_count(uint64_t stats, uint64_t hashed, uint64_t hashed_bytes);

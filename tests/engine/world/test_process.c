@@ -41,8 +41,9 @@ static void on_done(void *ctx, const process_result *result)
 
 static hash128 new_token(void)
 {
-    tokens++;
-    return hash_bytes(&tokens, sizeof tokens);
+    uint64_t unique[2] = {(uint64_t)getpid(),
+                          ++tokens}; /* of this test only: another run may be beside us */
+    return hash_bytes(unique, sizeof unique);
 }
 
 static process_spec shell(const char *script)
@@ -364,7 +365,7 @@ static void test_daemon(void)
     start(
         &o,
         shell(
-            "(setsid sh -c 'trap \"\" TERM; echo $$ > child; while :; do sleep 1; done' &); while [ ! -s child ]; do sleep 0.01; done"));
+            "(setsid sh -c 'trap \"\" TERM; echo $$ > child; sleep 60; sleep 60' &); while [ ! -s child ]; do sleep 0.01; done"));
     wait_for(&o);
     CHECK_INT(0, o.result.exit_code);
     CHECK(!is_alive(read_pid("child")));
@@ -438,8 +439,8 @@ static void test_leftover(void)
     /* by token: it and the daemon it started */
     unlink(check_path("child"));
     pid_t pid = leave_behind(
-        "setsid sh -c 'trap \"\" TERM; echo $$ > child; while :; do sleep 1; done' & sleep 60",
-        token, true);
+        "setsid sh -c 'trap \"\" TERM; echo $$ > child; sleep 60; sleep 60' & sleep 60", token,
+        true);
     pid_t innocent = leave_behind("sleep 60", new_token(), true);
     int64_t daemon = read_pid("child");
     uint64_t ticks = os_process_start(pid);
