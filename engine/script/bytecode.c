@@ -1,14 +1,24 @@
 /*
  * bytecode.c - reads a dump of Lua 5.4 and emits its canonical form.
  *
- * The layout is that of ldump.c (5.4.0 to 5.4.6): a header; per function: source, lines, parameters, code, constants, upvalues, nested functions, debug
- * information. Sizes are big-endian groups of 7 bits, the last one marked. Every read is bounds-checked; what does not fit is refused,
+ * The layout is that of ldump.c (5.4.0 to 5.4.6): a header; per function: source, lines,
+ * parameters, code, constants, upvalues, nested functions, debug
+ * information. Sizes are big-endian groups of 7 bits, the last one marked. Every read is
+ * bounds-checked; what does not fit is refused,
  * and the caller treats the function as one that cannot be hashed.
  */
 #include "engine/script/bytecode.h"
 
 enum { OP_SETUPVAL = 10, OP_SETTABUP = 15, MAX_DEPTH = 190 };
-enum { T_NIL = 0x00, T_FALSE = 0x01, T_TRUE = 0x11, T_INT = 0x03, T_FLOAT = 0x13, T_SHORT = 0x04, T_LONG = 0x14 };
+enum {
+    T_NIL = 0x00,
+    T_FALSE = 0x01,
+    T_TRUE = 0x11,
+    T_INT = 0x03,
+    T_FLOAT = 0x13,
+    T_SHORT = 0x04,
+    T_LONG = 0x14
+};
 
 typedef struct reader {
     const uint8_t *at, *end;
@@ -26,8 +36,8 @@ typedef struct function {
     uint64_t line;
     bytes code;
     size_t code_count, upvalue_count;
-    bool *is_outside;       /* per upvalue: lives outside of the outermost function */
-    bytes *outer_names;     /* per upvalue */
+    bool *is_outside;   /* per upvalue: lives outside of the outermost function */
+    bytes *outer_names; /* per upvalue */
     constant *constants;
     size_t constant_count;
 } function;
@@ -102,7 +112,7 @@ static void emit_text(reader *r, bytes text)
     if (text.size) emit(r, text.data, text.size);
 }
 
-/* --- parts of a function ------------------------------------------------------------------------------------------------ */
+/* --- parts of a function ---------------------------------------------------------------------- */
 
 static void read_constants(reader *r, function *f)
 {
@@ -127,7 +137,8 @@ static void read_constants(reader *r, function *f)
             text = take_string(r);
             f->constants[i].text = text;
             emit_text(r, text);
-            if (r->sink->constant && text.data && bytes_equal(text, bytes_str(r->sink->constant))) r->sink->has_constant = true;
+            if (r->sink->constant && text.data && bytes_equal(text, bytes_str(r->sink->constant)))
+                r->sink->has_constant = true;
             break;
         default: r->failed = true;
         }
@@ -158,7 +169,9 @@ static void read_upvalues(reader *r, function *f, const function *parent)
 
 typedef struct line_table {
     bytes deltas;
-    const struct absolute_line { uint64_t pc, line; } *absolute;
+    const struct absolute_line {
+        uint64_t pc, line;
+    } * absolute;
     size_t absolute_count;
 } line_table;
 
@@ -177,7 +190,8 @@ static int line_of(const function *f, const line_table *lines, size_t pc)
     return (int)line;
 }
 
-static void find_assignments(reader *r, const function *f, const line_table *lines, const bytes *names)
+static void find_assignments(reader *r, const function *f, const line_table *lines,
+                             const bytes *names)
 {
     for (size_t pc = 0; pc < f->code_count; pc++) {
         uint32_t word;
@@ -185,8 +199,10 @@ static void find_assignments(reader *r, const function *f, const line_table *lin
         unsigned op = word & 0x7f, a = word >> 7 & 0xff, b = word >> 16 & 0xff;
         if (op == OP_SETUPVAL && b < f->upvalue_count && f->is_outside[b])
             r->sink->found(r->sink->ctx, BYTECODE_SETS_UPVALUE, names[b], line_of(f, lines, pc));
-        if (op == OP_SETTABUP && a < f->upvalue_count && bytes_equal(names[a], bytes_str("_ENV")) && b < f->constant_count)
-            r->sink->found(r->sink->ctx, BYTECODE_SETS_GLOBAL, f->constants[b].text, line_of(f, lines, pc));
+        if (op == OP_SETTABUP && a < f->upvalue_count && bytes_equal(names[a], bytes_str("_ENV")) &&
+            b < f->constant_count)
+            r->sink->found(r->sink->ctx, BYTECODE_SETS_GLOBAL, f->constants[b].text,
+                           line_of(f, lines, pc));
     }
 }
 
@@ -223,7 +239,7 @@ static void read_function(reader *r, const function *parent, int depth)
     if (r->failed) return;
     (void)take_string(r); /* source */
     f.line = take_size(r);
-    (void)take_size(r); /* last line */
+    (void)take_size(r);      /* last line */
     bytes head = take(r, 3); /* parameters, vararg, stack size */
     if (head.data) emit(r, head.data, 3);
     f.code_count = take_count(r, 4);
@@ -239,10 +255,11 @@ static void read_function(reader *r, const function *parent, int depth)
 
 static bool read_header(reader *r)
 {
-    static const uint8_t expected[] = {0x1b, 'L', 'u', 'a', 0x54, 0, 0x19, 0x93, '\r', '\n', 0x1a, '\n', 4, 8, 8};
+    static const uint8_t expected[] = {0x1b, 'L',  'u',  'a',  0x54, 0, 0x19, 0x93,
+                                       '\r', '\n', 0x1a, '\n', 4,    8, 8};
     bytes head = take(r, sizeof expected);
     if (!head.data || memcmp(head.data, expected, sizeof expected) != 0) return false;
-    (void)take(r, 16); /* an integer and a float that show the number formats */
+    (void)take(r, 16);  /* an integer and a float that show the number formats */
     (void)take_byte(r); /* upvalues of the function */
     return !r->failed;
 }

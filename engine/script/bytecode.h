@@ -1,8 +1,10 @@
 /*
  * bytecode.h - the canonical form of Lua 5.4 bytecode, and what it does to variables from outside.
  *
- * Reads what lua_dump wrote (with debug information) and emits it without lines, names of locals and upvalues, source names, and without
- * the place of the outermost function's upvalues in its parent: a moved function, a comment or a renamed local changes nothing. Pure.
+ * Reads what lua_dump wrote (with debug information) and emits it without lines, names of locals
+ * and upvalues, source names, and without
+ * the place of the outermost function's upvalues in its parent: a moved function, a comment or a
+ * renamed local changes nothing. Pure.
  */
 #ifndef WEIR_SCRIPT_BYTECODE_H
 #define WEIR_SCRIPT_BYTECODE_H

@@ -50,7 +50,7 @@ int channel_open(channel *c, uv_loop_t *loop, int fd, weir_error *err)
     return 0;
 }
 
-/* --- writing -------------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void drop_message(channel *c)
 {
@@ -95,22 +95,21 @@ int channel_send(channel *c, buf *frame, int pass, weir_error *err)
         bool ended = m != NULL;
         mem_free(m);
         os_close(pass);
-        return ended ? error_set(err, WEIR_CANCELLED, "the process has ended") : error_nomem(err, "sending a frame");
+        return ended ? error_set(err, WEIR_CANCELLED, "the process has ended")
+                     : error_nomem(err, "sending a frame");
     }
     m->data = *frame;
     m->pass = pass;
     buf_init(frame);
-    if (c->last)
-        c->last->next = m;
-    else
-        c->first = m;
+    if (c->last) c->last->next = m;
+    else c->first = m;
     c->last = m;
     if (c->has_socket) write_some(c);
     want(c);
     return 0;
 }
 
-/* --- reading, the end -------------------------------------------------------------------------------------------------------- */
+/* --- reading, the end ------------------------------------------------------------------------- */
 
 static void hand_on(channel *c)
 {
@@ -141,8 +140,10 @@ static void describe_end(channel *c, char *how, size_t room)
         rc = waitid((idtype_t)3 /* P_PIDFD */, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
     } while (rc != 0 && errno == EINTR);
     if (rc != 0) return; /* reaped by another part of this process */
-    if (info.si_code == CLD_EXITED && info.si_status != 0) snprintf(how, room, "exit %d", info.si_status);
-    if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) snprintf(how, room, "signal %d", info.si_status);
+    if (info.si_code == CLD_EXITED && info.si_status != 0)
+        snprintf(how, room, "exit %d", info.si_status);
+    if (info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED)
+        snprintf(how, room, "signal %d", info.si_status);
 }
 
 static void end(channel *c)
@@ -199,7 +200,10 @@ int channel_attach(channel *c, int64_t pid, weir_error *err)
     c->pidfd = (int)fd;
     int rc = start_poll(c, &c->process, c->pidfd, &c->has_process, err);
     if (rc == 0) rc = start_poll(c, &c->socket, c->fd, &c->has_socket, err);
-    if (rc == 0) rc = uv_poll_start(&c->process, UV_READABLE, on_process) ? error_set(err, WEIR_IO, "cannot watch a process") : 0;
+    if (rc == 0)
+        rc = uv_poll_start(&c->process, UV_READABLE, on_process)
+                 ? error_set(err, WEIR_IO, "cannot watch a process")
+                 : 0;
     if (rc != 0) return rc;
     write_some(c);
     want(c);
@@ -208,14 +212,16 @@ int channel_attach(channel *c, int64_t pid, weir_error *err)
 
 void channel_kill(channel *c)
 {
-    if (c->pidfd >= 0 && !c->is_ended) (void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+    if (c->pidfd >= 0 && !c->is_ended)
+        (void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
 }
 
 void channel_hang_up(channel *c)
 {
     if (c->has_socket) (void)uv_poll_stop(&c->socket);
     while (c->first) drop_message(c);
-    if (c->fd >= 0) (void)shutdown(c->fd, SHUT_RDWR); /* the descriptor itself goes with its handle */
+    if (c->fd >= 0)
+        (void)shutdown(c->fd, SHUT_RDWR); /* the descriptor itself goes with its handle */
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -1,8 +1,10 @@
 /*
  * channel.h - the engine's end of a child with a socket: the script host, a worker.
  *
- * Frames in and out without blocking, the child's end by its pidfd, its reaping. When the child has ended, what it still wrote is
- * handed on first, then `ended` comes, once. Loop thread only; the owner embeds the struct and frees it in `closed`.
+ * Frames in and out without blocking, the child's end by its pidfd, its reaping. When the child has
+ * ended, what it still wrote is
+ * handed on first, then `ended` comes, once. Loop thread only; the owner embeds the struct and
+ * frees it in `closed`.
  */
 #ifndef WEIR_SCRIPT_CHANNEL_H
 #define WEIR_SCRIPT_CHANNEL_H
@@ -26,7 +28,7 @@ typedef struct channel {
     uv_poll_t socket, process;
     uv_timer_t timer;
     bool has_socket, has_process, has_timer;
-    int handles;                               /* still open */
+    int handles; /* still open */
     wire_in in;
     channel_message *first, *last;
 } channel;

@@ -1,8 +1,10 @@
 /*
  * codehash.c - see codehash.h.
  *
- * One walk serves both: for the code hash it writes everything; for the state of a worker it writes functions as their address (they cannot change, and
- * are held so that no other object takes the address) and does not look into functions of foreign modules, whose caches are trusted.
+ * One walk serves both: for the code hash it writes everything; for the state of a worker it writes
+ * functions as their address (they cannot change, and
+ * are held so that no other object takes the address) and does not look into functions of foreign
+ * modules, whose caches are trusted.
  */
 #include "engine/script/codehash.h"
 
@@ -17,8 +19,26 @@ enum { CODE_SCHEME = 1, WALK_DEPTH = 180 };
 
 /* Tags of the stream. Their numbers are part of the hash. */
 enum {
-    TAG_NIL = 1, TAG_FALSE, TAG_TRUE, TAG_INT, TAG_FLOAT, TAG_STRING, TAG_NULL, TAG_BUILTIN, TAG_SEEN, TAG_TABLE, TAG_META, TAG_END,
-    TAG_FUNCTION, TAG_FOREIGN, TAG_CFUNCTION, TAG_FILE, TAG_EFFECT, TAG_USERDATA, TAG_MODULES, TAG_OTHER
+    TAG_NIL = 1,
+    TAG_FALSE,
+    TAG_TRUE,
+    TAG_INT,
+    TAG_FLOAT,
+    TAG_STRING,
+    TAG_NULL,
+    TAG_BUILTIN,
+    TAG_SEEN,
+    TAG_TABLE,
+    TAG_META,
+    TAG_END,
+    TAG_FUNCTION,
+    TAG_FOREIGN,
+    TAG_CFUNCTION,
+    TAG_FILE,
+    TAG_EFFECT,
+    TAG_USERDATA,
+    TAG_MODULES,
+    TAG_OTHER
 };
 
 typedef struct walk {
@@ -26,14 +46,14 @@ typedef struct walk {
     loader *ld;
     script_effect *effect;
     hash_stream out;
-    int seen;            /* stack index: object -> number */
-    lua_Integer count;   /* objects seen */
+    int seen;          /* stack index: object -> number */
+    lua_Integer count; /* objects seen */
     bool is_state;
     bool has_tables;
     bool uses_require;
     int depth;
-    const char *file;    /* of the function being walked, for findings */
-    char always[200];    /* why it cannot be hashed; "" */
+    const char *file; /* of the function being walked, for findings */
+    char always[200]; /* why it cannot be hashed; "" */
 } walk;
 
 static void walk_value(walk *w, int idx);
@@ -73,13 +93,15 @@ static void cannot(walk *w, const char *format, ...)
 }
 
 /* A finding in code or in what it holds, once per place: several effects share helpers. */
-static void finding(walk *w, source_position where, const char *what, const char *hint, const char *key)
+static void finding(walk *w, source_position where, const char *what, const char *hint,
+                    const char *key)
 {
     loader *ld = w->ld;
     bool added = true;
     char place[700];
     if (w->is_state) return;
-    int n = snprintf(place, sizeof place, "%s:%d:%s", where.file ? where.file : "", where.line, what);
+    int n =
+        snprintf(place, sizeof place, "%s:%d:%s", where.file ? where.file : "", where.line, what);
     size_t size = n < 0 ? 0 : (size_t)n < sizeof place ? (size_t)n : sizeof place - 1;
     (void)map_put(&ld->places_seen, bytes_of(place, size), &added);
     if (added) diagnose(ld, where, key, hint, "effect \"%s\": %s", w->effect->name, what);
@@ -117,7 +139,7 @@ static bool put_builtin(walk *w, int idx)
     return true;
 }
 
-/* --- functions ------------------------------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 static int append_dump(lua_State *L, const void *data, size_t size, void *to)
 {
@@ -143,14 +165,20 @@ static void found_assignment(void *ctx, bytecode_finding what, bytes name, int l
         finding(w, (source_position){w->file, line}, text, "write 'local' in front of it", key);
         return;
     }
-    snprintf(text, sizeof text, "assigns '%s', a variable from outside: a job would change what the next one sees", key);
-    finding(w, (source_position){w->file, line}, text, "keep it in a local inside the function, or return it", key);
+    snprintf(text, sizeof text,
+             "assigns '%s', a variable from outside: a job would change what the next one sees",
+             key);
+    finding(w, (source_position){w->file, line}, text,
+            "keep it in a local inside the function, or return it", key);
 }
 
 static void walk_code(walk *w, bool checked)
 {
     loader *ld = w->ld;
-    bytecode_sink sink = {.ctx = w, .emit = emit_code, .found = checked ? found_assignment : NULL, .constant = "require"};
+    bytecode_sink sink = {.ctx = w,
+                          .emit = emit_code,
+                          .found = checked ? found_assignment : NULL,
+                          .constant = "require"};
     mem_arena arena;
     buf_clear(&ld->encoded);
     lua_dump(w->L, append_dump, &ld->encoded, 0);
@@ -208,21 +236,19 @@ static void walk_lua_function(walk *w, int idx)
 static void walk_function(walk *w, int idx)
 {
     if (put_builtin(w, idx) || seen_before(w, idx)) return;
-    if (lua_iscfunction(w->L, idx))
-        walk_cfunction(w, idx);
-    else
-        walk_lua_function(w, idx);
+    if (lua_iscfunction(w->L, idx)) walk_cfunction(w, idx);
+    else walk_lua_function(w, idx);
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 typedef struct table_key {
-    int type;         /* numbers before strings, booleans, then objects by hash */
+    int type; /* numbers before strings, booleans, then objects by hash */
     lua_Integer integer;
     lua_Number number;
     bytes text;
     hash128 object;
-    int at;           /* in the list of keys */
+    int at; /* in the list of keys */
 } table_key;
 
 static int compare_keys(const void *pa, const void *pb)
@@ -259,18 +285,14 @@ static void describe_key(walk *w, int idx, table_key *key)
     switch (lua_type(L, idx)) {
     case LUA_TNUMBER:
         key->type = lua_isinteger(L, idx) ? 0 : 1;
-        if (key->type == 0)
-            key->integer = lua_tointeger(L, idx);
-        else
-            key->number = lua_tonumber(L, idx);
+        if (key->type == 0) key->integer = lua_tointeger(L, idx);
+        else key->number = lua_tonumber(L, idx);
         return;
     case LUA_TSTRING:
         key->type = 2;
         key->text.data = (const uint8_t *)lua_tolstring(L, idx, &key->text.size);
         return;
-    default:
-        key->type = 3;
-        key->object = lone_hash(w, idx);
+    default: key->type = 3; key->object = lone_hash(w, idx);
     }
 }
 
@@ -323,7 +345,7 @@ static void walk_table(walk *w, int idx)
     put_tag(w, TAG_END);
 }
 
-/* --- handles, others ------------------------------------------------------------------------------------------------------------ */
+/* --- handles, others -------------------------------------------------------------------------- */
 
 static void walk_handle(walk *w, const handle *h)
 {
@@ -344,9 +366,11 @@ static void walk_handle(walk *w, const handle *h)
     case HANDLE_VALUE:
     case HANDLE_TOOL: break;
     }
-    snprintf(text, sizeof text, "uses %s, which is declared outside of it", luahandle_describe(w->L, h));
+    snprintf(text, sizeof text, "uses %s, which is declared outside of it",
+             luahandle_describe(w->L, h));
     lua_pop(w->L, 1);
-    finding(w, (source_position){w->effect->file, w->effect->line}, text, "add it to inputs, and write i.NAME in run", NULL);
+    finding(w, (source_position){w->effect->file, w->effect->line}, text,
+            "add it to inputs, and write i.NAME in run", NULL);
 }
 
 static void walk_userdata(walk *w, int idx)
@@ -404,14 +428,12 @@ static void walk_value(walk *w, int idx)
         put_tag(w, TAG_NULL);
         if (lua_touserdata(w->L, idx)) cannot(w, "reaches a light userdata");
         break;
-    default:
-        put_tag(w, TAG_OTHER);
-        cannot(w, "reaches a coroutine");
+    default: put_tag(w, TAG_OTHER); cannot(w, "reaches a coroutine");
     }
     w->depth--;
 }
 
-/* --- the two uses ---------------------------------------------------------------------------------------------------------------- */
+/* --- the two uses ----------------------------------------------------------------------------- */
 
 static void begin(walk *w, lua_State *L, loader *ld, script_effect *effect, bool is_state)
 {

@@ -1,7 +1,8 @@
 /*
  * diagnose.c - findings with file, line, column and the source line.
  *
- * Lua knows the line of the declaring call only. The word that is wrong is looked for from there on, as a key (`word =`) or a quoted
+ * Lua knows the line of the declaring call only. The word that is wrong is looked for from there
+ * on, as a key (`word =`) or a quoted
  * string, in the next lines of the source; where it is not found the call's line stands.
  */
 #include <ctype.h>
@@ -19,7 +20,8 @@ source_position diagnose_position(lua_State *L)
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "Sl", &ar);
         if (ar.source[0] != '@' || ar.currentline <= 0) continue;
-        if (!found.file || found.file[0] == '/') found = (source_position){ar.source + 1, ar.currentline};
+        if (!found.file || found.file[0] == '/')
+            found = (source_position){ar.source + 1, ar.currentline};
         if (found.file[0] != '/') break; /* a file of the project */
     }
     return found;
@@ -65,11 +67,14 @@ static int find_key(bytes line, const char *key)
         size_t next = at + size;
         uint8_t after = next < line.size ? line.data[next] : ' ';
         if (before == '-' && at > 1 && line.data[at - 2] == '-') continue;
-        if ((before == '"' || before == '\'') && (after == '"' || after == '\'')) return (int)at + 1;
+        if ((before == '"' || before == '\'') && (after == '"' || after == '\''))
+            return (int)at + 1;
         if (before == '{' && (after == '}' || after == ':')) return (int)at + 1;
         if (is_word(before) || before == '.' || is_word(after)) continue;
         while (next < line.size && (line.data[next] == ' ' || line.data[next] == '\t')) next++;
-        if (next < line.size && line.data[next] == '=' && (next + 1 == line.size || line.data[next + 1] != '=')) return (int)at + 1;
+        if (next < line.size && line.data[next] == '=' &&
+            (next + 1 == line.size || line.data[next + 1] != '='))
+            return (int)at + 1;
     }
     return 0;
 }
@@ -90,7 +95,8 @@ static void report(loader *ld, diagnostic *d)
     ld->link->diagnose(ld->link->ctx, d);
 }
 
-void diagnose(loader *ld, source_position where, const char *key, const char *hint, const char *format, ...)
+void diagnose(loader *ld, source_position where, const char *key, const char *hint,
+              const char *format, ...)
 {
     char message[1024];
     va_list args;

@@ -1,10 +1,13 @@
 /*
  * host.c - the script host, engine side.
  *
- * The child is this program again, with --script-host and our pid, its socket as descriptor 3. It asks while it loads; each
- * question is answered before the next frame is looked at. Requests for workers wait in the child until loading has ended.
+ * The child is this program again, with --script-host and our pid, its socket as descriptor 3. It
+ * asks while it loads; each
+ * question is answered before the next frame is looked at. Requests for workers wait in the child
+ * until loading has ended.
  *
- * Loop thread only. The object lives until script_host_close and the end of the child have both happened.
+ * Loop thread only. The object lives until script_host_close and the end of the child have both
+ * happened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +48,7 @@ int host_send(channel *c, buf *frame, size_t mark, int pass, weir_error *err)
     return rc;
 }
 
-/* --- frames ------------------------------------------------------------------------------------------------------------------ */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 void script_glob_answer(script_host *host, bytes path)
 {
@@ -63,7 +66,8 @@ static void answer_glob(script_host *host, bytes pattern)
     size_t mark = wire_begin(&answer, WIRE_PATHS);
     buf_put_u64(&answer, host->path_count);
     if (host->paths.size) buf_append(&answer, host->paths.data, host->paths.size);
-    if (host->paths.failed || host_send(&host->channel, &answer, mark, -1, NULL) != 0) channel_kill(&host->channel);
+    if (host->paths.failed || host_send(&host->channel, &answer, mark, -1, NULL) != 0)
+        channel_kill(&host->channel);
     buf_deinit(&answer);
 }
 
@@ -74,13 +78,12 @@ static void answer_value(script_host *host, bytes payload)
     buf answer, value;
     buf_init(&answer);
     buf_init(&value);
-    if (host->events.value)
-        host->events.value(host->events.ctx, name, fallback, &value);
-    else
-        buf_append(&value, fallback.data, fallback.size);
+    if (host->events.value) host->events.value(host->events.ctx, name, fallback, &value);
+    else buf_append(&value, fallback.data, fallback.size);
     size_t mark = wire_begin(&answer, WIRE_ANSWER);
     buf_put_bytes(&answer, buf_bytes(&value));
-    if (value.failed || host_send(&host->channel, &answer, mark, -1, NULL) != 0) channel_kill(&host->channel);
+    if (value.failed || host_send(&host->channel, &answer, mark, -1, NULL) != 0)
+        channel_kill(&host->channel);
     buf_deinit(&value);
     buf_deinit(&answer);
 }
@@ -103,14 +106,11 @@ static void take_spec(script_host *host, const wire_frame *frame)
         node_spec node;
         if (spec_get_declared(frame->payload, &arena, &node, NULL) != 0)
             channel_kill(&host->channel);
-        else if (host->events.node)
-            host->events.node(host->events.ctx, &node);
+        else if (host->events.node) host->events.node(host->events.ctx, &node);
     } else {
         effect_spec effect;
-        if (effect_get(frame->payload, &arena, &effect, NULL) != 0)
-            channel_kill(&host->channel);
-        else if (host->events.effect)
-            host->events.effect(host->events.ctx, &effect);
+        if (effect_get(frame->payload, &arena, &effect, NULL) != 0) channel_kill(&host->channel);
+        else if (host->events.effect) host->events.effect(host->events.ctx, &effect);
     }
     arena_deinit(&arena);
 }
@@ -156,8 +156,7 @@ static void take_read(script_host *host, bytes payload)
     item_kind kind = (item_kind)unpack_u64(&u);
     bytes name = unpack_bytes(&u);
     hash128 hash = unpack_hash(&u);
-    if (u.failed)
-        channel_kill(&host->channel);
+    if (u.failed) channel_kill(&host->channel);
     else if (host->events.definition_read)
         host->events.definition_read(host->events.ctx, kind, name, hash);
 }
@@ -182,7 +181,8 @@ static void on_frame(void *ctx, const wire_frame *frame)
     case WIRE_EFFECT:
     case WIRE_NODE: take_spec(host, frame); break;
     case WIRE_DEFAULT:
-        if (host->events.default_target) host->events.default_target(host->events.ctx, frame->payload);
+        if (host->events.default_target)
+            host->events.default_target(host->events.ctx, frame->payload);
         break;
     case WIRE_READ: take_read(host, frame->payload); break;
     case WIRE_GLOB: answer_glob(host, frame->payload); break;
@@ -195,7 +195,7 @@ static void on_frame(void *ctx, const wire_frame *frame)
     }
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void maybe_free(script_host *host)
 {
@@ -249,8 +249,10 @@ static int spawn(const script_config *config, int child_fd, pid_t *pid, weir_err
         (void)posix_spawn_file_actions_destroy(&actions);
         return error_errno(err, rc, "cannot start the script host");
     }
-    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    (void)posix_spawnattr_setpgroup(&attributes, 0); /* Ctrl-C is for the engine, which ends its children in order */
+    (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                                    POSIX_SPAWN_SETSIGMASK);
+    (void)posix_spawnattr_setpgroup(
+        &attributes, 0); /* Ctrl-C is for the engine, which ends its children in order */
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     rc = posix_spawn_file_actions_addfchdir_np(&actions, config->rootfd);
@@ -258,7 +260,9 @@ static int spawn(const script_config *config, int child_fd, pid_t *pid, weir_err
     if (rc == 0) rc = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     if (rc == 0) rc = posix_spawn_file_actions_adddup2(&actions, 2, 1);
     if (rc == 0) rc = os_fault_check(OS_OP_SPAWN);
-    if (rc == 0) rc = posix_spawn(pid, config->program, &actions, &attributes, (char *const *)(uintptr_t)argv, environ);
+    if (rc == 0)
+        rc = posix_spawn(pid, config->program, &actions, &attributes,
+                         (char *const *)(uintptr_t)argv, environ);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return rc == 0 ? 0 : error_errno(err, rc, "cannot start the script host %s", config->program);
@@ -289,7 +293,8 @@ static void abandon(script_host *host, pid_t pid)
     channel_close(&host->channel);
 }
 
-int script_host_start(script_host **out, uv_loop_t *loop, const script_config *config, const script_events *events, weir_error *err)
+int script_host_start(script_host **out, uv_loop_t *loop, const script_config *config,
+                      const script_events *events, weir_error *err)
 {
     int pair[2];
     pid_t pid = 0;
@@ -301,13 +306,15 @@ int script_host_start(script_host **out, uv_loop_t *loop, const script_config *c
     host->is_bare = !config->workflow;
     host->memory_limit = config->memory_limit ? config->memory_limit : DEFAULT_MEMORY;
     int64_t load_ms = config->load_timeout_ms > 0 ? config->load_timeout_ms : LOAD_MS;
-    snprintf(host->killed_text, sizeof host->killed_text, "loading took longer than %g s", (double)load_ms / 1000.0);
+    snprintf(host->killed_text, sizeof host->killed_text, "loading took longer than %g s",
+             (double)load_ms / 1000.0);
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         mem_free(host);
         return error_errno(err, errno, "cannot start the script host");
     }
     (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    host->channel = (channel){.ctx = host, .frame = on_frame, .ended = on_ended, .tick = on_tick, .closed = on_closed};
+    host->channel = (channel){
+        .ctx = host, .frame = on_frame, .ended = on_ended, .tick = on_tick, .closed = on_closed};
     int rc = channel_open(&host->channel, loop, pair[0], err);
     if (rc != 0) {
         os_close(pair[1]);
@@ -333,7 +340,9 @@ int script_host_wait(script_host *host, weir_error *err)
     while (host->is_loading && !host->is_over)
         if (uv_run(host->channel.loop, UV_RUN_ONCE) == 0 && host->is_loading && !host->is_over)
             return error_set(err, WEIR_BUG, "the script host has no handles left");
-    if (host->is_dead) return error_set(err, WEIR_WORKFLOW, "the script host ended while loading: %s", host->killed ? host->killed : "see above");
+    if (host->is_dead)
+        return error_set(err, WEIR_WORKFLOW, "the script host ended while loading: %s",
+                         host->killed ? host->killed : "see above");
     return 0;
 }
 

@@ -1,9 +1,12 @@
 /*
  * host_child.c - the script host: main() of the re-executed binary.
  *
- * Loads the workflow; what the loader tells goes out in frames of up to 64 KiB, what it asks is answered by the engine before loading goes
- * on. Then it collects its garbage once, makes all objects old (workers collect generationally and touch only what is young, so that
- * pages stay shared), and forks workers with CLONE_PARENT: they are children of the engine. It ends when its socket closes.
+ * Loads the workflow; what the loader tells goes out in frames of up to 64 KiB, what it asks is
+ * answered by the engine before loading goes
+ * on. Then it collects its garbage once, makes all objects old (workers collect generationally and
+ * touch only what is young, so that
+ * pages stay shared), and forks workers with CLONE_PARENT: they are children of the engine. It ends
+ * when its socket closes.
  *
  * One thread: a plain clone() is safe, no lock of libc can be held by another one.
  */
@@ -12,8 +15,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -30,9 +33,9 @@ typedef struct child {
     wire_in in;
     buf out;
     registry *effects;
-    loader *ld;       /* NULL: bare */
+    loader *ld; /* NULL: bare */
     int rootfd;
-    buf waiting;      /* numbers of workers asked for while loading */
+    buf waiting; /* numbers of workers asked for while loading */
     size_t waiting_count;
 } child;
 
@@ -41,7 +44,7 @@ bool host_child_tie(pid_t engine)
     return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == engine;
 }
 
-/* --- frames ---------------------------------------------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 /* The engine is gone: so are we. */
 static void flush(child *c)
@@ -87,7 +90,7 @@ static bytes ask(child *c, size_t mark, wire_type answer)
     }
 }
 
-/* --- the loader's link ------------------------------------------------------------------------------------------------------------ */
+/* --- the loader's link ------------------------------------------------------------------------ */
 
 static void on_effect(void *ctx, const effect_spec *spec)
 {
@@ -142,7 +145,8 @@ static void on_diagnostic(void *ctx, const diagnostic *d)
     finish(c, mark);
 }
 
-static int on_glob(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
+static int on_glob(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count,
+                   weir_error *err)
 {
     child *c = ctx;
     size_t mark = wire_begin(&c->out, WIRE_GLOB);
@@ -180,7 +184,7 @@ static int on_may_read(void *ctx, bytes path, bool *may, weir_error *err)
     return 0;
 }
 
-/* --- workers ------------------------------------------------------------------------------------------------------------------------ */
+/* --- workers ---------------------------------------------------------------------------------- */
 
 static void answer_forked(child *c, uint64_t number, long pid, int errnum)
 {
@@ -229,7 +233,7 @@ static void fork_waiting(child *c)
     }
 }
 
-/* --- main ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- main ------------------------------------------------------------------------------------- */
 
 static void load(child *c, const char *workflow, const char *lua_folder, size_t memory_limit)
 {
@@ -243,7 +247,11 @@ static void load(child *c, const char *workflow, const char *lua_folder, size_t 
                                .may_read = on_may_read};
     weir_error err = {0};
     link.ctx = c;
-    loader_config config = {.link = &link, .effects = c->effects, .rootfd = c->rootfd, .lua_folder = lua_folder, .memory_limit = memory_limit};
+    loader_config config = {.link = &link,
+                            .effects = c->effects,
+                            .rootfd = c->rootfd,
+                            .lua_folder = lua_folder,
+                            .memory_limit = memory_limit};
     int rc = loader_open(&c->ld, &config, &err);
     if (rc == 0) rc = loader_load(c->ld, workflow, &err);
     if (rc != 0) {
@@ -317,7 +325,8 @@ int script_host_main(int argc, char **argv, const weir_effect *const *builtins)
     if (frame.type != WIRE_START) return EXIT_TROUBLE;
     begin(&c, frame.payload);
     fork_waiting(&c);
-    while ((rc = wire_receive(&c.in, SOCKET_FD, &frame, &err)) > 0 && frame.type == WIRE_FORK) fork_worker(&c, frame.payload);
+    while ((rc = wire_receive(&c.in, SOCKET_FD, &frame, &err)) > 0 && frame.type == WIRE_FORK)
+        fork_worker(&c, frame.payload);
     loader_close(c.ld);
     registry_close(c.effects);
     wire_in_deinit(&c.in);

@@ -1,5 +1,6 @@
 /*
- * host_child.h - what host_child.c (loads, forks) and worker.c (performs jobs) share, in the children.
+ * host_child.h - what host_child.c (loads, forks) and worker.c (performs jobs) share, in the
+ * children.
  */
 #ifndef WEIR_SCRIPT_HOST_CHILD_H
 #define WEIR_SCRIPT_HOST_CHILD_H

@@ -1,5 +1,6 @@
 /*
- * host_internal.h - what host.c (the script host) and host_worker.c (its workers) share. Loop thread only.
+ * host_internal.h - what host.c (the script host) and host_worker.c (its workers) share. Loop
+ * thread only.
  */
 #ifndef WEIR_SCRIPT_HOST_INTERNAL_H
 #define WEIR_SCRIPT_HOST_INTERNAL_H
@@ -13,12 +14,12 @@ struct script_host {
     bool is_loading, is_bare, is_over; /* over: closed by the owner, or dead */
     bool is_dead, is_released;         /* freed once both hold and the handles are closed */
     bool has_closed;
-    const char *killed;                /* why we killed it; NULL */
+    const char *killed; /* why we killed it; NULL */
     char killed_text[64];
     size_t memory_limit;
     uint64_t next_number;
-    script_worker *forking;            /* asked for, not yet there */
-    buf paths;                         /* answer to a glob, being made */
+    script_worker *forking; /* asked for, not yet there */
+    buf paths;              /* answer to a glob, being made */
     size_t path_count;
 };
 

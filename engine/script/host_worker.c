@@ -1,8 +1,10 @@
 /*
  * host_worker.c - workers, engine side: orders out, reports in, time and memory limits, deaths.
  *
- * A worker announces each job before it begins. So when it dies, the announced job died with it, and all others that were sent
- * are as good as new. The timer looks at the deadline of the announced job, and now and then at the worker's resident memory: Lua has
+ * A worker announces each job before it begins. So when it dies, the announced job died with it,
+ * and all others that were sent
+ * are as good as new. The timer looks at the deadline of the announced job, and now and then at the
+ * worker's resident memory: Lua has
  * its own budget, this limit is for C.
  */
 #include <errno.h>
@@ -24,16 +26,16 @@ struct script_worker {
     channel channel;
     worker_events events;
     void *data;
-    script_worker *next;    /* in host->forking */
+    script_worker *next; /* in host->forking */
     uint64_t number;
-    sent_job *jobs;         /* in order; those not yet reported */
+    sent_job *jobs; /* in order; those not yet reported */
     size_t count, capacity;
-    uint64_t running;       /* 0: none */
-    int64_t deadline_ns;    /* 0: none */
+    uint64_t running;    /* 0: none */
+    int64_t deadline_ns; /* 0: none */
     bool is_retiring, is_over;
-    char killed[160];       /* why we killed it */
+    char killed[160]; /* why we killed it */
     size_t memory_limit;
-    int64_t first_rss;      /* bytes, when it was ready */
+    int64_t first_rss; /* bytes, when it was ready */
 };
 
 int64_t script_worker_pid(const script_worker *w)
@@ -56,7 +58,7 @@ size_t script_worker_load(const script_worker *w)
     return w->count;
 }
 
-/* --- limits ------------------------------------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static int64_t resident_bytes(int64_t pid)
 {
@@ -100,14 +102,15 @@ static void on_tick(void *ctx)
         script_worker_kill(w, why);
         return;
     }
-    if (w->first_rss > 0 && resident_bytes(w->channel.pid) - w->first_rss > (int64_t)w->memory_limit) {
+    if (w->first_rss > 0 &&
+        resident_bytes(w->channel.pid) - w->first_rss > (int64_t)w->memory_limit) {
         script_worker_kill(w, "memory limit");
         return;
     }
     arm(w);
 }
 
-/* --- frames ----------------------------------------------------------------------------------------------------------------------- */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 static void take_began(script_worker *w, bytes payload)
 {
@@ -156,7 +159,7 @@ static void on_frame(void *ctx, const wire_frame *frame)
     }
 }
 
-/* --- the end -------------------------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_closed(void *ctx)
 {
@@ -181,15 +184,13 @@ static void die(script_worker *w, const char *how)
 static void on_ended(void *ctx, const char *how)
 {
     script_worker *w = ctx;
-    if (w->killed[0])
-        how = w->killed;
-    else if (how[0] == '\0')
-        how = "retired";
+    if (w->killed[0]) how = w->killed;
+    else if (how[0] == '\0') how = "retired";
     w->channel.is_ended = true;
     die(w, how);
 }
 
-/* --- forking -------------------------------------------------------------------------------------------------------------------------- */
+/* --- forking ---------------------------------------------------------------------------------- */
 
 static script_worker *take_forking(script_host *host, uint64_t number)
 {
@@ -242,7 +243,8 @@ static int ask_for_worker(script_host *host, script_worker *w, int child_fd, wei
     return host_send(&host->channel, &frame, mark, child_fd, err);
 }
 
-int script_worker_fork(script_host *host, const worker_events *events, script_worker **out, weir_error *err)
+int script_worker_fork(script_host *host, const worker_events *events, script_worker **out,
+                       weir_error *err)
 {
     int pair[2];
     *out = NULL;
@@ -257,7 +259,8 @@ int script_worker_fork(script_host *host, const worker_events *events, script_wo
         return error_errno(err, errno, "cannot start a worker");
     }
     (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    w->channel = (channel){.ctx = w, .frame = on_frame, .ended = on_ended, .tick = on_tick, .closed = on_closed};
+    w->channel = (channel){
+        .ctx = w, .frame = on_frame, .ended = on_ended, .tick = on_tick, .closed = on_closed};
     int rc = channel_open(&w->channel, host->channel.loop, pair[0], err);
     if (rc != 0) {
         os_close(pair[1]);
@@ -276,7 +279,7 @@ int script_worker_fork(script_host *host, const worker_events *events, script_wo
     return 0;
 }
 
-/* --- orders ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- orders ----------------------------------------------------------------------------------- */
 
 int script_worker_send(script_worker *w, const job_order *orders, size_t count, weir_error *err)
 {
@@ -295,7 +298,8 @@ int script_worker_send(script_worker *w, const job_order *orders, size_t count, 
     }
     buf_deinit(&one);
     int rc = host_send(&w->channel, &frame, mark, -1, err);
-    for (size_t i = 0; i < count && rc == 0; i++) w->jobs[w->count++] = (sent_job){orders[i].id, orders[i].timeout_ms};
+    for (size_t i = 0; i < count && rc == 0; i++)
+        w->jobs[w->count++] = (sent_job){orders[i].id, orders[i].timeout_ms};
     return rc;
 }
 

@@ -1,11 +1,14 @@
 /*
  * loader.h - a workflow being loaded, and afterwards what its workers inherit.
  *
- * The loader owns the strict Lua state with the `weir` table. While loading, declarations are checked and handed on through the
- * link, one by one; little stays behind (luahandle.h). When the workflow has ended, loader_load takes the code hashes of its Lua effects
+ * The loader owns the strict Lua state with the `weir` table. While loading, declarations are
+ * checked and handed on through the
+ * link, one by one; little stays behind (luahandle.h). When the workflow has ended, loader_load
+ * takes the code hashes of its Lua effects
  * and hands on the effects. In a worker the same object performs jobs (luajob.h).
  *
- * Pure of processes and sockets: host_child.c makes a link that writes frames, tests make others. One thread.
+ * Pure of processes and sockets: host_child.c makes a link that writes frames, tests make others.
+ * One thread.
  */
 #ifndef WEIR_SCRIPT_LOADER_H
 #define WEIR_SCRIPT_LOADER_H
@@ -21,16 +24,17 @@ typedef struct script_link {
     void (*default_target)(void *ctx, bytes target);
     void (*definition_read)(void *ctx, item_kind kind, bytes name, hash128 hash);
     void (*diagnose)(void *ctx, const diagnostic *d);
-    int (*glob)(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count, weir_error *err);
+    int (*glob)(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count,
+                weir_error *err);
     int (*value)(void *ctx, bytes name, bytes fallback, buf *answer, weir_error *err);
     int (*may_read)(void *ctx, bytes path, bool *may, weir_error *err);
 } script_link;
 
 typedef struct loader_config {
-    const script_link *link;  /* kept */
-    registry *effects;        /* kept */
+    const script_link *link; /* kept */
+    registry *effects;       /* kept */
     int rootfd;
-    const char *lua_folder;   /* kept; NULL: embedded library */
+    const char *lua_folder; /* kept; NULL: embedded library */
     size_t memory_limit;
 } loader_config;
 
@@ -38,18 +42,18 @@ typedef struct loader_config {
 typedef struct script_effect {
     char *name;
     effect_kind kind;
-    const registry_entry *entry;   /* EFFECT_C */
-    int run;                       /* EFFECT_LUA: reference in the Lua registry */
-    const char *version, *always;  /* "" if none */
-    const char *file;              /* where it was registered; NULL */
+    const registry_entry *entry;  /* EFFECT_C */
+    int run;                      /* EFFECT_LUA: reference in the Lua registry */
+    const char *version, *always; /* "" if none */
+    const char *file;             /* where it was registered; NULL */
     int line;
-    bool is_used;                  /* by a node */
+    bool is_used; /* by a node */
     hash128 code;
     bool uses_require;
-    bool is_opaque;                /* reaches what cannot be looked into: its worker serves one job */
-    hash128 *state;                /* worker: hash of what is reachable, per upvalue of run; NULL: not taken yet */
+    bool is_opaque; /* reaches what cannot be looked into: its worker serves one job */
+    hash128 *state; /* worker: hash of what is reachable, per upvalue of run; NULL: not taken yet */
     size_t state_count;
-    bool has_state;                /* worker: there are tables that a job could change */
+    bool has_state; /* worker: there are tables that a job could change */
 } script_effect;
 
 /** A Lua file or C module that was loaded. */
@@ -67,23 +71,23 @@ typedef struct loader {
     int rootfd;
     const char *lua_folder;
     bool is_loading;
-    job *job;              /* worker: the one that runs */
+    job *job; /* worker: the one that runs */
     const job_order *order;
     script_effect *current; /* its effect */
-    uint64_t job_serial;   /* handles of an older job are refused */
+    uint64_t job_serial;    /* handles of an older job are refused */
     size_t errors;
-    buf always;            /* reason why the definition must be evaluated on every run */
+    buf always; /* reason why the definition must be evaluated on every run */
 
-    mem_arena kept;        /* names, paths: as long as the loader */
-    mem_arena scratch;     /* one call from Lua */
+    mem_arena kept;          /* names, paths: as long as the loader */
+    mem_arena scratch;       /* one call from Lua */
     buf text, encoded, pack; /* scratch of one call */
     script_effect *effects;
     size_t effect_count, effect_capacity;
-    map effect_index;      /* name -> index */
-    map node_lines;        /* hash of the full name -> file << 32 | line */
-    map reads_seen;        /* kind and name: reported once */
-    map places_seen;       /* file:line of findings in shared functions: reported once */
-    const char **files;    /* of node_lines */
+    map effect_index;   /* name -> index */
+    map node_lines;     /* hash of the full name -> file << 32 | line */
+    map reads_seen;     /* kind and name: reported once */
+    map places_seen;    /* file:line of findings in shared functions: reported once */
+    const char **files; /* of node_lines */
     size_t file_count, file_capacity;
     loaded_file *loaded;
     size_t loaded_count, loaded_capacity;
@@ -122,8 +126,8 @@ hash128 loader_all_files(const loader *ld);
 /** The declaring call: the innermost frame of a project file. */
 source_position diagnose_position(lua_State *L);
 /** Report an error at `where`; `key` (may be NULL): the word to look for in the source from there on, for line and column. */
-void diagnose(loader *ld, source_position where, const char *key, const char *hint, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void diagnose(loader *ld, source_position where, const char *key, const char *hint,
+              const char *format, ...) __attribute__((format(printf, 5, 6)));
 void diagnose_failure(loader *ld, const luavm_failure *failure);
 
 /* luaapi.c, luaitems.c, luarequire.c, luadeclare.c */

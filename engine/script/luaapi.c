@@ -1,7 +1,8 @@
 /*
  * luaapi.c - the `weir` table: C parts, lua/weir.lua on top, C effects by name.
  *
- * lua/weir.lua gets the table of C functions, adds the convenient parts and returns it; then the table is frozen. A name that is
+ * lua/weir.lua gets the table of C functions, adds the convenient parts and returns it; then the
+ * table is frozen. A name that is
  * not in it is looked for among the C effects: weir.copy, weir.markdown, those of plug-ins.
  */
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "engine/script/luavalue.h"
 #include "engine/world/scan.h"
 
-/* --- effects ------------------------------------------------------------------------------------------------------------ */
+/* --- effects ---------------------------------------------------------------------------------- */
 
 /* weir.effect "page" gives this; {...} registers. */
 static int register_effect(lua_State *L)
@@ -26,14 +27,18 @@ static int register_effect(lua_State *L)
         lua_setfield(L, -2, "run");
         lua_replace(L, 1);
     }
-    if (!lua_istable(L, 1)) return luavm_raise(L, "weir.effect \"page\" { run = function(i, o) ... end }", "an effect is a table with a function run");
+    if (!lua_istable(L, 1))
+        return luavm_raise(L, "weir.effect \"page\" { run = function(i, o) ... end }",
+                           "an effect is a table with a function run");
     return luadeclare_effect(L, loader_of(L), bytes_of(name, size), 1);
 }
 
 static int effect(lua_State *L)
 {
     loader_need_loading(L, "weir.effect");
-    if (lua_type(L, 1) != LUA_TSTRING) return luavm_raise(L, "weir.effect \"page\" { run = function(i, o) ... end }", "an effect needs a name");
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return luavm_raise(L, "weir.effect \"page\" { run = function(i, o) ... end }",
+                           "an effect needs a name");
     bool has_body = !lua_isnone(L, 2);
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
@@ -66,7 +71,10 @@ static int missing(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING) return 0;
     const char *key = lua_tostring(L, 2);
     const registry_entry *entry = registry_find(ld->registry, bytes_str(key));
-    if (entry && !ld->is_loading) return luavm_raise(L, NULL, "weir.%s declares nodes, which is possible only while the workflow loads", key);
+    if (entry && !ld->is_loading)
+        return luavm_raise(
+            L, NULL, "weir.%s declares nodes, which is possible only while the workflow loads",
+            key);
     if (entry) {
         push_c_effect(L, ld, entry);
         return 1;
@@ -76,13 +84,14 @@ static int missing(lua_State *L)
         lua_pop(L, 1);
         if (lua_type(L, -1) == LUA_TSTRING && count < 100) names[count++] = lua_tostring(L, -1);
     }
-    for (size_t i = 0; i < registry_count(ld->registry) && count < 300; i++) names[count++] = registry_at(ld->registry, i)->effect->name;
+    for (size_t i = 0; i < registry_count(ld->registry) && count < 300; i++)
+        names[count++] = registry_at(ld->registry, i)->effect->name;
     const char *near = near_name(key, names, count);
     const char *hint = near ? lua_pushfstring(L, "did you mean 'weir.%s'?", near) : NULL;
     return luavm_raise(L, hint, "there is no 'weir.%s' and no effect of this name", key);
 }
 
-/* --- plug-ins, defaults ------------------------------------------------------------------------------------------------------- */
+/* --- plug-ins, defaults ----------------------------------------------------------------------- */
 
 /* weir.plugin "x.so": registers its effects; gives a table of them by name. */
 static int plugin(lua_State *L)
@@ -92,17 +101,18 @@ static int plugin(lua_State *L)
     size_t first = 0, count = 0;
     hash128 fingerprint = HASH_ABSENT;
     loader_need_loading(L, "weir.plugin");
-    if (lua_type(L, 1) != LUA_TSTRING) return luavm_raise(L, "weir.plugin \"effects/mine.so\"", "a plug-in is a path");
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return luavm_raise(L, "weir.plugin \"effects/mine.so\"", "a plug-in is a path");
     loader_scratch(ld);
     bytes given = bytes_str(lua_tostring(L, 1));
     int rc = 0;
-    if (given.size > 0 && given.data[0] == '/')
-        buf_append(&ld->text, given.data, given.size);
-    else
-        rc = scan_normalise(given, &ld->text, &err);
+    if (given.size > 0 && given.data[0] == '/') buf_append(&ld->text, given.data, given.size);
+    else rc = scan_normalise(given, &ld->text, &err);
     bytes path = rc == 0 ? arena_bytes(&ld->scratch, buf_bytes(&ld->text)) : (bytes){NULL, 0};
     buf_clear(&ld->text);
-    if (rc == 0) rc = path.data ? loader_file(ld, (const char *)path.data, NULL, &fingerprint, &err) : error_nomem(&err, "loading a plug-in");
+    if (rc == 0)
+        rc = path.data ? loader_file(ld, (const char *)path.data, NULL, &fingerprint, &err)
+                       : error_nomem(&err, "loading a plug-in");
     if (rc == 0) loader_read(ld, ITEM_FILE, path, fingerprint);
     if (rc == 0) rc = registry_load(ld->registry, (const char *)path.data, &first, &count, &err);
     if (rc != 0) {
@@ -115,9 +125,9 @@ static int plugin(lua_State *L)
         const registry_entry *entry = registry_at(ld->registry, first + i);
         int taken = loader_find_effect(ld, bytes_str(entry->effect->name));
         if (taken >= 0 && ld->effects[taken].kind != EFFECT_C)
-            diagnose(ld, diagnose_position(L), NULL, "effects have different names", "weir.plugin: the name of its effect \"%s\" is in use", entry->effect->name);
-        else
-            push_c_effect(L, ld, entry);
+            diagnose(ld, diagnose_position(L), NULL, "effects have different names",
+                     "weir.plugin: the name of its effect \"%s\" is in use", entry->effect->name);
+        else push_c_effect(L, ld, entry);
         if (taken >= 0 && ld->effects[taken].kind != EFFECT_C) continue;
         lua_setfield(L, -2, entry->effect->name);
     }
@@ -129,7 +139,8 @@ static void add_target(lua_State *L, loader *ld, int idx)
     const handle *h = luahandle_at(L, idx);
     bytes target = {NULL, 0}, port;
     if (h && h->kind == HANDLE_BROKEN) return;
-    if (lua_type(L, idx) == LUA_TSTRING) target.data = (const uint8_t *)lua_tolstring(L, idx, &target.size);
+    if (lua_type(L, idx) == LUA_TSTRING)
+        target.data = (const uint8_t *)lua_tolstring(L, idx, &target.size);
     if (h && h->kind == HANDLE_NODE) target = handle_name(h);
     if (h && h->kind == HANDLE_OUTPUT) handle_output(h, &port, &target);
     if (target.data && target.size) {
@@ -143,8 +154,10 @@ static void add_target(lua_State *L, loader *ld, int idx)
             lua_pop(L, 1);
         }
     } else {
-        diagnose(ld, diagnose_position(L), NULL, "weir.default \"site\", a node, one of its outputs, or a list of these",
-                 "weir.default: a %s is no target", h ? "handle of this kind" : luaL_typename(L, idx));
+        diagnose(ld, diagnose_position(L), NULL,
+                 "weir.default \"site\", a node, one of its outputs, or a list of these",
+                 "weir.default: a %s is no target",
+                 h ? "handle of this kind" : luaL_typename(L, idx));
     }
 }
 
@@ -156,7 +169,7 @@ static int default_target(lua_State *L)
     return 0;
 }
 
-/* --- JSON, print --------------------------------------------------------------------------------------------------------------- */
+/* --- JSON, print ------------------------------------------------------------------------------ */
 
 static int json_encode(lua_State *L)
 {
@@ -166,7 +179,12 @@ static int json_encode(lua_State *L)
     luaL_checkany(L, 1);
     loader_scratch(ld);
     int rc = luavalue_put(L, 1, &ld->scratch, &ld->encoded, &err);
-    if (rc == 0) rc = value_to_json(buf_bytes(&ld->encoded), indent < 0 ? 0 : indent > 16 ? 16 : indent, &ld->text, &err);
+    if (rc == 0)
+        rc = value_to_json(buf_bytes(&ld->encoded),
+                           indent < 0    ? 0
+                           : indent > 16 ? 16
+                                         : indent,
+                           &ld->text, &err);
     if (rc != 0) return luavm_raise(L, NULL, "weir.json.encode: %s", err.message);
     lua_pushlstring(L, (const char *)ld->text.data, ld->text.size);
     return 1;
@@ -179,7 +197,8 @@ static int json_decode(lua_State *L)
     bytes text;
     text.data = (const uint8_t *)luaL_checklstring(L, 1, &text.size);
     loader_scratch(ld);
-    if (value_from_json(text, &ld->encoded, &err) != 0) return luavm_raise(L, NULL, "weir.json.decode: %s", err.message);
+    if (value_from_json(text, &ld->encoded, &err) != 0)
+        return luavm_raise(L, NULL, "weir.json.decode: %s", err.message);
     luavalue_push(L, buf_bytes(&ld->encoded));
     return 1;
 }
@@ -205,14 +224,12 @@ static int print(lua_State *L)
     luaL_pushresult(&line);
     bytes text;
     text.data = (const uint8_t *)lua_tolstring(L, -1, &text.size);
-    if (ld->job)
-        job_log(ld->job, text);
-    else
-        (void)fwrite(text.data, 1, text.size, stderr);
+    if (ld->job) job_log(ld->job, text);
+    else (void)fwrite(text.data, 1, text.size, stderr);
     return 0;
 }
 
-/* --- the table -------------------------------------------------------------------------------------------------------------------- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void add_command(lua_State *L, loader *ld)
 {
@@ -232,10 +249,18 @@ static void add_json(lua_State *L)
 
 void luaapi_install(lua_State *L, loader *ld)
 {
-    static const luaL_Reg functions[] = {{"file", luaitem_file},     {"glob", luaitem_glob},      {"env", luaitem_env},
-                                         {"value", luaitem_value},   {"param", luaitem_value},    {"tool", luaitem_tool},
-                                         {"read", luaitem_read},     {"effect", effect},          {"plugin", plugin},
-                                         {"default", default_target}, {"array", luavalue_array},  {"object", luavalue_object},
+    static const luaL_Reg functions[] = {{"file", luaitem_file},
+                                         {"glob", luaitem_glob},
+                                         {"env", luaitem_env},
+                                         {"value", luaitem_value},
+                                         {"param", luaitem_value},
+                                         {"tool", luaitem_tool},
+                                         {"read", luaitem_read},
+                                         {"effect", effect},
+                                         {"plugin", plugin},
+                                         {"default", default_target},
+                                         {"array", luavalue_array},
+                                         {"object", luavalue_object},
                                          {NULL, NULL}};
     luastrict_set(L, "print", print);
     if (!luarequire_own(L, ld, "weir")) luaL_error(L, "weir's Lua library is missing");

@@ -30,7 +30,9 @@ const handle *luahandle_at(lua_State *L, int idx)
 
 const char *luahandle_describe(lua_State *L, const handle *h)
 {
-    static const char *const kinds[] = {"", "file", "variable", "value", "tool", "node", "output", "effect", "declaration with an error"};
+    static const char *const kinds[] = {"",       "file",   "variable",
+                                        "value",  "tool",   "node",
+                                        "output", "effect", "declaration with an error"};
     bytes port, path;
     if (h->kind == HANDLE_BROKEN) return lua_pushstring(L, kinds[h->kind]);
     if (h->kind != HANDLE_OUTPUT) return lua_pushfstring(L, "%s %s", kinds[h->kind], h->text);
@@ -54,7 +56,7 @@ static int push_bytes(lua_State *L, bytes text)
     return 1;
 }
 
-/* --- paths ------------------------------------------------------------------------------------------------------------ */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 static bytes last_component(bytes path)
 {
@@ -77,13 +79,15 @@ bool luahandle_push_part(lua_State *L, bytes path, size_t fixed, const char *par
     size_t stem = stem_size(name);
     if (strcmp(part, "name") == 0) return push_bytes(L, name);
     if (strcmp(part, "stem") == 0) return push_bytes(L, bytes_of(name.data, stem));
-    if (strcmp(part, "ext") == 0) return push_bytes(L, stem < name.size ? bytes_of(name.data + stem + 1, name.size - stem - 1) : bytes_of("", 0));
+    if (strcmp(part, "ext") == 0)
+        return push_bytes(L, stem < name.size ? bytes_of(name.data + stem + 1, name.size - stem - 1)
+                                              : bytes_of("", 0));
     if (strcmp(part, "rel") != 0) return false;
     if (fixed > path.size) fixed = 0;
     return push_bytes(L, bytes_of(path.data + fixed, path.size - fixed - (name.size - stem)));
 }
 
-/* --- members of handles --------------------------------------------------------------------------------------------------- */
+/* --- members of handles ----------------------------------------------------------------------- */
 
 static int unknown_member(lua_State *L, const handle *h, const char *const *names, size_t count)
 {
@@ -96,7 +100,8 @@ static int unknown_member(lua_State *L, const handle *h, const char *const *name
 static int file_read(lua_State *L)
 {
     const handle *h = luahandle_at(L, 1);
-    if (!h || h->kind != HANDLE_FILE) return luavm_raise(L, "write file:read(), with a colon", ":read() needs a file handle");
+    if (!h || h->kind != HANDLE_FILE)
+        return luavm_raise(L, "write file:read(), with a colon", ":read() needs a file handle");
     return luaitem_read_path(L, loader_of(L), handle_name(h));
 }
 
@@ -137,7 +142,8 @@ int luahandle_json(lua_State *L)
     if (lua_isnil(L, -1)) return luavm_raise(L, NULL, ":json() of a file that is absent");
     text.data = (const uint8_t *)lua_tolstring(L, -1, &text.size);
     loader_scratch(ld);
-    if (value_from_json(text, &ld->encoded, &err) != 0) return luavm_raise(L, NULL, "%s", err.message);
+    if (value_from_json(text, &ld->encoded, &err) != 0)
+        return luavm_raise(L, NULL, "%s", err.message);
     luavalue_push(L, buf_bytes(&ld->encoded));
     return 1;
 }
@@ -150,10 +156,14 @@ static int file_json(lua_State *L)
 
 static int index_file(lua_State *L, const handle *h, const char *key)
 {
-    static const char *const names[] = {"path", "name", "stem", "ext", "rel", "read", "lines", "json"};
+    static const char *const names[] = {"path", "name", "stem",  "ext",
+                                        "rel",  "read", "lines", "json"};
     if (strcmp(key, "path") == 0) return push_bytes(L, handle_name(h));
     if (luahandle_push_part(L, handle_name(h), h->number, key)) return 1;
-    lua_CFunction method = strcmp(key, "read") == 0 ? file_read : strcmp(key, "lines") == 0 ? file_lines : strcmp(key, "json") == 0 ? file_json : NULL;
+    lua_CFunction method = strcmp(key, "read") == 0    ? file_read
+                           : strcmp(key, "lines") == 0 ? file_lines
+                           : strcmp(key, "json") == 0  ? file_json
+                                                       : NULL;
     if (!method) return unknown_member(L, h, names, sizeof names / sizeof *names);
     lua_pushcfunction(L, method);
     return 1;
@@ -167,23 +177,25 @@ static int index_item(lua_State *L, const handle *h, const char *key)
     if (strcmp(key, "name") == 0) return push_bytes(L, handle_name(h));
     if (strcmp(key, "value") != 0 || h->kind == HANDLE_TOOL) {
         if (h->kind == HANDLE_TOOL && (strcmp(key, "value") == 0 || strcmp(key, "path") == 0))
-            return luavm_raise(L, "put the tool into inputs; a command writes {{port}}, an effect reads i.port.path",
-                               "where a tool lies is known to effects only");
+            return luavm_raise(
+                L,
+                "put the tool into inputs; a command writes {{port}}, an effect reads i.port.path",
+                "where a tool lies is known to effects only");
         return unknown_member(L, h, names, h->kind == HANDLE_TOOL ? 1 : 2);
     }
     loader_need_loading(L, ".value of an item");
     if (h->kind == HANDLE_ENV) {
         const char *value = getenv(h->text);
-        loader_read(ld, ITEM_ENV, handle_name(h), value ? hash_bytes(value, strlen(value)) : HASH_ABSENT);
+        loader_read(ld, ITEM_ENV, handle_name(h),
+                    value ? hash_bytes(value, strlen(value)) : HASH_ABSENT);
         lua_pushstring(L, value); /* NULL pushes nil */
         return 1;
     }
     bytes encoded = handle_extra(h);
-    loader_read(ld, ITEM_VALUE, handle_name(h), encoded.size ? hash_bytes(encoded.data, encoded.size) : HASH_ABSENT);
-    if (encoded.size)
-        luavalue_push(L, encoded);
-    else
-        lua_pushnil(L);
+    loader_read(ld, ITEM_VALUE, handle_name(h),
+                encoded.size ? hash_bytes(encoded.data, encoded.size) : HASH_ABSENT);
+    if (encoded.size) luavalue_push(L, encoded);
+    else lua_pushnil(L);
     return 1;
 }
 
@@ -195,7 +207,9 @@ static int index_output(lua_State *L, const handle *h, const char *key)
     if (strcmp(key, "path") == 0) return push_bytes(L, path);
     if (luahandle_push_part(L, path, 0, key)) return 1;
     if (strcmp(key, "read") == 0 || strcmp(key, "lines") == 0 || strcmp(key, "json") == 0)
-        return luavm_raise(L, "what is in an output is known only after running: put it into inputs", "%s cannot be read here", luahandle_describe(L, h));
+        return luavm_raise(L,
+                           "what is in an output is known only after running: put it into inputs",
+                           "%s cannot be read here", luahandle_describe(L, h));
     return unknown_member(L, h, names, sizeof names / sizeof *names);
 }
 
@@ -231,10 +245,12 @@ static int index_node(lua_State *L, const handle *h, const char *key)
     }
     if (strcmp(key, "path") == 0) {
         if (count == 1) return push_bytes(L, first);
-        return luavm_raise(L, count ? "name one: node.port.path" : NULL, "%s has %d outputs, not one", luahandle_describe(L, h), (int)count);
+        return luavm_raise(L, count ? "name one: node.port.path" : NULL,
+                           "%s has %d outputs, not one", luahandle_describe(L, h), (int)count);
     }
     if (strcmp(key, "value") == 0 || strcmp(key, "read") == 0)
-        return luavm_raise(L, "what a node makes is known only after running: put it into inputs", "%s cannot be read here", luahandle_describe(L, h));
+        return luavm_raise(L, "what a node makes is known only after running: put it into inputs",
+                           "%s cannot be read here", luahandle_describe(L, h));
     return unknown_member(L, h, names, known);
 }
 
@@ -246,7 +262,8 @@ static int handle_index(lua_State *L)
         lua_pushvalue(L, 1);
         return 1;
     }
-    if (lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, NULL, "%s is not a list", luahandle_describe(L, h));
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return luavm_raise(L, NULL, "%s is not a list", luahandle_describe(L, h));
     const char *key = lua_tostring(L, 2);
     switch ((handle_kind)h->kind) {
     case HANDLE_FILE: return index_file(L, h, key);
@@ -285,7 +302,9 @@ static int handle_concat(lua_State *L)
     for (int i = 1; i <= 2; i++) {
         const handle *h = luahandle_at(L, i);
         if (!h) continue;
-        if (h->kind != HANDLE_BROKEN) return luavm_raise(L, "use its .path or .name", "%s is not text", luahandle_describe(L, h));
+        if (h->kind != HANDLE_BROKEN)
+            return luavm_raise(L, "use its .path or .name", "%s is not text",
+                               luahandle_describe(L, h));
         lua_pushvalue(L, i);
         return 1;
     }
@@ -305,7 +324,8 @@ static int declare_call(lua_State *L)
         lua_replace(L, 1);
     }
     if (!lua_istable(L, 1))
-        return luavm_raise(L, "write EFFECT \"name\" { inputs = {...}, outputs = {...} }", "a node is declared with a table, not a %s", luaL_typename(L, 1));
+        return luavm_raise(L, "write EFFECT \"name\" { inputs = {...}, outputs = {...} }",
+                           "a node is declared with a table, not a %s", luaL_typename(L, 1));
     return luadeclare(L, ld, effect, bytes_of(base, size), 1);
 }
 
@@ -317,10 +337,12 @@ static int handle_call(lua_State *L)
         lua_settop(L, 1);
         return 1;
     }
-    if (h->kind != HANDLE_EFFECT) return luavm_raise(L, NULL, "%s cannot be called", luahandle_describe(L, h));
+    if (h->kind != HANDLE_EFFECT)
+        return luavm_raise(L, NULL, "%s cannot be called", luahandle_describe(L, h));
     loader_need_loading(L, "declaring a node");
     if (lua_type(L, 2) != LUA_TSTRING)
-        return luavm_raise(L, "write EFFECT \"name\" {...}", "a node needs a name, not a %s", luaL_typename(L, 2));
+        return luavm_raise(L, "write EFFECT \"name\" {...}", "a node needs a name, not a %s",
+                           luaL_typename(L, 2));
     lua_pushinteger(L, h->number);
     lua_pushvalue(L, 2);
     lua_pushcclosure(L, declare_call, 2);
@@ -333,8 +355,12 @@ static int handle_call(lua_State *L)
 
 void luahandle_install(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"__index", handle_index},       {"__newindex", handle_newindex}, {"__tostring", handle_tostring},
-                                       {"__concat", handle_concat},     {"__call", handle_call},         {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"__index", handle_index},
+                                       {"__newindex", handle_newindex},
+                                       {"__tostring", handle_tostring},
+                                       {"__concat", handle_concat},
+                                       {"__call", handle_call},
+                                       {NULL, NULL}};
     luaL_newmetatable(L, handle_type);
     luaL_setfuncs(L, methods, 0);
     lua_pushliteral(L, "weir handle");

@@ -1,7 +1,9 @@
 /*
- * luahandle.h - what declarations leave behind in Lua: small userdata that name a file, an item, a node, an output, an effect.
+ * luahandle.h - what declarations leave behind in Lua: small userdata that name a file, an item, a
+ * node, an output, an effect.
  *
- * All texts are packed behind the struct, one allocation per handle (design budget: 150 bytes a node). They are constant: no script can
+ * All texts are packed behind the struct, one allocation per handle (design budget: 150 bytes a
+ * node). They are constant: no script can
  * change one, and the code hash writes a file handle as its name. One thread.
  */
 #ifndef WEIR_SCRIPT_LUAHANDLE_H
@@ -10,7 +12,13 @@
 #include "engine/script/loader.h"
 
 typedef enum handle_kind {
-    HANDLE_FILE = 1, HANDLE_ENV, HANDLE_VALUE, HANDLE_TOOL, HANDLE_NODE, HANDLE_OUTPUT, HANDLE_EFFECT,
+    HANDLE_FILE = 1,
+    HANDLE_ENV,
+    HANDLE_VALUE,
+    HANDLE_TOOL,
+    HANDLE_NODE,
+    HANDLE_OUTPUT,
+    HANDLE_EFFECT,
     HANDLE_BROKEN /* stands for a declaration with an error: accepted everywhere, so that the other errors are found too */
 } handle_kind;
 
@@ -18,7 +26,7 @@ typedef struct handle {
     uint32_t name_size, extra_size;
     uint32_t number; /* EFFECT: index; FILE: length of the fixed part of its glob */
     uint8_t kind;
-    char text[];     /* name, NUL, extra */
+    char text[]; /* name, NUL, extra */
 } handle;
 
 /* extra: VALUE: canonical encoding as the engine gave it (empty: unset)

@@ -1,7 +1,8 @@
 /*
  * luaitems.c - weir.file, weir.glob, weir.env, weir.value, weir.tool, weir.read.
  *
- * Making a handle reads nothing: the engine observes the item when a node uses it. What the definition itself looks at (a glob's names,
+ * Making a handle reads nothing: the engine observes the item when a node uses it. What the
+ * definition itself looks at (a glob's names,
  * .value of a variable, weir.read) is reported as its read.
  */
 #include "engine/model/key.h"
@@ -12,7 +13,8 @@
 static bytes check_text(lua_State *L, int idx, const char *usage)
 {
     bytes text;
-    if (lua_type(L, idx) != LUA_TSTRING) luavm_raise(L, usage, "a string is needed, not a %s", luaL_typename(L, idx));
+    if (lua_type(L, idx) != LUA_TSTRING)
+        luavm_raise(L, usage, "a string is needed, not a %s", luaL_typename(L, idx));
     text.data = (const uint8_t *)lua_tolstring(L, idx, &text.size);
     return text;
 }
@@ -66,7 +68,8 @@ int luaitem_glob(lua_State *L)
 
 static bool is_plain_name(bytes name)
 {
-    return name.size > 0 && !memchr(name.data, 0, name.size) && !memchr(name.data, '=', name.size) && !memchr(name.data, '\n', name.size);
+    return name.size > 0 && !memchr(name.data, 0, name.size) &&
+           !memchr(name.data, '=', name.size) && !memchr(name.data, '\n', name.size);
 }
 
 int luaitem_env(lua_State *L)
@@ -95,7 +98,7 @@ int luaitem_tool(lua_State *L)
     return 1;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------ */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static const char *const value_types[] = {"string", "integer", "number", "boolean", "any"};
 
@@ -129,13 +132,17 @@ static bool read_options(lua_State *L, loader *ld, int idx, value_request *r)
         while (which < 4 && strcmp(key, keys[which]) != 0) which++;
         if (which == 4) {
             const char *near = near_name(key, keys, 4);
-            diagnose(ld, where, key, near ? arena_printf(&ld->scratch, "did you mean '%s'?", near) : NULL, "weir.value: unknown key '%s'", key);
+            diagnose(ld, where, key,
+                     near ? arena_printf(&ld->scratch, "did you mean '%s'?", near) : NULL,
+                     "weir.value: unknown key '%s'", key);
             ok = false;
         } else if ((which == 0 || which == 2) && lua_type(L, -1) != LUA_TSTRING) {
-            diagnose(ld, where, key, NULL, "weir.value: %s is a string, not a %s", key, luaL_typename(L, -1));
+            diagnose(ld, where, key, NULL, "weir.value: %s is a string, not a %s", key,
+                     luaL_typename(L, -1));
             ok = false;
         } else if (which == 0) {
-            r->name.data = (const uint8_t *)lua_tolstring(L, -1, &r->name.size); /* held by the table */
+            r->name.data =
+                (const uint8_t *)lua_tolstring(L, -1, &r->name.size); /* held by the table */
         } else if (which == 2) {
             r->type = lua_tostring(L, -1);
         }
@@ -144,7 +151,8 @@ static bool read_options(lua_State *L, loader *ld, int idx, value_request *r)
     size_t t = 0;
     while (t < 5 && strcmp(r->type, value_types[t]) != 0) t++;
     if (t == 5) {
-        diagnose(ld, where, "type", "string, integer, number, boolean or any", "weir.value: unknown type '%s'", r->type);
+        diagnose(ld, where, "type", "string, integer, number, boolean or any",
+                 "weir.value: unknown type '%s'", r->type);
         ok = false;
     }
     lua_pushliteral(L, "default");
@@ -157,18 +165,26 @@ static bool read_options(lua_State *L, loader *ld, int idx, value_request *r)
 static int ask_value(lua_State *L, loader *ld, value_request *r)
 {
     weir_error err = {0};
-    if (!lua_isnil(L, r->fallback) && luavalue_put(L, r->fallback, &ld->scratch, &ld->encoded, &err) != 0) {
-        diagnose(ld, diagnose_position(L), "default", NULL, "weir.value \"%s\": default%s", (const char *)r->name.data, err.message);
+    if (!lua_isnil(L, r->fallback) &&
+        luavalue_put(L, r->fallback, &ld->scratch, &ld->encoded, &err) != 0) {
+        diagnose(ld, diagnose_position(L), "default", NULL, "weir.value \"%s\": default%s",
+                 (const char *)r->name.data, err.message);
         return broken(L);
     }
     if (ld->encoded.size && !has_type(buf_bytes(&ld->encoded), r->type)) {
-        diagnose(ld, diagnose_position(L), "default", NULL, "weir.value \"%s\": the default is not of type %s", (const char *)r->name.data, r->type);
+        diagnose(ld, diagnose_position(L), "default", NULL,
+                 "weir.value \"%s\": the default is not of type %s", (const char *)r->name.data,
+                 r->type);
         return broken(L);
     }
-    if (ld->link->value(ld->link->ctx, r->name, buf_bytes(&ld->encoded), &ld->text, &err) != 0) return luaL_error(L, "weir.value: %s", err.message);
+    if (ld->link->value(ld->link->ctx, r->name, buf_bytes(&ld->encoded), &ld->text, &err) != 0)
+        return luaL_error(L, "weir.value: %s", err.message);
     if (ld->text.size && !has_type(buf_bytes(&ld->text), r->type)) {
-        const char *hint = arena_printf(&ld->scratch, "weir set %s=...", (const char *)r->name.data);
-        diagnose(ld, diagnose_position(L), NULL, hint, "the value \"%s\" is set to something that is not of type %s", (const char *)r->name.data, r->type);
+        const char *hint =
+            arena_printf(&ld->scratch, "weir set %s=...", (const char *)r->name.data);
+        diagnose(ld, diagnose_position(L), NULL, hint,
+                 "the value \"%s\" is set to something that is not of type %s",
+                 (const char *)r->name.data, r->type);
         return broken(L);
     }
     luahandle_push(L, HANDLE_VALUE, r->name, buf_bytes(&ld->text), 0);
@@ -186,30 +202,27 @@ int luaitem_value(lua_State *L)
     loader_scratch(ld);
     bool ok = true;
     if (lua_type(L, 1) == LUA_TSTRING) r.name = check_text(L, 1, usage);
-    if (lua_istable(L, 1))
-        ok = read_options(L, ld, 1, &r);
-    else if (lua_istable(L, 2) && luavalue_mark(L, 2) == 0)
-        ok = read_options(L, ld, 2, &r);
-    else
-        r.fallback = 2;
+    if (lua_istable(L, 1)) ok = read_options(L, ld, 1, &r);
+    else if (lua_istable(L, 2) && luavalue_mark(L, 2) == 0) ok = read_options(L, ld, 2, &r);
+    else r.fallback = 2;
     if (!r.name.data) return luavm_raise(L, usage, "weir.value needs a name");
     if (!is_plain_name(r.name)) {
-        diagnose(ld, diagnose_position(L), NULL, NULL, "weir.value: '%s' is no name of a value", (const char *)r.name.data);
+        diagnose(ld, diagnose_position(L), NULL, NULL, "weir.value: '%s' is no name of a value",
+                 (const char *)r.name.data);
         ok = false;
     }
     return ok ? ask_value(L, ld, &r) : broken(L);
 }
 
-/* --- weir.read ----------------------------------------------------------------------------------------------------------- */
+/* --- weir.read -------------------------------------------------------------------------------- */
 
 static int read_in_job(lua_State *L, loader *ld, bytes path)
 {
     bytes content;
-    if (job_read_file(ld->job, path, &content) != 0) return luavm_raise(L, NULL, "%s", job_error(ld->job));
-    if (content.data)
-        lua_pushlstring(L, (const char *)content.data, content.size);
-    else
-        lua_pushnil(L);
+    if (job_read_file(ld->job, path, &content) != 0)
+        return luavm_raise(L, NULL, "%s", job_error(ld->job));
+    if (content.data) lua_pushlstring(L, (const char *)content.data, content.size);
+    else lua_pushnil(L);
     return 1;
 }
 
@@ -221,21 +234,22 @@ int luaitem_read_path(lua_State *L, loader *ld, bytes path)
     loader_scratch(ld);
     if (ld->job) return read_in_job(L, ld, path);
     loader_need_loading(L, "weir.read");
-    if (scan_normalise(path, &ld->text, &err) != 0) return luavm_raise(L, NULL, "weir.read: %s", err.message);
+    if (scan_normalise(path, &ld->text, &err) != 0)
+        return luavm_raise(L, NULL, "weir.read: %s", err.message);
     bytes clean = arena_bytes(&ld->scratch, buf_bytes(&ld->text));
     if (!clean.data) return luaL_error(L, "out of memory");
     const char *name = (const char *)clean.data;
     int rc = ld->link->may_read(ld->link->ctx, clean, &may, &err);
     if (rc == 0 && !may)
-        return luavm_raise(L, "make it an input of a node, or use weir.read on a source", "%s is made by a node: it cannot be read while the workflow loads", name);
+        return luavm_raise(L, "make it an input of a node, or use weir.read on a source",
+                           "%s is made by a node: it cannot be read while the workflow loads",
+                           name);
     buf_clear(&ld->text);
     if (rc == 0) rc = loader_file(ld, name, &ld->text, &fingerprint, &err);
     if (rc != 0) return luavm_raise(L, NULL, "weir.read: %s", err.message);
     loader_read(ld, ITEM_FILE, clean, fingerprint);
-    if (hash_equal(fingerprint, HASH_ABSENT))
-        lua_pushnil(L);
-    else
-        lua_pushlstring(L, (const char *)ld->text.data, ld->text.size);
+    if (hash_equal(fingerprint, HASH_ABSENT)) lua_pushnil(L);
+    else lua_pushlstring(L, (const char *)ld->text.data, ld->text.size);
     loader_scratch(ld);
     return 1;
 }
@@ -249,6 +263,8 @@ int luaitem_read(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    if (h) return luavm_raise(L, "put it into inputs", "weir.read takes a path, not a handle of a node or item");
+    if (h)
+        return luavm_raise(L, "put it into inputs",
+                           "weir.read takes a path, not a handle of a node or item");
     return luaitem_read_path(L, loader_of(L), check_text(L, 1, "weir.read \"data/a.txt\""));
 }

@@ -1,7 +1,8 @@
 /*
  * luajob.c - see luajob.h.
  *
- * The objects are userdata that hold numbers: which port, which member, and the serial of the job they belong to. What is decoded (params, values)
+ * The objects are userdata that hold numbers: which port, which member, and the serial of the job
+ * they belong to. What is decoded (params, values)
  * is decoded anew at each access; an effect keeps it in a local.
  */
 #include "engine/script/luajob.h"
@@ -13,7 +14,8 @@
 #include "engine/script/luahandle.h"
 #include "engine/script/luavalue.h"
 
-static const char inputs_type[] = "weir.inputs", outputs_type[] = "weir.outputs", list_type[] = "weir.list", member_type[] = "weir.input",
+static const char inputs_type[] = "weir.inputs", outputs_type[] = "weir.outputs",
+                  list_type[] = "weir.list", member_type[] = "weir.input",
                   output_type[] = "weir.output";
 
 typedef struct object {
@@ -35,7 +37,8 @@ static object *check_object(lua_State *L, int idx, const char *type, const char 
 {
     object *o = luaL_testudata(L, idx, type);
     if (!o) luavm_raise(L, usage, "called with a %s instead of the object", luaL_typename(L, idx));
-    if (!loader_of(L)->job || o->serial != loader_of(L)->job_serial) luavm_raise(L, NULL, "belongs to an execution that has ended");
+    if (!loader_of(L)->job || o->serial != loader_of(L)->job_serial)
+        luavm_raise(L, NULL, "belongs to an execution that has ended");
     return o;
 }
 
@@ -69,7 +72,8 @@ static const char *list_names(lua_State *L, const bytes *names, size_t count)
     return lua_tostring(L, -1);
 }
 
-static int unknown_name(lua_State *L, const char *what, const char *key, const bytes *names, size_t count)
+static int unknown_name(lua_State *L, const char *what, const char *key, const bytes *names,
+                        size_t count)
 {
     const char *texts[128];
     if (count == 0) return luavm_raise(L, NULL, "%s.%s: there is none", what, key);
@@ -81,10 +85,11 @@ static int unknown_name(lua_State *L, const char *what, const char *key, const b
     const char *near = near_name(key, texts, count < 128 ? count : 128);
     const char *known = list_names(L, names, count);
     const char *hint = near ? lua_pushfstring(L, "did you mean '%s'?", near) : NULL;
-    return luavm_raise(L, hint, "%s.%s: not declared; there %s %s", what, key, count == 1 ? "is" : "are", known);
+    return luavm_raise(L, hint, "%s.%s: not declared; there %s %s", what, key,
+                       count == 1 ? "is" : "are", known);
 }
 
-/* --- members ----------------------------------------------------------------------------------------------------------------- */
+/* --- members ---------------------------------------------------------------------------------- */
 
 static const job_member *member_of(lua_State *L, const object *o)
 {
@@ -144,10 +149,8 @@ static int member_value(lua_State *L, const object *o)
 {
     bytes encoded;
     check(L, job_read_value(loader_of(L)->job, o->port, o->member, &encoded));
-    if (encoded.size)
-        luavalue_push(L, encoded);
-    else
-        lua_pushnil(L);
+    if (encoded.size) luavalue_push(L, encoded);
+    else lua_pushnil(L);
     return 1;
 }
 
@@ -161,13 +164,16 @@ static int member_params(lua_State *L, const object *o)
 
 static int member_index(lua_State *L)
 {
-    static const char *const known[] = {"read", "lines", "json", "value", "params", "path", "name", "stem", "ext", "rel"};
+    static const char *const known[] = {"read", "lines", "json", "value", "params",
+                                        "path", "name",  "stem", "ext",   "rel"};
     static const lua_CFunction methods[] = {member_read, member_lines, member_json};
     object *o = check_object(L, 1, member_type, NULL);
     const job_member *m = member_of(L, o);
     bytes names[64];
     size_t count = 0;
-    if (lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, NULL, "input '%s' is not a list", (const char *)order_of(L)->inputs[o->port].port.data);
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return luavm_raise(L, NULL, "input '%s' is not a list",
+                           (const char *)order_of(L)->inputs[o->port].port.data);
     const char *key = lua_tostring(L, 2);
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(key, known[i]) != 0) continue;
@@ -177,7 +183,9 @@ static int member_index(lua_State *L)
     if (strcmp(key, "value") == 0) return member_value(L, o);
     if (strcmp(key, "params") == 0) return member_params(L, o);
     if (strcmp(key, "name") == 0) return member_name(L, o, m);
-    if (strcmp(key, "path") == 0 || strcmp(key, "stem") == 0 || strcmp(key, "ext") == 0 || strcmp(key, "rel") == 0) return member_part(L, o, key);
+    if (strcmp(key, "path") == 0 || strcmp(key, "stem") == 0 || strcmp(key, "ext") == 0 ||
+        strcmp(key, "rel") == 0)
+        return member_part(L, o, key);
     for (size_t i = 0; i < m->file_count && m->kind == MEMBER_NODE; i++) {
         if (bytes_equal(m->files[i].port, bytes_str(key))) {
             push_object(L, member_type, o->port, o->member, (int)i);
@@ -195,12 +203,11 @@ static int member_tostring(lua_State *L)
     object *o = luaL_testudata(L, 1, member_type);
     if (o && loader_of(L)->job && o->serial == loader_of(L)->job_serial)
         lua_pushfstring(L, "input %s", order_of(L)->inputs[o->port].port.data);
-    else
-        lua_pushliteral(L, "input of an execution that has ended");
+    else lua_pushliteral(L, "input of an execution that has ended");
     return 1;
 }
 
-/* --- lists ------------------------------------------------------------------------------------------------------------------------ */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 static size_t list_length(lua_State *L, const object *o)
 {
@@ -227,10 +234,8 @@ static int list_index(lua_State *L)
     }
     lua_Integer at = lua_tointeger(L, 2);
     size_t count = list_length(L, o);
-    if (at < 1 || (lua_Unsigned)at > count)
-        lua_pushnil(L);
-    else
-        push_object(L, member_type, o->port, (size_t)at - 1, -1);
+    if (at < 1 || (lua_Unsigned)at > count) lua_pushnil(L);
+    else push_object(L, member_type, o->port, (size_t)at - 1, -1);
     return 1;
 }
 
@@ -253,7 +258,7 @@ static int list_pairs(lua_State *L)
     return 3;
 }
 
-/* --- i --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- i ---------------------------------------------------------------------------------------- */
 
 static int inputs_unknown(lua_State *L, const job_order *order, const char *key)
 {
@@ -262,9 +267,13 @@ static int inputs_unknown(lua_State *L, const job_order *order, const char *key)
     value_reader reader = value_read(order->params);
     value_item head;
     bytes param;
-    for (size_t i = 0; i < order->input_count && count < 64; i++) names[count++] = order->inputs[i].port;
+    for (size_t i = 0; i < order->input_count && count < 64; i++)
+        names[count++] = order->inputs[i].port;
     if (value_next(&reader, &head) && head.type == VALUE_OBJECT)
-        for (size_t i = 0; i < head.count && count < 128 && value_key(&reader, &param) && value_skip(&reader, NULL); i++) names[count++] = param;
+        for (size_t i = 0; i < head.count && count < 128 && value_key(&reader, &param) &&
+                           value_skip(&reader, NULL);
+             i++)
+            names[count++] = param;
     return unknown_name(L, "i", key, names, count);
 }
 
@@ -291,7 +300,7 @@ static int inputs_index(lua_State *L)
     return inputs_unknown(L, order, key);
 }
 
-/* --- o --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- o ---------------------------------------------------------------------------------------- */
 
 static int outputs_index(lua_State *L)
 {
@@ -306,7 +315,8 @@ static int outputs_index(lua_State *L)
         push_object(L, output_type, (size_t)port, 0, -1);
         return 1;
     }
-    for (size_t i = 0; i < order->output_count && count < 64; i++) names[count++] = order->outputs[i].port;
+    for (size_t i = 0; i < order->output_count && count < 64; i++)
+        names[count++] = order->outputs[i].port;
     return unknown_name(L, "o", key, names, count);
 }
 
@@ -318,7 +328,9 @@ static int output_write(lua_State *L)
     if (count == 1) check(L, job_write(loader_of(L)->job, o->port, bytes_of("", 0)));
     for (int i = 2; i <= count; i++) {
         if (lua_type(L, i) != LUA_TSTRING && lua_type(L, i) != LUA_TNUMBER)
-            return luavm_raise(L, lua_istable(L, i) ? "weir.json.encode makes text of a table" : NULL, ":write takes strings, not a %s", luaL_typename(L, i));
+            return luavm_raise(L,
+                               lua_istable(L, i) ? "weir.json.encode makes text of a table" : NULL,
+                               ":write takes strings, not a %s", luaL_typename(L, i));
         bytes text;
         text.data = (const uint8_t *)lua_tolstring(L, i, &text.size);
         check(L, job_write(loader_of(L)->job, o->port, text));
@@ -349,7 +361,8 @@ static int output_mode(lua_State *L)
 {
     object *o = check_object(L, 1, output_type, "write o.x:mode(bits), with a colon");
     lua_Integer mode = luaL_checkinteger(L, 2);
-    if (mode < 0 || mode > 0777) return luavm_raise(L, "tonumber(\"755\", 8)", ":mode takes permission bits, 0 to 0777");
+    if (mode < 0 || mode > 0777)
+        return luavm_raise(L, "tonumber(\"755\", 8)", ":mode takes permission bits, 0 to 0777");
     job_mode(loader_of(L)->job, o->port, (uint32_t)mode);
     lua_settop(L, 1);
     return 1;
@@ -382,7 +395,8 @@ static int output_index(lua_State *L)
 static int refuse(lua_State *L)
 {
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : luaL_typename(L, 2);
-    return luavm_raise(L, "outputs are written with o.NAME:write(text); a value is returned", "'%s' cannot be assigned", key);
+    return luavm_raise(L, "outputs are written with o.NAME:write(text); a value is returned",
+                       "'%s' cannot be assigned", key);
 }
 
 static void make_type(lua_State *L, const char *name, const luaL_Reg *methods)
@@ -400,8 +414,13 @@ void luajob_install(lua_State *L)
 {
     static const luaL_Reg inputs[] = {{"__index", inputs_index}, {NULL, NULL}};
     static const luaL_Reg outputs[] = {{"__index", outputs_index}, {NULL, NULL}};
-    static const luaL_Reg list[] = {{"__index", list_index}, {"__len", list_len}, {"__pairs", list_pairs}, {NULL, NULL}};
-    static const luaL_Reg member[] = {{"__index", member_index}, {"__tostring", member_tostring}, {NULL, NULL}};
+    static const luaL_Reg list[] = {{"__index", list_index},
+                                    {"__len", list_len},
+                                    {"__pairs", list_pairs},
+                                    {NULL, NULL}};
+    static const luaL_Reg member[] = {{"__index", member_index},
+                                      {"__tostring", member_tostring},
+                                      {NULL, NULL}};
     static const luaL_Reg output[] = {{"__index", output_index}, {NULL, NULL}};
     make_type(L, inputs_type, inputs);
     make_type(L, outputs_type, outputs);
@@ -410,7 +429,7 @@ void luajob_install(lua_State *L)
     make_type(L, output_type, output);
 }
 
-/* --- running ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 static int take_state(lua_State *L)
 {
@@ -433,8 +452,8 @@ static int run_effect(lua_State *L)
     if (lua_isnil(L, -1)) return 0;
     loader_scratch(ld);
     if (luavalue_put(L, -1, &ld->scratch, &ld->encoded, &err) != 0) {
-        lua_pushfstring(L, "%s:%d: the returned value%s%s", ld->current->file, ld->current->line, err.message[0] == '.' || err.message[0] == '[' ? "" : ": ",
-                        err.message);
+        lua_pushfstring(L, "%s:%d: the returned value%s%s", ld->current->file, ld->current->line,
+                        err.message[0] == '.' || err.message[0] == '[' ? "" : ": ", err.message);
         return lua_error(L);
     }
     check(L, job_value(ld->job, buf_bytes(&ld->encoded)));
@@ -473,11 +492,13 @@ static void run_protected(loader *ld, buf *why)
         if (trace.size) job_log(ld->job, buf_bytes(&trace));
     }
     luavm_failure second;
-    if (luavm_run(ld->vm, look_for_changes, NULL, &second, NULL) != 0) job_impure(ld->job, "the state of the effect cannot be looked at");
+    if (luavm_run(ld->vm, look_for_changes, NULL, &second, NULL) != 0)
+        job_impure(ld->job, "the state of the effect cannot be looked at");
     buf_deinit(&trace);
 }
 
-int luajob_perform(loader *ld, const job_order *order, job **out, job_report *report, weir_error *err)
+int luajob_perform(loader *ld, const job_order *order, job **out, job_report *report,
+                   weir_error *err)
 {
     buf why;
     int index = loader_find_effect(ld, order->effect);

@@ -1,11 +1,16 @@
 /*
- * luarequire.c - `require`: weir's library, files of the project, LUA_PATH, the system's modules, C modules.
+ * luarequire.c - `require`: weir's library, files of the project, LUA_PATH, the system's modules, C
+ * modules.
  *
- * While loading, every candidate looked at is a read of the definition, also those that are absent before the one that is found: a file that appears
- * there later re-plans. Inside an effect a module that came with the workflow is there (the code hash of an effect that says `require`
- * covers all of them); any other is loaded for this job alone, each candidate a recorded read, and forgotten at the job's end.
+ * While loading, every candidate looked at is a read of the definition, also those that are absent
+ * before the one that is found: a file that appears
+ * there later re-plans. Inside an effect a module that came with the workflow is there (the code
+ * hash of an effect that says `require`
+ * covers all of them); any other is loaded for this job alone, each candidate a recorded read, and
+ * forgotten at the job's end.
  *
- * C modules: cjson and lpeg are known to be pure; any other one makes the definition evaluate on every run, with this reason.
+ * C modules: cjson and lpeg are known to be pure; any other one makes the definition evaluate on
+ * every run, with this reason.
  */
 #include <lualib.h>
 #include <stdio.h>
@@ -19,15 +24,17 @@
 static const char modules_key = 1, job_modules_key = 2, loadlib_key = 3;
 
 static const char project_path[] = "./?.lua;./?/init.lua;lua/?.lua;lua/?/init.lua";
-static const char system_path[] = "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua";
-static const char system_cpath[] = "/usr/local/lib/lua/5.4/?.so;/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so";
+static const char system_path[] =
+    "/usr/local/share/lua/5.4/?.lua;/usr/local/share/lua/5.4/?/init.lua;/usr/share/lua/5.4/?.lua;/usr/share/lua/5.4/?/init.lua";
+static const char system_cpath[] =
+    "/usr/local/lib/lua/5.4/?.so;/usr/lib/x86_64-linux-gnu/lua/5.4/?.so;/usr/lib/aarch64-linux-gnu/lua/5.4/?.so;/usr/lib/lua/5.4/?.so";
 static const char *const pure_modules[] = {"cjson", "cjson.safe", "lpeg"};
 
 typedef struct search {
     lua_State *L;
     loader *ld;
     const char *name;
-    char path[1024];       /* the candidate */
+    char path[1024]; /* the candidate */
     hash128 fingerprint;
 } search;
 
@@ -45,10 +52,8 @@ void luarequire_modules(lua_State *L)
 
 void luarequire_job(lua_State *L, bool begins)
 {
-    if (begins)
-        lua_newtable(L);
-    else
-        lua_pushnil(L);
+    if (begins) lua_newtable(L);
+    else lua_pushnil(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &job_modules_key);
 }
 
@@ -58,7 +63,7 @@ static void push_cache(lua_State *L, const loader *ld)
     lua_rawgetp(L, LUA_REGISTRYINDEX, ld->job ? &job_modules_key : &modules_key);
 }
 
-/* --- candidates ----------------------------------------------------------------------------------------------------------- */
+/* --- candidates ------------------------------------------------------------------------------- */
 
 /* "lua/?.lua" with the name in it, dots as slashes; "./" is dropped. false: too long. */
 static bool fill_template(search *s, const char *template, size_t size)
@@ -72,7 +77,8 @@ static bool fill_template(search *s, const char *template, size_t size)
         const char *name = template[i] == '?' ? s->name : NULL;
         size_t need = name ? strlen(name) : 1;
         if (used + need + 1 > sizeof s->path) return false;
-        for (size_t k = 0; name && k < need; k++) s->path[used + k] = name[k] == '.' ? '/' : name[k];
+        for (size_t k = 0; name && k < need; k++)
+            s->path[used + k] = name[k] == '.' ? '/' : name[k];
         if (!name) s->path[used] = template[i];
         used += need;
     }
@@ -89,16 +95,23 @@ static bool look(search *s)
     buf_clear(&ld->text);
     if (ld->job) {
         bytes content;
-        int rc = s->path[0] == '/' ? job_read_system(ld->job, path, &content) : job_read_file(ld->job, path, &content);
+        int rc = s->path[0] == '/' ? job_read_system(ld->job, path, &content)
+                                   : job_read_file(ld->job, path, &content);
         if (rc != 0) luaL_error(s->L, "require \"%s\": %s", s->name, job_error(ld->job));
         if (!content.data) return false;
         buf_append(&ld->text, content.data, content.size);
         s->fingerprint = hash_bytes(content.data, content.size);
         return true;
     }
-    if (loader_file(ld, s->path, &ld->text, &s->fingerprint, &err) != 0) luaL_error(s->L, "require \"%s\": %s", s->name, err.message);
+    if (loader_file(ld, s->path, &ld->text, &s->fingerprint, &err) != 0)
+        luaL_error(s->L, "require \"%s\": %s", s->name, err.message);
     loader_read(ld, ITEM_FILE, path, s->fingerprint);
-    return !hash_equal(s->fingerprint, HASH_ABSENT) && !hash_equal(s->fingerprint, hash_bytes("weir dir", 8));
+    bool may = true;
+    if (s->path[0] != '/' && !hash_equal(s->fingerprint, HASH_ABSENT))
+        (void)ld->link->may_read(ld->link->ctx, path, &may, &err);
+    if (!may) luaL_error(s->L, "require \"%s\": %s is made by a node", s->name, s->path);
+    return !hash_equal(s->fingerprint, HASH_ABSENT) &&
+           !hash_equal(s->fingerprint, hash_bytes("weir dir", 8));
 }
 
 /* Tries the templates of a search path in order. */
@@ -121,19 +134,22 @@ static bool try_variable(search *s, const char *versioned, const char *plain, co
     const char *value = NULL;
     for (int i = 0; i < 2 && !value; i++) {
         value = getenv(names[i]);
-        if (!s->ld->job) loader_read(s->ld, ITEM_ENV, bytes_str(names[i]), value ? hash_bytes(value, strlen(value)) : HASH_ABSENT);
+        if (!s->ld->job)
+            loader_read(s->ld, ITEM_ENV, bytes_str(names[i]),
+                        value ? hash_bytes(value, strlen(value)) : HASH_ABSENT);
     }
     if (!value) return try_path(s, usual);
     const char *twice = strstr(value, ";;");
     if (!twice && value[0] != ';') return try_path(s, value);
     const char *gap = twice ? twice : value;
     lua_pushlstring(s->L, value, (size_t)(gap - value));
-    bool found = try_path(s, lua_tostring(s->L, -1)) || try_path(s, usual) || try_path(s, gap + (twice ? 2 : 1));
+    bool found = try_path(s, lua_tostring(s->L, -1)) || try_path(s, usual) ||
+                 try_path(s, gap + (twice ? 2 : 1));
     lua_pop(s->L, 1);
     return found;
 }
 
-/* --- loading ------------------------------------------------------------------------------------------------------------------ */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 static bool is_foreign(const char *path)
 {
@@ -143,7 +159,8 @@ static bool is_foreign(const char *path)
 static void remember(search *s)
 {
     if (s->ld->job) return;
-    if (!loader_add_file(s->ld, s->path, s->fingerprint, is_foreign(s->path))) luaL_error(s->L, "out of memory");
+    if (!loader_add_file(s->ld, s->path, s->fingerprint, is_foreign(s->path)))
+        luaL_error(s->L, "out of memory");
 }
 
 /* Runs the chunk on top with the module's name; the result (true where there is none) stays, and is kept in the cache. */
@@ -166,7 +183,8 @@ static void load_lua(search *s)
     lua_State *L = s->L;
     remember(s);
     luarequire_chunkname(L, s->path);
-    lua_pushlstring(L, (const char *)s->ld->text.data, s->ld->text.size); /* ld->text is used by nested calls */
+    lua_pushlstring(L, (const char *)s->ld->text.data,
+                    s->ld->text.size); /* ld->text is used by nested calls */
     bytes text;
     text.data = (const uint8_t *)lua_tolstring(L, -1, &text.size);
     luavm_compile(L, text, lua_tostring(L, -2), is_foreign(s->path));
@@ -198,16 +216,17 @@ static void name_module(lua_State *L, const char *prefix, int depth)
 static void load_c(search *s)
 {
     lua_State *L = s->L;
-    if (s->ld->job) luaL_error(L, "require \"%s\": a C module is loaded with the workflow, not inside an effect", s->name);
+    if (s->ld->job)
+        luaL_error(L,
+                   "require \"%s\": a C module is loaded with the workflow, not inside an effect",
+                   s->name);
     remember(s);
     const char *mark = strchr(s->name, '-');
     luaL_gsub(L, mark ? mark + 1 : s->name, ".", "_");
     const char *symbol = lua_pushfstring(L, "luaopen_%s", lua_tostring(L, -1));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loadlib_key);
-    if (s->path[0] == '/')
-        lua_pushstring(L, s->path);
-    else
-        lua_pushfstring(L, "./%s", s->path);
+    if (s->path[0] == '/') lua_pushstring(L, s->path);
+    else lua_pushfstring(L, "./%s", s->path);
     lua_pushstring(L, symbol);
     lua_call(L, 2, 2);
     if (!lua_isfunction(L, -2)) luaL_error(L, "require \"%s\": %s", s->name, lua_tostring(L, -1));
@@ -231,7 +250,8 @@ bool luarequire_own(lua_State *L, loader *ld, const char *name)
     if (ld->lua_folder) {
         lua_pushfstring(L, "%s/%s.lua", ld->lua_folder, luaL_gsub(L, name, ".", "/"));
         buf_clear(&ld->text);
-        if (os_read_file(ld->rootfd, lua_tostring(L, -1), 16 * 1024 * 1024, &ld->text, &err) != 0) luaL_error(L, "%s", err.message);
+        if (os_read_file(ld->rootfd, lua_tostring(L, -1), 16 * 1024 * 1024, &ld->text, &err) != 0)
+            luaL_error(L, "%s", err.message);
         lua_pushlstring(L, (const char *)ld->text.data, ld->text.size);
         text.data = (const uint8_t *)lua_tolstring(L, -1, &text.size);
     }
@@ -255,14 +275,18 @@ static int find_and_load(lua_State *L, loader *ld, const char *name)
         load_c(&s);
         return 1;
     }
-    return luavm_raise(L, "modules are looked for below the project and in lua/, along LUA_PATH, and where the system keeps Lua modules",
-                       "module '%s' not found", name);
+    return luavm_raise(
+        L,
+        "modules are looked for below the project and in lua/, along LUA_PATH, and where the system keeps Lua modules",
+        "module '%s' not found", name);
 }
 
 static bool is_module_name(const char *name)
 {
     if (name[0] == '\0' || name[0] == '.' || strlen(name) > 200) return false;
-    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(name) && !strstr(name, "..");
+    return strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+               strlen(name) &&
+           !strstr(name, "..");
 }
 
 static int require(lua_State *L)
@@ -271,19 +295,24 @@ static int require(lua_State *L)
     loader *ld = loader_of(L);
     const char *name = luaL_checkstring(L, 1);
     lua_settop(L, 1);
-    if (!is_module_name(name)) return luavm_raise(L, "write dots between folders: require \"lib.text\"", "'%s' is no name of a module", name);
+    if (!is_module_name(name))
+        return luavm_raise(L, "write dots between folders: require \"lib.text\"",
+                           "'%s' is no name of a module", name);
     luarequire_modules(L);
     if (lua_getfield(L, 2, name) != LUA_TNIL) {
-        if (lua_touserdata(L, -1) == (void *)(uintptr_t)&in_progress) return luavm_raise(L, NULL, "modules require each other: '%s'", name);
+        if (lua_touserdata(L, -1) == (void *)(uintptr_t)&in_progress)
+            return luavm_raise(L, NULL, "modules require each other: '%s'", name);
         if (ld->job && ld->current && !ld->current->uses_require && strcmp(name, "weir") != 0)
             job_impure(ld->job, "reached require in a way that its code hash does not see");
         return 1;
     }
     lua_settop(L, 1);
     push_cache(L, ld);
-    if (lua_isnil(L, 2)) return luavm_raise(L, NULL, "require \"%s\": nothing can be loaded now", name);
+    if (lua_isnil(L, 2))
+        return luavm_raise(L, NULL, "require \"%s\": nothing can be loaded now", name);
     if (lua_getfield(L, 2, name) != LUA_TNIL) {
-        if (lua_touserdata(L, -1) == (void *)(uintptr_t)&in_progress) return luavm_raise(L, NULL, "modules require each other: '%s'", name);
+        if (lua_touserdata(L, -1) == (void *)(uintptr_t)&in_progress)
+            return luavm_raise(L, NULL, "modules require each other: '%s'", name);
         return 1;
     }
     lua_settop(L, 2);

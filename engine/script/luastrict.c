@@ -1,12 +1,16 @@
 /*
  * luastrict.c - the environment that workflow, modules and effects see.
  *
- * Built from nothing, by a list of names that may be seen. What a script reaches are read-only views: an empty table whose metatable leads to the
- * real one, which is never handed out; rawset refuses views, setmetatable refuses finalizers. The registry remembers
+ * Built from nothing, by a list of names that may be seen. What a script reaches are read-only
+ * views: an empty table whose metatable leads to the
+ * real one, which is never handed out; rawset refuses views, setmetatable refuses finalizers. The
+ * registry remembers
  * the name of every built-in, so that the code hash can write "string.format" for it.
  *
- * Modules from outside the project (Debian's lua-* packages) get a second view of the globals, in which they may set names and in which io, os and debug exist as
- * stubs that raise once they are called: libraries mention them in functions that nobody calls here.
+ * Modules from outside the project (Debian's lua-* packages) get a second view of the globals, in
+ * which they may set names and in which io, os and debug exist as
+ * stubs that raise once they are called: libraries mention them in functions that nobody calls
+ * here.
  */
 #include <lualib.h>
 #include <stdio.h>
@@ -20,7 +24,8 @@ static const char builtins_key = 1, frozen_key = 2, globals_key = 3, foreign_key
 static const struct {
     const char *name, *hint;
 } withheld[] = {
-    {"io", "files are read with i.x:read() or weir.read(path) and written with o.x:write(), so that weir knows about them"},
+    {"io",
+     "files are read with i.x:read() or weir.read(path) and written with o.x:write(), so that weir knows about them"},
     {"os", "an effect depends on declared inputs only; use weir.env, weir.value or weir.sh"},
     {"debug", "the debug library would reach around the rules that make results repeatable"},
     {"dofile", "use require"},
@@ -32,7 +37,7 @@ static const struct {
     {"module", "return a table from the module instead"},
 };
 
-/* --- names of built-ins -------------------------------------------------------------------------------------------- */
+/* --- names of built-ins ----------------------------------------------------------------------- */
 
 const char *luavm_builtin_name(lua_State *L, int idx)
 {
@@ -61,7 +66,8 @@ static void name_functions(lua_State *L, const char *prefix)
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) == LUA_TSTRING && lua_isfunction(L, -1) && !luavm_builtin_name(L, -1)) {
-            const char *name = lua_pushfstring(L, "%s%s%s", prefix, prefix[0] ? "." : "", lua_tostring(L, -3));
+            const char *name =
+                lua_pushfstring(L, "%s%s%s", prefix, prefix[0] ? "." : "", lua_tostring(L, -3));
             luavm_name_builtin(L, -2, name);
             lua_pop(L, 1);
         }
@@ -69,7 +75,7 @@ static void name_functions(lua_State *L, const char *prefix)
     }
 }
 
-/* --- read-only views ------------------------------------------------------------------------------------------------- */
+/* --- read-only views -------------------------------------------------------------------------- */
 
 const char *luavm_near_key(lua_State *L, int idx, const char *name)
 {
@@ -166,7 +172,7 @@ void luavm_freeze(lua_State *L, const char *name, lua_CFunction missing)
     make_view(L, name, refuse_assignment);
 }
 
-/* --- functions that differ from Lua's --------------------------------------------------------------------------------- */
+/* --- functions that differ from Lua's --------------------------------------------------------- */
 
 static int strict_rawset(lua_State *L)
 {
@@ -189,7 +195,8 @@ static int strict_setmetatable(lua_State *L)
     if (type == LUA_TTABLE) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
-            return luavm_raise(L, "use a to-be-closed variable: local x <close> = ...", "finalizers (__gc) are not available");
+            return luavm_raise(L, "use a to-be-closed variable: local x <close> = ...",
+                               "finalizers (__gc) are not available");
         lua_pop(L, 1);
     }
     lua_settop(L, 2);
@@ -203,7 +210,8 @@ static int strict_load(lua_State *L)
     bool has_env = !lua_isnone(L, 4);
     lua_settop(L, 4);
     const char *mode = luaL_optstring(L, 3, "t");
-    if (!strchr(mode, 't')) return luavm_raise(L, "compile from source text", "loading bytecode is not available");
+    if (!strchr(mode, 't'))
+        return luavm_raise(L, "compile from source text", "loading bytecode is not available");
     luaL_Buffer text;
     int named = 2;
     if (lua_isfunction(L, 1)) {
@@ -244,7 +252,8 @@ static int strict_load(lua_State *L)
 static int strict_randomseed(lua_State *L)
 {
     if (lua_isnoneornil(L, 1))
-        return luavm_raise(L, "every load and every execution starts with the same sequence anyway", "math.randomseed needs a seed");
+        return luavm_raise(L, "every load and every execution starts with the same sequence anyway",
+                           "math.randomseed needs a seed");
     int count = lua_gettop(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
@@ -254,7 +263,8 @@ static int strict_randomseed(lua_State *L)
 
 static int stub_call(lua_State *L)
 {
-    return luavm_raise(L, NULL, "%s is not available in a workflow", lua_tostring(L, lua_upvalueindex(1)));
+    return luavm_raise(L, NULL, "%s is not available in a workflow",
+                       lua_tostring(L, lua_upvalueindex(1)));
 }
 
 /* io.anything in a foreign module: a function that raises when it is called. */
@@ -274,18 +284,23 @@ static int missing_global(lua_State *L)
     }
     const char *name = lua_tostring(L, 2);
     for (size_t i = 0; i < sizeof withheld / sizeof *withheld; i++)
-        if (strcmp(name, withheld[i].name) == 0) return luavm_raise(L, withheld[i].hint, "'%s' is not available", name);
-    if (strcmp(name, "weir") == 0) return luavm_raise(L, "write 'local weir = require \"weir\"'", "unknown global 'weir'");
+        if (strcmp(name, withheld[i].name) == 0)
+            return luavm_raise(L, withheld[i].hint, "'%s' is not available", name);
+    if (strcmp(name, "weir") == 0)
+        return luavm_raise(L, "write 'local weir = require \"weir\"'", "unknown global 'weir'");
     return luavm_unknown(L, 1, "global", name);
 }
 
-/* --- putting it together ------------------------------------------------------------------------------------------------ */
+/* --- putting it together ---------------------------------------------------------------------- */
 
-static const char *const base_names[] = {"assert", "error", "ipairs", "next", "pairs", "pcall", "xpcall", "select",
-                                         "tonumber", "tostring", "type", "rawequal", "rawget", "rawlen", "getmetatable", "_VERSION"};
+static const char *const base_names[] = {"assert",   "error",    "ipairs",       "next",
+                                         "pairs",    "pcall",    "xpcall",       "select",
+                                         "tonumber", "tostring", "type",         "rawequal",
+                                         "rawget",   "rawlen",   "getmetatable", "_VERSION"};
 
 /* Opens a library of Lua into a table of our own: copies all fields but `without`. Pushes it. */
-static void copy_library(lua_State *L, const char *name, lua_CFunction open, const char *const *without)
+static void copy_library(lua_State *L, const char *name, lua_CFunction open,
+                         const char *const *without)
 {
     lua_pushcfunction(L, open);
     lua_pushstring(L, name);
@@ -295,7 +310,8 @@ static void copy_library(lua_State *L, const char *name, lua_CFunction open, con
     while (lua_next(L, -3)) {
         bool skip = false;
         for (const char *const *no = without; no && *no; no++)
-            if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), *no) == 0) skip = true;
+            if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), *no) == 0)
+                skip = true;
         if (skip) {
             lua_pop(L, 1);
             continue;
@@ -308,7 +324,8 @@ static void copy_library(lua_State *L, const char *name, lua_CFunction open, con
 }
 
 /* Stack: ..., table of globals at `globals`. */
-static void add_library(lua_State *L, int globals, const char *name, lua_CFunction open, const char *const *without)
+static void add_library(lua_State *L, int globals, const char *name, lua_CFunction open,
+                        const char *const *without)
 {
     copy_library(L, name, open, without);
     name_functions(L, name);
@@ -449,7 +466,9 @@ void luavm_compile(lua_State *L, bytes text, const char *chunkname, bool foreign
 {
     const char *data = (const char *)text.data;
     size_t size = text.size;
-    if (size > 2 && data[0] == '#') { /* a first line for the shell; its line end stays, so that lines count right */
+    if (size > 2 &&
+        data[0] ==
+            '#') { /* a first line for the shell; its line end stays, so that lines count right */
         const char *end = memchr(data, '\n', size);
         size_t skip = end ? (size_t)(end - data) : size;
         data += skip;

@@ -39,7 +39,8 @@ static size_t step(encoder *e, const char *key, size_t index)
 {
     size_t back = e->path_size;
     size_t room = sizeof e->path - e->path_size;
-    int n = key ? snprintf(e->path + back, room, ".%s", key) : snprintf(e->path + back, room, "[%zu]", index);
+    int n = key ? snprintf(e->path + back, room, ".%s", key)
+                : snprintf(e->path + back, room, "[%zu]", index);
     if (n > 0) e->path_size += (size_t)n < room ? (size_t)n : room - 1;
     return back;
 }
@@ -57,7 +58,8 @@ static int put_array(encoder *e, int idx, size_t count, int depth)
     for (size_t i = 1; i <= count && rc == 0; i++) {
         size_t back = step(e, NULL, i);
         lua_rawgeti(e->L, idx, (lua_Integer)i);
-        rc = lua_isnil(e->L, -1) ? fail(e, "a hole in an array; use weir.null") : put(e, lua_gettop(e->L), depth + 1);
+        rc = lua_isnil(e->L, -1) ? fail(e, "a hole in an array; use weir.null")
+                                 : put(e, lua_gettop(e->L), depth + 1);
         lua_pop(e->L, 1);
         unstep(e, back);
     }
@@ -108,7 +110,8 @@ static int put_table(encoder *e, int idx, int depth)
     bool sequence = strings == 0 && total == length;
     if (mark == 1 && !sequence) return fail(e, "marked as an array, but its keys are not 1..n");
     if (mark != 2 && sequence && (total > 0 || mark == 1)) return put_array(e, idx, length, depth);
-    if (strings != total) return fail(e, "a table must have keys 1..n without holes, or strings only");
+    if (strings != total)
+        return fail(e, "a table must have keys 1..n without holes, or strings only");
     return put_object(e, idx, total, depth);
 }
 
@@ -116,10 +119,8 @@ static int put_string(encoder *e, int idx)
 {
     bytes text;
     text.data = (const uint8_t *)lua_tolstring(e->L, idx, &text.size);
-    if (value_is_utf8(text))
-        value_put_string(e->to, text);
-    else
-        value_put_bytes(e->to, text);
+    if (value_is_utf8(text)) value_put_string(e->to, text);
+    else value_put_bytes(e->to, text);
     return 0;
 }
 
@@ -128,15 +129,16 @@ static int put(encoder *e, int idx, int depth)
     lua_State *L = e->L;
     if (depth >= VALUE_DEPTH) return fail(e, "nested too deep (a cycle?)");
     if (!lua_checkstack(L, 8)) return error_nomem(e->err, "encoding a value");
-    if (e->to->size > VALUE_LIMIT) return error_set(e->err, WEIR_LIMIT, "a value of more than %d MiB; write an output file instead", VALUE_LIMIT >> 20);
+    if (e->to->size > VALUE_LIMIT)
+        return error_set(e->err, WEIR_LIMIT,
+                         "a value of more than %d MiB; write an output file instead",
+                         VALUE_LIMIT >> 20);
     switch (lua_type(L, idx)) {
     case LUA_TNIL: value_put_null(e->to); return 0;
     case LUA_TBOOLEAN: value_put_bool(e->to, lua_toboolean(L, idx)); return 0;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, idx))
-            value_put_int(e->to, lua_tointeger(L, idx));
-        else
-            value_put_float(e->to, lua_tonumber(L, idx));
+        if (lua_isinteger(L, idx)) value_put_int(e->to, lua_tointeger(L, idx));
+        else value_put_float(e->to, lua_tonumber(L, idx));
         return 0;
     case LUA_TSTRING: return put_string(e, idx);
     case LUA_TLIGHTUSERDATA:
@@ -158,13 +160,14 @@ int luavalue_put(lua_State *L, int idx, mem_arena *arena, buf *to, weir_error *e
     int rc = put(&e, lua_absindex(L, idx), 0);
     lua_settop(L, top);
     if (rc == 0 && to->size - start > VALUE_LIMIT)
-        rc = error_set(err, WEIR_LIMIT, "a value of more than %d MiB; write an output file instead", VALUE_LIMIT >> 20);
+        rc = error_set(err, WEIR_LIMIT, "a value of more than %d MiB; write an output file instead",
+                       VALUE_LIMIT >> 20);
     if (to->failed) return error_nomem(err, "encoding a value");
     if (rc != 0) to->size = start;
     return rc;
 }
 
-/* --- decoding -------------------------------------------------------------------------------------------------------- */
+/* --- decoding --------------------------------------------------------------------------------- */
 
 static bool push_next(lua_State *L, value_reader *r, bool top);
 
@@ -198,10 +201,8 @@ static bool push_next(lua_State *L, value_reader *r, bool top)
     luaL_checkstack(L, 6, "value nested too deep");
     switch (item.type) {
     case VALUE_NULL:
-        if (top)
-            lua_pushnil(L);
-        else
-            lua_pushlightuserdata(L, NULL);
+        if (top) lua_pushnil(L);
+        else lua_pushlightuserdata(L, NULL);
         return true;
     case VALUE_FALSE: lua_pushboolean(L, 0); return true;
     case VALUE_TRUE: lua_pushboolean(L, 1); return true;
@@ -221,7 +222,7 @@ void luavalue_push(lua_State *L, bytes encoded)
     if (!push_next(L, &reader, true)) luaL_error(L, "a damaged value");
 }
 
-/* --- marks ------------------------------------------------------------------------------------------------------------ */
+/* --- marks ------------------------------------------------------------------------------------ */
 
 static int mark_table(lua_State *L, const char *key, const char *name)
 {
@@ -230,7 +231,8 @@ static int mark_table(lua_State *L, const char *key, const char *name)
         lua_newtable(L);
         lua_replace(L, 1);
     }
-    if (!lua_istable(L, 1)) return luavm_raise(L, NULL, "weir.%s takes a table, not a %s", name, luaL_typename(L, 1));
+    if (!lua_istable(L, 1))
+        return luavm_raise(L, NULL, "weir.%s takes a table, not a %s", name, luaL_typename(L, 1));
     if (lua_getmetatable(L, 1) && luavalue_mark(L, 1) == 0)
         return luavm_raise(L, NULL, "weir.%s: the table has a metatable of its own", name);
     lua_settop(L, 1);

@@ -1,9 +1,12 @@
 /*
  * luavalue.h - Lua values as canonical encodings (value.h), and back.
  *
- * A table is an array when weir.array marked it or when it has exactly the keys 1..n with n > 0; it is an object when weir.object
- * marked it or all its keys are strings; an empty unmarked table is an object. A nil inside is absent; null is weir.null (the light
- * userdata NULL, as in lua-cjson). Strings that are not UTF-8 become bytes. Arrays that come from an encoding carry the mark.
+ * A table is an array when weir.array marked it or when it has exactly the keys 1..n with n > 0; it
+ * is an object when weir.object
+ * marked it or all its keys are strings; an empty unmarked table is an object. A nil inside is
+ * absent; null is weir.null (the light
+ * userdata NULL, as in lua-cjson). Strings that are not UTF-8 become bytes. Arrays that come from
+ * an encoding carry the mark.
  * Metamethods are not asked. One thread.
  */
 #ifndef WEIR_SCRIPT_LUAVALUE_H

@@ -1,7 +1,8 @@
 /*
  * luavm.c - a Lua state with a memory budget, and the one way into it.
  *
- * The message handler runs where the error is raised, so it still sees the stack: it notes the file and line that the message names,
+ * The message handler runs where the error is raised, so it still sees the stack: it notes the file
+ * and line that the message names,
  * with the full path (Lua shortens paths in messages), and writes the traceback.
  */
 #include "engine/script/luavm.h"
@@ -103,7 +104,7 @@ void *luavm_owner(lua_State *L)
     return vm_of(L)->owner;
 }
 
-/* --- errors ------------------------------------------------------------------------------------------------------ */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 int luavm_raise(lua_State *L, const char *hint, const char *format, ...)
 {
@@ -163,7 +164,9 @@ static void full_file(lua_State *L, const char *short_name, size_t size, luavm_f
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
         lua_getinfo(L, "S", &ar);
-        if (ar.source[0] != '@' || strlen(ar.short_src) != size || memcmp(ar.short_src, short_name, size) != 0) continue;
+        if (ar.source[0] != '@' || strlen(ar.short_src) != size ||
+            memcmp(ar.short_src, short_name, size) != 0)
+            continue;
         copy_text(failure->file, sizeof failure->file, ar.source + 1, strlen(ar.source + 1));
         return;
     }
@@ -188,7 +191,8 @@ static const char *error_text(lua_State *L)
 {
     const char *text = lua_tostring(L, 1);
     if (text) return text;
-    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING)
+        return lua_tostring(L, -1);
     return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
 }
 
@@ -226,10 +230,12 @@ int luavm_call(luavm *vm, int nargs, int nresults, luavm_failure *failure, buf *
     if (status == LUA_OK) return 0;
     if (status == LUA_ERRMEM || (vm->refused && failure->message[0] == '\0')) {
         failure->memory = true;
-        snprintf(failure->message, sizeof failure->message, "memory limit of %zu MiB reached", vm->limit >> 20);
+        snprintf(failure->message, sizeof failure->message, "memory limit of %zu MiB reached",
+                 vm->limit >> 20);
         if (!vm->refused) snprintf(failure->message, sizeof failure->message, "out of memory");
     } else if (failure->message[0] == '\0') { /* an error in the handler itself */
-        snprintf(failure->message, sizeof failure->message, "error in error handling (stack overflow?)");
+        snprintf(failure->message, sizeof failure->message,
+                 "error in error handling (stack overflow?)");
     }
     lua_settop(L, base - 1);
     return status == LUA_ERRMEM ? WEIR_NOMEM : WEIR_WORKFLOW;

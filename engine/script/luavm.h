@@ -1,10 +1,13 @@
 /*
  * luavm.h - the strict Lua state: what it contains, its memory, and the one protected call.
  *
- * The environment is built from an allow-list (luastrict.c): no io, os, debug, dofile, load of bytecode, unseeded random; globals, library tables
- * and the string metatable are read-only; nothing of user code runs as a finalizer. Memory is a budget. One thread.
+ * The environment is built from an allow-list (luastrict.c): no io, os, debug, dofile, load of
+ * bytecode, unseeded random; globals, library tables
+ * and the string metatable are read-only; nothing of user code runs as a finalizer. Memory is a
+ * budget. One thread.
  *
- * Rules for C functions that a script can call: own nothing across a Lua call that may raise; scratch memory belongs to the owner.
+ * Rules for C functions that a script can call: own nothing across a Lua call that may raise;
+ * scratch memory belongs to the owner.
  */
 #ifndef WEIR_SCRIPT_LUAVM_H
 #define WEIR_SCRIPT_LUAVM_H
@@ -23,7 +26,7 @@ typedef struct luavm_failure {
     char hint[256];     /* "" if none */
     char file[512];     /* "" if none */
     int line;
-    bool memory;        /* the budget was reached */
+    bool memory; /* the budget was reached */
 } luavm_failure;
 
 /** @param limit_bytes  budget of this state; 0: none */
@@ -36,7 +39,8 @@ void luavm_set_owner(luavm *vm, void *owner);
 void *luavm_owner(lua_State *L);
 
 /**
- * Call what is on the stack (function, then nargs arguments) protected. 0: results on the stack; WEIR_WORKFLOW or WEIR_NOMEM: nothing is
+ * Call what is on the stack (function, then nargs arguments) protected. 0: results on the stack;
+ * WEIR_WORKFLOW or WEIR_NOMEM: nothing is
  * left, `failure` is filled in and the traceback appended to `trace` (may be NULL).
  */
 int luavm_call(luavm *vm, int nargs, int nresults, luavm_failure *failure, buf *trace);
@@ -47,7 +51,8 @@ void luavm_compile(lua_State *L, bytes text, const char *chunkname, bool foreign
 /** Start the sequence of math.random anew: every load and every job sees the same one. Raises. */
 void luavm_reseed(lua_State *L);
 /** Raise an error with the position of the caller, and a hint that diagnostics show apart. */
-int luavm_raise(lua_State *L, const char *hint, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int luavm_raise(lua_State *L, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /** Split "message\nhint: text"; `message` is cut in place; NULL: no hint. */
 const char *luavm_split_hint(char *message);
 

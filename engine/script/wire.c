@@ -1,7 +1,8 @@
 /*
  * wire.c - frames over stream sockets.
  *
- * Reading goes through recvmsg, so that descriptors are never lost; the kernel ends a read at bytes that carry
+ * Reading goes through recvmsg, so that descriptors are never lost; the kernel ends a read at bytes
+ * that carry
  * descriptors, hence they queue in the order of the frames that announce them.
  */
 #include "engine/script/wire.h"
@@ -36,10 +37,8 @@ static void keep_fds(wire_in *in, struct msghdr *message)
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (in->fd_count < WIRE_FDS)
-                in->fds[in->fd_count++] = fd;
-            else
-                os_close(fd);
+            if (in->fd_count < WIRE_FDS) in->fds[in->fd_count++] = fd;
+            else os_close(fd);
         }
     }
 }
@@ -64,7 +63,10 @@ int wire_fill(wire_in *in, int fd, weir_error *err)
         char space[CMSG_SPACE(sizeof(int) * WIRE_FDS)];
     } control;
     struct iovec part = {room, CHUNK};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
     ssize_t got;
     do {
         got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
@@ -86,7 +88,8 @@ int wire_next(wire_in *in, wire_frame *frame, weir_error *err)
     if (left < HEAD) return 0;
     const uint8_t *at = in->data.data + in->taken;
     size_t size = (size_t)at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
-    if (size == 0 || size > WIRE_LIMIT) return error_set(err, WEIR_CORRUPT, "a frame of %zu bytes", size);
+    if (size == 0 || size > WIRE_LIMIT)
+        return error_set(err, WEIR_CORRUPT, "a frame of %zu bytes", size);
     if (left < size + HEAD - 1) return 0;
     frame->type = (wire_type)at[4];
     frame->payload = bytes_of(at + HEAD, size - 1);
@@ -158,7 +161,8 @@ static ssize_t send_part(int fd, const uint8_t *data, size_t size, int pass, int
 
 static int send_failure(weir_error *err)
 {
-    if (errno == EPIPE || errno == ECONNRESET) return error_set(err, WEIR_CANCELLED, "the other side of a socket is gone");
+    if (errno == EPIPE || errno == ECONNRESET)
+        return error_set(err, WEIR_CANCELLED, "the other side of a socket is gone");
     return error_errno(err, errno, "cannot write a frame");
 }
 

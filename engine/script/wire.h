@@ -1,8 +1,10 @@
 /*
  * wire.h - frames between the engine, the script host and its workers.
  *
- * A frame is a 4-byte little-endian length, a type byte, and a packed payload (memory.h); the length counts the type byte. A frame above
- * WIRE_LIMIT, or of length 0, ends the connection. Descriptors travel beside the bytes (SCM_RIGHTS) and queue up in the
+ * A frame is a 4-byte little-endian length, a type byte, and a packed payload (memory.h); the
+ * length counts the type byte. A frame above
+ * WIRE_LIMIT, or of length 0, ends the connection. Descriptors travel beside the bytes (SCM_RIGHTS)
+ * and queue up in the
  * order they came. The engine's side never blocks; host and workers block. One thread per object.
  */
 #ifndef WEIR_SCRIPT_WIRE_H
@@ -21,12 +23,23 @@ typedef enum wire_type {
     WIRE_MAY,       /* answer to WIRE_MAY_READ */
     WIRE_FORK,      /* one more worker; its socket comes along */
     /* host -> engine */
-    WIRE_EFFECT, WIRE_NODE, WIRE_DEFAULT, WIRE_READ, WIRE_GLOB, WIRE_VALUE, WIRE_MAY_READ, WIRE_DIAGNOSE, WIRE_LOADED,
-    WIRE_FORKED,    /* number of the request, pid (0: failed), message */
+    WIRE_EFFECT,
+    WIRE_NODE,
+    WIRE_DEFAULT,
+    WIRE_READ,
+    WIRE_GLOB,
+    WIRE_VALUE,
+    WIRE_MAY_READ,
+    WIRE_DIAGNOSE,
+    WIRE_LOADED,
+    WIRE_FORKED, /* number of the request, pid (0: failed), message */
     /* engine -> worker */
-    WIRE_JOBS, WIRE_RETIRE,
+    WIRE_JOBS,
+    WIRE_RETIRE,
     /* worker -> engine */
-    WIRE_READY, WIRE_BEGAN, WIRE_REPORT
+    WIRE_READY,
+    WIRE_BEGAN,
+    WIRE_REPORT
 } wire_type;
 
 typedef struct wire_frame {

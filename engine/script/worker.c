@@ -1,8 +1,11 @@
 /*
- * worker.c - a worker: takes orders, performs them one after the other, sends each report as it comes.
+ * worker.c - a worker: takes orders, performs them one after the other, sends each report as it
+ * comes.
  *
- * Before a job begins it is announced; the report of the one before goes out with the announcement, in one write. A job that changed
- * what its effect reaches (impure) is the last one here: the process ends, and the engine hands the other orders out again.
+ * Before a job begins it is announced; the report of the one before goes out with the announcement,
+ * in one write. A job that changed
+ * what its effect reaches (impure) is the last one here: the process ends, and the engine hands the
+ * other orders out again.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -41,7 +44,8 @@ static void put_report(worker *w, const job_report *report)
     if (wire_end(&w->out, mark, NULL) != 0) _exit(EXIT_TROUBLE);
 }
 
-static int perform_c(worker *w, const job_order *order, job **j, job_report *report, weir_error *err)
+static int perform_c(worker *w, const job_order *order, job **j, job_report *report,
+                     weir_error *err)
 {
     size_t first, count;
     if (order->library.size) {
@@ -49,13 +53,17 @@ static int perform_c(worker *w, const job_order *order, job **j, job_report *rep
         if (rc != 0) return rc;
     }
     const registry_entry *entry = registry_find(w->effects, order->effect);
-    if (!entry) return error_set(err, WEIR_WORKFLOW, "there is no effect %.*s", (int)order->effect.size, (const char *)order->effect.data);
+    if (!entry)
+        return error_set(err, WEIR_WORKFLOW, "there is no effect %.*s", (int)order->effect.size,
+                         (const char *)order->effect.data);
     return job_perform(entry, order, w->rootfd, j, report, err);
 }
 
-static int perform_lua(worker *w, const job_order *order, job **j, job_report *report, weir_error *err)
+static int perform_lua(worker *w, const job_order *order, job **j, job_report *report,
+                       weir_error *err)
 {
-    if (!w->ld) return error_set(err, WEIR_BUG, "a Lua effect was sent to a host without a workflow");
+    if (!w->ld)
+        return error_set(err, WEIR_BUG, "a Lua effect was sent to a host without a workflow");
     return luajob_perform(w->ld, order, j, report, err);
 }
 
@@ -68,7 +76,8 @@ static void perform(worker *w, const job_order *order)
     buf_put_u64(&w->out, order->id);
     if (wire_end(&w->out, mark, NULL) != 0) _exit(EXIT_TROUBLE);
     flush(w);
-    int rc = order->kind == EFFECT_C ? perform_c(w, order, &j, &report, &err) : perform_lua(w, order, &j, &report, &err);
+    int rc = order->kind == EFFECT_C ? perform_c(w, order, &j, &report, &err)
+                                     : perform_lua(w, order, &j, &report, &err);
     if (rc != 0) report = (job_report){.id = order->id, .message = bytes_str(err.message)};
     put_report(w, &report);
     if (report.impure) w->is_spoiled = true;

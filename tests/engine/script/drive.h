@@ -17,14 +17,14 @@ typedef struct drive {
     uv_loop_t loop;
     script_host *host;
     int rootfd;
-    buf text;          /* everything that came, one line each */
+    buf text; /* everything that came, one line each */
     mem_arena arena;
     size_t errors, nodes;
     bool is_loaded, died;
     char always[200];
     const char *set_name, *set_json; /* a value that is set */
     const char *forbidden;           /* a path that must not be read while loading */
-    bytes kept[64];    /* declared nodes, as they came */
+    bytes kept[64];                  /* declared nodes, as they came */
     hash128 code[32];
     char effect[32][40];
     size_t effect_count;
@@ -33,8 +33,9 @@ typedef struct drive {
 static inline void drive_effect(void *ctx, const effect_spec *e)
 {
     drive *d = ctx;
-    buf_printf(&d->text, "effect %.*s kind=%d version=%.*s always=%.*s at %s:%d\n", (int)e->name.size, (const char *)e->name.data, e->kind,
-               (int)e->version.size, (const char *)e->version.data, (int)e->always.size, (const char *)e->always.data,
+    buf_printf(&d->text, "effect %.*s kind=%d version=%.*s always=%.*s at %s:%d\n",
+               (int)e->name.size, (const char *)e->name.data, e->kind, (int)e->version.size,
+               (const char *)e->version.data, (int)e->always.size, (const char *)e->always.data,
                e->position.file ? e->position.file : "-", e->position.line);
     if (d->effect_count >= 32) return;
     snprintf(d->effect[d->effect_count], 40, "%.*s", (int)e->name.size, (const char *)e->name.data);
@@ -47,26 +48,34 @@ static inline void drive_node(void *ctx, node_spec *n)
     buf json;
     buf_init(&json);
     (void)value_to_json(n->params, 0, &json, NULL);
-    buf_printf(&d->text, "node %.*s effect=%.*s params=%s at %s:%d", (int)n->name.size, (const char *)n->name.data, (int)n->effect.size,
-               (const char *)n->effect.data, buf_cstr(&json), n->position.file, n->position.line);
+    buf_printf(&d->text, "node %.*s effect=%.*s params=%s at %s:%d", (int)n->name.size,
+               (const char *)n->name.data, (int)n->effect.size, (const char *)n->effect.data,
+               buf_cstr(&json), n->position.file, n->position.line);
     for (size_t i = 0; i < n->input_count; i++) {
-        buf_printf(&d->text, " in:%.*s%s=", (int)n->inputs[i].port.size, (const char *)n->inputs[i].port.data, n->inputs[i].is_list ? "[]" : "");
+        buf_printf(&d->text, " in:%.*s%s=", (int)n->inputs[i].port.size,
+                   (const char *)n->inputs[i].port.data, n->inputs[i].is_list ? "[]" : "");
         for (size_t k = 0; k < n->inputs[i].count; k++) {
             const spec_member *m = &n->inputs[i].members[k];
-            buf_printf(&d->text, "%s%d/%d:%.*s%s%.*s", k ? "," : "", m->kind, m->item, (int)m->name.size, (const char *)m->name.data,
-                       m->port.size ? "." : "", (int)m->port.size, m->port.size ? (const char *)m->port.data : "");
+            buf_printf(&d->text, "%s%d/%d:%.*s%s%.*s", k ? "," : "", m->kind, m->item,
+                       (int)m->name.size, (const char *)m->name.data, m->port.size ? "." : "",
+                       (int)m->port.size, m->port.size ? (const char *)m->port.data : "");
         }
     }
     for (size_t i = 0; i < n->output_count; i++)
-        buf_printf(&d->text, " out:%.*s=%.*s", (int)n->outputs[i].port.size, (const char *)n->outputs[i].port.data, (int)n->outputs[i].path.size,
+        buf_printf(&d->text, " out:%.*s=%.*s", (int)n->outputs[i].port.size,
+                   (const char *)n->outputs[i].port.data, (int)n->outputs[i].path.size,
                    (const char *)n->outputs[i].path.data);
     for (size_t i = 0; i < n->command_count; i++)
-        buf_printf(&d->text, " cmd:%.*s", (int)n->command[i].size, (const char *)n->command[i].data);
+        buf_printf(&d->text, " cmd:%.*s", (int)n->command[i].size,
+                   (const char *)n->command[i].data);
     for (size_t i = 0; i < n->env_count; i++)
-        buf_printf(&d->text, " env:%.*s=%.*s", (int)n->env[i].name.size, (const char *)n->env[i].name.data, (int)n->env[i].value.size,
+        buf_printf(&d->text, " env:%.*s=%.*s", (int)n->env[i].name.size,
+                   (const char *)n->env[i].name.data, (int)n->env[i].value.size,
                    (const char *)n->env[i].value.data);
-    if (n->depfile.size) buf_printf(&d->text, " depfile:%.*s", (int)n->depfile.size, (const char *)n->depfile.data);
-    buf_printf(&d->text, " flags=%u job=%d retries=%u timeout=%llu\n", n->flags, n->job, n->retries, (unsigned long long)n->timeout_ms);
+    if (n->depfile.size)
+        buf_printf(&d->text, " depfile:%.*s", (int)n->depfile.size, (const char *)n->depfile.data);
+    buf_printf(&d->text, " flags=%u job=%d retries=%u timeout=%llu\n", n->flags, n->job, n->retries,
+               (unsigned long long)n->timeout_ms);
     buf_deinit(&json);
     d->nodes++;
 }
@@ -80,7 +89,8 @@ static inline void drive_default(void *ctx, bytes target)
 static inline void drive_read(void *ctx, item_kind kind, bytes name, hash128 hash)
 {
     drive *d = ctx;
-    buf_printf(&d->text, "read %d %.*s%s\n", kind, (int)name.size, (const char *)name.data, hash_equal(hash, HASH_ABSENT) ? " absent" : "");
+    buf_printf(&d->text, "read %d %.*s%s\n", kind, (int)name.size, (const char *)name.data,
+               hash_equal(hash, HASH_ABSENT) ? " absent" : "");
 }
 
 static inline void drive_glob(void *ctx, script_host *host, bytes pattern)
@@ -102,8 +112,7 @@ static inline void drive_value(void *ctx, bytes name, bytes fallback, buf *answe
     buf_printf(&d->text, "value %.*s\n", (int)name.size, (const char *)name.data);
     if (d->set_name && bytes_equal(name, bytes_str(d->set_name)))
         (void)value_from_json(bytes_str(d->set_json), answer, NULL);
-    else
-        buf_append(answer, fallback.data, fallback.size);
+    else buf_append(answer, fallback.data, fallback.size);
 }
 
 static inline bool drive_may_read(void *ctx, bytes path)
@@ -115,7 +124,8 @@ static inline bool drive_may_read(void *ctx, bytes path)
 static inline void drive_diagnose(void *ctx, const diagnostic *g)
 {
     drive *d = ctx;
-    buf_printf(&d->text, "error %s:%d:%d: %s", g->file ? g->file : "-", g->line, g->column, g->message);
+    buf_printf(&d->text, "error %s:%d:%d: %s", g->file ? g->file : "-", g->line, g->column,
+               g->message);
     if (g->hint) buf_printf(&d->text, " | %s", g->hint);
     if (g->source) buf_printf(&d->text, " | %s", g->source);
     buf_text(&d->text, "\n");
@@ -126,7 +136,8 @@ static inline void drive_loaded(void *ctx, size_t errors, bytes always)
     drive *d = ctx;
     d->is_loaded = true;
     d->errors = errors;
-    snprintf(d->always, sizeof d->always, "%.*s", (int)always.size, always.data ? (const char *)always.data : "");
+    snprintf(d->always, sizeof d->always, "%.*s", (int)always.size,
+             always.data ? (const char *)always.data : "");
 }
 
 static inline void drive_died(void *ctx, const char *how)
@@ -146,16 +157,29 @@ static inline void drive_open(drive *d, const char *root)
 
 static inline script_events drive_events(drive *d)
 {
-    return (script_events){.ctx = d, .effect = drive_effect, .node = drive_node, .default_target = drive_default,
-                           .definition_read = drive_read, .glob = drive_glob, .value = drive_value, .may_read = drive_may_read,
-                           .diagnose = drive_diagnose, .loaded = drive_loaded, .died = drive_died};
+    return (script_events){.ctx = d,
+                           .effect = drive_effect,
+                           .node = drive_node,
+                           .default_target = drive_default,
+                           .definition_read = drive_read,
+                           .glob = drive_glob,
+                           .value = drive_value,
+                           .may_read = drive_may_read,
+                           .diagnose = drive_diagnose,
+                           .loaded = drive_loaded,
+                           .died = drive_died};
 }
 
 /* Start a host; `workflow` NULL: bare. */
-static inline int drive_start(drive *d, const char *workflow, int64_t load_timeout_ms, size_t memory_limit)
+static inline int drive_start(drive *d, const char *workflow, int64_t load_timeout_ms,
+                              size_t memory_limit)
 {
     weir_error err = {0};
-    script_config config = {.program = "/proc/self/exe", .rootfd = d->rootfd, .workflow = workflow, .load_timeout_ms = load_timeout_ms, .memory_limit = memory_limit};
+    script_config config = {.program = "/proc/self/exe",
+                            .rootfd = d->rootfd,
+                            .workflow = workflow,
+                            .load_timeout_ms = load_timeout_ms,
+                            .memory_limit = memory_limit};
     script_events events = drive_events(d);
     CHECK_OK(script_host_start(&d->host, &d->loop, &config, &events, &err), err);
     return script_host_wait(d->host, &err);

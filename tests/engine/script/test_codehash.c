@@ -16,7 +16,8 @@ static void on_effect(void *ctx, const effect_spec *e)
     if (!bytes_equal(e->name, bytes_str("page"))) return;
     s->code = e->code;
     s->found = true;
-    snprintf(s->always, sizeof s->always, "%.*s", (int)e->always.size, (const char *)e->always.data);
+    snprintf(s->always, sizeof s->always, "%.*s", (int)e->always.size,
+             (const char *)e->always.data);
 }
 
 static void on_node(void *ctx, node_spec *n)
@@ -43,10 +44,12 @@ static void on_diagnostic(void *ctx, const diagnostic *d)
 {
     seen *s = ctx;
     size_t used = strlen(s->errors);
-    snprintf(s->errors + used, sizeof s->errors - used, "%s:%d: %s\n", d->file ? d->file : "-", d->line, d->message);
+    snprintf(s->errors + used, sizeof s->errors - used, "%s:%d: %s\n", d->file ? d->file : "-",
+             d->line, d->message);
 }
 
-static int on_glob(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
+static int on_glob(void *ctx, bytes pattern, mem_arena *arena, bytes **paths, size_t *count,
+                   weir_error *err)
 {
     (void)ctx, (void)pattern, (void)arena, (void)paths, (void)err;
     *count = 0;
@@ -74,8 +77,15 @@ static seen load(const char *text, const char *folder)
     weir_error err = {0};
     registry *effects = NULL;
     loader *ld = NULL;
-    script_link link = {.ctx = &s, .effect = on_effect, .node = on_node, .default_target = on_default, .definition_read = on_read,
-                        .diagnose = on_diagnostic, .glob = on_glob, .value = on_value, .may_read = on_may_read};
+    script_link link = {.ctx = &s,
+                        .effect = on_effect,
+                        .node = on_node,
+                        .default_target = on_default,
+                        .definition_read = on_read,
+                        .diagnose = on_diagnostic,
+                        .glob = on_glob,
+                        .value = on_value,
+                        .may_read = on_may_read};
     int fd = open(folder ? folder : check_scratch(), O_PATH | O_DIRECTORY);
     char path[600];
     snprintf(path, sizeof path, "%s/weir.lua", folder ? folder : check_scratch());
@@ -115,9 +125,12 @@ static const struct {
     {"local K = 3", "local unrelated = 17\nlocal K = 3", true},
     {"  local t = {}\n", "  -- why\n\n  local t = {}\n", true},
     {"local t = {}\n  for n, x in ipairs(conf.b) do t[n] = twice(n) .. x .. K end\n  o.out:write(util.up(table.concat(t))",
-     "local list = {}\n  for at, y in ipairs(conf.b) do list[at] = twice(at) .. y .. K end\n  o.out:write(util.up(table.concat(list))", true},
-    {"local function twice(x) return x * 2 end", "local function twice(y)\n  -- doubled\n  return y * 2\nend", true},
-    {"conf = { a = 1, b = { 'x', 'y' }, [2] = true, f = 1.5 }", "conf = { f = 1.5, [2] = true, b = { 'x', 'y' }, a = 1 }", true},
+     "local list = {}\n  for at, y in ipairs(conf.b) do list[at] = twice(at) .. y .. K end\n  o.out:write(util.up(table.concat(list))",
+     true},
+    {"local function twice(x) return x * 2 end",
+     "local function twice(y)\n  -- doubled\n  return y * 2\nend", true},
+    {"conf = { a = 1, b = { 'x', 'y' }, [2] = true, f = 1.5 }",
+     "conf = { f = 1.5, [2] = true, b = { 'x', 'y' }, a = 1 }", true},
     {"local layout", "weir.effect 'other' { run = function() return 1 end }\nlocal layout", true},
     {"local K = 3", "local K = 4", false},
     {"local K = 3", "local K = 3.0", false},
@@ -147,7 +160,9 @@ static char *replaced(const char *from, const char *to)
 static void test_edits(void)
 {
     mkdir(check_path("lua"), 0755);
-    check_write(check_path("lua/util.lua"), "local M = {}\nlocal function shout(s) return s:upper() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
+    check_write(
+        check_path("lua/util.lua"),
+        "local M = {}\nlocal function shout(s) return s:upper() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
     seen first = load(base, NULL);
     CHECK_STR("", first.errors);
     CHECK_STR("", first.always);
@@ -156,7 +171,8 @@ static void test_edits(void)
         char *text = replaced(edits[i].from, edits[i].to);
         seen s = load(text, NULL);
         CHECK_STR("", s.errors);
-        if (!CHECK(hash_equal(first.code, s.code) == edits[i].same)) fprintf(stderr, "  '%s' -> '%s'\n", edits[i].from, edits[i].to);
+        if (!CHECK(hash_equal(first.code, s.code) == edits[i].same))
+            fprintf(stderr, "  '%s' -> '%s'\n", edits[i].from, edits[i].to);
         free(text);
     }
     /* the same again, in another process order of pairs: stable */
@@ -170,10 +186,14 @@ static void test_edits(void)
     CHECK(!hash_equal(first.code, with_meta.code));
     free(text);
     /* modules: a comment does not count, a helper's body does */
-    check_write(check_path("lua/util.lua"), "-- about\nlocal M = {}\n\nlocal function shout(s) return s:upper() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
+    check_write(
+        check_path("lua/util.lua"),
+        "-- about\nlocal M = {}\n\nlocal function shout(s) return s:upper() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
     seen commented = load(base, NULL);
     CHECK_HASH(first.code, commented.code);
-    check_write(check_path("lua/util.lua"), "local M = {}\nlocal function shout(s) return s:lower() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
+    check_write(
+        check_path("lua/util.lua"),
+        "local M = {}\nlocal function shout(s) return s:lower() end\nfunction M.up(s) return shout(s) end\nreturn M\n");
     seen changed = load(base, NULL);
     CHECK(!hash_equal(first.code, changed.code));
 }
@@ -181,15 +201,23 @@ static void test_edits(void)
 /* A held function counts only itself; a held module table counts whole. */
 static void test_modules(void)
 {
-    static const char function_only[] = "local up = require('util').up\nweir.effect 'page' { run = function(i) return up(i.x:read()) end }\n";
-    static const char whole[] = "local util = require 'util'\nweir.effect 'page' { run = function(i) return util.up(i.x:read()) end }\n";
-    static const char inside[] = "require 'util'\nweir.effect 'page' { run = function(i) return require('util').up(i.x:read()) end }\n";
-    static const char alias[] = "require 'util'\nlocal r = require\nweir.effect 'page' { run = function(i) return r('util').up(i.x:read()) end }\n";
+    static const char function_only[] =
+        "local up = require('util').up\nweir.effect 'page' { run = function(i) return up(i.x:read()) end }\n";
+    static const char whole[] =
+        "local util = require 'util'\nweir.effect 'page' { run = function(i) return util.up(i.x:read()) end }\n";
+    static const char inside[] =
+        "require 'util'\nweir.effect 'page' { run = function(i) return require('util').up(i.x:read()) end }\n";
+    static const char alias[] =
+        "require 'util'\nlocal r = require\nweir.effect 'page' { run = function(i) return r('util').up(i.x:read()) end }\n";
     const char *programs[] = {function_only, whole, inside, alias};
     seen before[4], after[4];
-    check_write(check_path("lua/util.lua"), "local M = {}\nfunction M.up(s) return s:upper() end\nfunction M.other() return 1 end\nreturn M\n");
+    check_write(
+        check_path("lua/util.lua"),
+        "local M = {}\nfunction M.up(s) return s:upper() end\nfunction M.other() return 1 end\nreturn M\n");
     for (int i = 0; i < 4; i++) before[i] = load(programs[i], NULL);
-    check_write(check_path("lua/util.lua"), "local M = {}\nfunction M.up(s) return s:upper() end\nfunction M.other() return 2 end\nreturn M\n");
+    check_write(
+        check_path("lua/util.lua"),
+        "local M = {}\nfunction M.up(s) return s:upper() end\nfunction M.other() return 2 end\nreturn M\n");
     for (int i = 0; i < 4; i++) after[i] = load(programs[i], NULL);
     for (int i = 0; i < 4; i++) CHECK_STR("", after[i].errors);
     CHECK_HASH(before[0].code, after[0].code);
@@ -198,15 +226,25 @@ static void test_modules(void)
 
 static void test_cycles(void)
 {
-    seen a = load("local t = {} t.self = t t.list = { t, { t } }\nlocal function f(n) if n > 0 then return f(n - 1) end return t end\n"
-                  "weir.effect 'page' { run = function() return f(3), t end }\n", NULL);
-    seen b = load("local t = {} t.list = { t, { t } } t.self = t\n\nlocal function f(n) if n > 0 then return f(n - 1) end return t end\n"
-                  "weir.effect 'page' { run = function() return f(3), t end }\n", NULL);
+    seen a = load(
+        "local t = {} t.self = t t.list = { t, { t } }\nlocal function f(n) if n > 0 then return f(n - 1) end return t end\n"
+        "weir.effect 'page' { run = function() return f(3), t end }\n",
+        NULL);
+    seen b = load(
+        "local t = {} t.list = { t, { t } } t.self = t\n\nlocal function f(n) if n > 0 then return f(n - 1) end return t end\n"
+        "weir.effect 'page' { run = function() return f(3), t end }\n",
+        NULL);
     CHECK_STR("", a.errors);
     CHECK_HASH(a.code, b.code);
-    seen keys1 = load("local k1, k2 = { 1 }, { 2 } local t = { [k1] = 'a', [k2] = 'b' }\nweir.effect 'page' { run = function() return t end }\n", NULL);
-    seen keys2 = load("local k1, k2 = { 1 }, { 2 } local t = { [k2] = 'b', [k1] = 'a' }\nweir.effect 'page' { run = function() return t end }\n", NULL);
-    seen keys3 = load("local k1, k2 = { 1 }, { 2 } local t = { [k2] = 'a', [k1] = 'b' }\nweir.effect 'page' { run = function() return t end }\n", NULL);
+    seen keys1 = load(
+        "local k1, k2 = { 1 }, { 2 } local t = { [k1] = 'a', [k2] = 'b' }\nweir.effect 'page' { run = function() return t end }\n",
+        NULL);
+    seen keys2 = load(
+        "local k1, k2 = { 1 }, { 2 } local t = { [k2] = 'b', [k1] = 'a' }\nweir.effect 'page' { run = function() return t end }\n",
+        NULL);
+    seen keys3 = load(
+        "local k1, k2 = { 1 }, { 2 } local t = { [k2] = 'a', [k1] = 'b' }\nweir.effect 'page' { run = function() return t end }\n",
+        NULL);
     CHECK_HASH(keys1.code, keys2.code);
     CHECK(!hash_equal(keys1.code, keys3.code));
 }
@@ -216,23 +254,32 @@ static void test_findings(void)
     static const struct {
         const char *text, *error;
     } bad[] = {
-        {"local n = 0\nweir.effect 'page' { run = function()\n  n = n + 1\nend }\n", "weir.lua:4: effect \"page\": assigns 'n'"},
-        {"local n = 0\nweir.effect 'page' { run = function()\n  local function g()\n    n = 2\n  end\n  g()\nend }\n", "weir.lua:5: effect \"page\": assigns 'n'"},
+        {"local n = 0\nweir.effect 'page' { run = function()\n  n = n + 1\nend }\n",
+         "weir.lua:4: effect \"page\": assigns 'n'"},
+        {"local n = 0\nweir.effect 'page' { run = function()\n  local function g()\n    n = 2\n  end\n  g()\nend }\n",
+         "weir.lua:5: effect \"page\": assigns 'n'"},
         {"local function make() local n = 0 return function() n = n + 1 return n end end\nlocal gen = make()\nweir.effect 'page' { run = function() return gen() end }\n",
          "weir.lua:2: effect \"page\": assigns 'n'"},
-        {"weir.effect 'page' { run = function()\n  local function f() g = 1 end\n  f()\nend }\n", "weir.lua:3: effect \"page\": assigns the global 'g'"},
-        {"local v = weir.value('v', 1)\nweir.effect 'page' { run = function() return v.value end }\n", "uses value v, which is declared outside"},
-        {"local e = weir.env 'HOME'\nlocal t = { deep = { e } }\nweir.effect 'page' { run = function() return t end }\n", "uses variable HOME"},
+        {"weir.effect 'page' { run = function()\n  local function f() g = 1 end\n  f()\nend }\n",
+         "weir.lua:3: effect \"page\": assigns the global 'g'"},
+        {"local v = weir.value('v', 1)\nweir.effect 'page' { run = function() return v.value end }\n",
+         "uses value v, which is declared outside"},
+        {"local e = weir.env 'HOME'\nlocal t = { deep = { e } }\nweir.effect 'page' { run = function() return t end }\n",
+         "uses variable HOME"},
     };
     static const char *const good[] = {
         "weir.effect 'page' { run = function() local n = 0 local function g() n = n + 1 end g() return n end }\n",
         "local f\nfunction f(n) return n == 0 and 0 or f(n - 1) end\nweir.effect 'page' { run = function() return f(3) end }\n",
         "weir.effect 'page' { run = function() local a, b = 1, 2 a = b for i = 1, 3 do a = i end local function h() return function() a = 1 end end h()() return a end }\n",
     };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_HAS(bad[i].error, load(bad[i].text, NULL).errors);
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) CHECK_STR("", load(good[i], NULL).errors);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_HAS(bad[i].error, load(bad[i].text, NULL).errors);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK_STR("", load(good[i], NULL).errors);
 
-    seen thread = load("local co = coroutine.create(function() end)\nweir.effect 'page' { run = function() return co end }\n", NULL);
+    seen thread = load(
+        "local co = coroutine.create(function() end)\nweir.effect 'page' { run = function() return co end }\n",
+        NULL);
     CHECK_STR("reaches a coroutine", thread.always);
     seen always = load("weir.effect 'page' { always = true, run = function() end }\n", NULL);
     CHECK_STR("declared always", always.always);
@@ -241,15 +288,23 @@ static void test_findings(void)
 /* Modules of the system: by file content, with C functions told apart by name. */
 static void test_system_modules(void)
 {
-    seen encode = load("local j = require 'cjson' local f = j.encode\nweir.effect 'page' { run = function() return f(1) end }\n", NULL);
+    seen encode = load(
+        "local j = require 'cjson' local f = j.encode\nweir.effect 'page' { run = function() return f(1) end }\n",
+        NULL);
     if (strstr(encode.errors, "not found")) return; /* not installed here */
-    seen decode = load("local j = require 'cjson' local f = j.decode\nweir.effect 'page' { run = function() return f(1) end }\n", NULL);
-    seen whole = load("local j = require 'cjson'\nweir.effect 'page' { run = function() return j.encode { 1 } end }\n", NULL);
+    seen decode = load(
+        "local j = require 'cjson' local f = j.decode\nweir.effect 'page' { run = function() return f(1) end }\n",
+        NULL);
+    seen whole = load(
+        "local j = require 'cjson'\nweir.effect 'page' { run = function() return j.encode { 1 } end }\n",
+        NULL);
     CHECK_STR("", encode.errors);
     CHECK_STR("", encode.always);
     CHECK_STR("", whole.always);
     CHECK(!hash_equal(encode.code, decode.code));
-    seen re = load("local re = require 're' local p = re.compile '[a-z]+'\nweir.effect 'page' { run = function() return re.find('x', p) end }\n", NULL);
+    seen re = load(
+        "local re = require 're' local p = re.compile '[a-z]+'\nweir.effect 'page' { run = function() return re.find('x', p) end }\n",
+        NULL);
     CHECK_STR("", re.errors);
     CHECK_STR("", re.always);
 }

@@ -14,7 +14,8 @@ static int upper_run(const weir_host *host, weir_job *running)
     size_t size;
     if (host->input_read(running, "text", 0, &data, &size) != 0) return -1;
     char *copy = host->memory(running, size + 1);
-    for (size_t i = 0; i < size; i++) copy[i] = (char)(data[i] >= 'a' && data[i] <= 'z' ? data[i] - 32 : data[i]);
+    for (size_t i = 0; i < size; i++)
+        copy[i] = (char)(data[i] >= 'a' && data[i] <= 'z' ? data[i] - 32 : data[i]);
     return host->value_string(running, copy, size);
 }
 
@@ -29,9 +30,12 @@ static int crash_run(const weir_host *host, weir_job *running)
 
 static const weir_port upper_inputs[] = {{"text", WEIR_REQUIRED, "a file"}, {NULL, 0, NULL}};
 static const weir_port no_ports[] = {{NULL, 0, NULL}};
-static const weir_param upper_params[] = {{"lang", "string", 0, "\"en\"", "default filled in"}, {NULL, NULL, 0, NULL, NULL}};
-static const weir_effect upper = {sizeof upper, "upper", "1", "upper case", upper_inputs, no_ports, upper_params, upper_run};
-static const weir_effect crash = {sizeof crash, "crash", "1", "crashes", no_ports, no_ports, NULL, crash_run};
+static const weir_param upper_params[] = {{"lang", "string", 0, "\"en\"", "default filled in"},
+                                          {NULL, NULL, 0, NULL, NULL}};
+static const weir_effect upper = {sizeof upper, "upper",  "1",          "upper case",
+                                  upper_inputs, no_ports, upper_params, upper_run};
+static const weir_effect crash = {sizeof crash, "crash",  "1",  "crashes",
+                                  no_ports,     no_ports, NULL, crash_run};
 static const weir_effect *const effects[] = {&upper, &crash, NULL};
 
 /* --- jobs ----------------------------------------------------------------------------------------------------------- */
@@ -68,7 +72,9 @@ static void on_report(void *ctx, script_worker *w, const job_report *r)
     (void)w;
     log->reports++;
     buf_printf(&log->text, "report %llu %s", (unsigned long long)r->id, r->ok ? "ok" : "failed");
-    if (r->message.size) buf_printf(&log->text, " message=%.*s", (int)r->message.size, (const char *)r->message.data);
+    if (r->message.size)
+        buf_printf(&log->text, " message=%.*s", (int)r->message.size,
+                   (const char *)r->message.data);
     if (r->has_value) {
         buf json;
         buf_init(&json);
@@ -76,17 +82,25 @@ static void on_report(void *ctx, script_worker *w, const job_report *r)
         buf_printf(&log->text, " value=%s", buf_cstr(&json));
         buf_deinit(&json);
     }
-    if (r->log.size) buf_printf(&log->text, " log=%.*s", (int)r->log.size, (const char *)r->log.data);
-    if (r->impure) buf_printf(&log->text, " impure=%.*s", (int)r->impure_what.size, (const char *)r->impure_what.data);
+    if (r->log.size)
+        buf_printf(&log->text, " log=%.*s", (int)r->log.size, (const char *)r->log.data);
+    if (r->impure)
+        buf_printf(&log->text, " impure=%.*s", (int)r->impure_what.size,
+                   (const char *)r->impure_what.data);
     for (size_t i = 0; i < r->read_count; i++)
-        buf_printf(&log->text, " read:%d/%d/%d%s%.*s%s", r->reads[i].ref.aspect, r->reads[i].ref.port, r->reads[i].ref.member,
-                   r->reads[i].path.size ? ":" : "", (int)r->reads[i].path.size, r->reads[i].path.size ? (const char *)r->reads[i].path.data : "",
+        buf_printf(&log->text, " read:%d/%d/%d%s%.*s%s", r->reads[i].ref.aspect,
+                   r->reads[i].ref.port, r->reads[i].ref.member, r->reads[i].path.size ? ":" : "",
+                   (int)r->reads[i].path.size,
+                   r->reads[i].path.size ? (const char *)r->reads[i].path.data : "",
                    r->reads[i].differs ? "!" : "");
-    for (size_t i = 0; i < r->written_count; i++) buf_printf(&log->text, " wrote:%u=%llu", r->written[i].port, (unsigned long long)r->written[i].size);
+    for (size_t i = 0; i < r->written_count; i++)
+        buf_printf(&log->text, " wrote:%u=%llu", r->written[i].port,
+                   (unsigned long long)r->written[i].size);
     buf_text(&log->text, "\n");
 }
 
-static void on_died(void *ctx, script_worker *w, uint64_t running, const uint64_t *unfinished, size_t count, const char *how)
+static void on_died(void *ctx, script_worker *w, uint64_t running, const uint64_t *unfinished,
+                    size_t count, const char *how)
 {
     worker_log *log = ctx;
     (void)w;
@@ -103,14 +117,16 @@ static void spawn_worker(drive *d, worker_log *log)
     weir_error err = {0};
     *log = (worker_log){.loop = &d->loop};
     buf_init(&log->text);
-    worker_events events = {.ctx = log, .ready = on_ready, .began = on_began, .report = on_report, .died = on_died};
+    worker_events events = {
+        .ctx = log, .ready = on_ready, .began = on_began, .report = on_report, .died = on_died};
     CHECK_OK(script_worker_fork(d->host, &events, &log->worker, &err), err);
 }
 
 static void wait_for(worker_log *log, size_t reports)
 {
     int64_t end = os_monotonic_ns() + (int64_t)20 * 1000000000;
-    while (log->reports < reports && !log->is_dead && os_monotonic_ns() < end) uv_run(log->loop, UV_RUN_ONCE);
+    while (log->reports < reports && !log->is_dead && os_monotonic_ns() < end)
+        uv_run(log->loop, UV_RUN_ONCE);
 }
 
 static void retire(worker_log *log)
@@ -140,16 +156,26 @@ typedef struct order_parts {
 } order_parts;
 
 /* An order with a file input "text", a list "all" of two, an output "out". */
-static void make_order(order_parts *p, mem_arena *arena, uint64_t id, const char *effect, effect_kind kind)
+static void make_order(order_parts *p, mem_arena *arena, uint64_t id, const char *effect,
+                       effect_kind kind)
 {
-    *p = (order_parts){.order = {.id = id, .node = bytes_str("n"), .effect = bytes_str(effect), .kind = kind}};
+    *p = (order_parts){
+        .order = {.id = id, .node = bytes_str("n"), .effect = bytes_str(effect), .kind = kind}};
     p->file[0] = (job_file){.path = bytes_str("content/a.md"), .hash = HASH_NONE, .item = 7};
     p->file[1] = (job_file){.path = bytes_str("content/b.md"), .hash = HASH_NONE, .item = 8};
     for (int i = 0; i < 2; i++)
-        p->member[i] = (job_member){.kind = MEMBER_ITEM, .item_type = ITEM_FILE, .name = p->file[i].path, .id = p->file[i].item, .files = &p->file[i], .file_count = 1};
-    p->input[0] = (job_input){.port = bytes_str("all"), .is_list = true, .members = p->member, .count = 2};
+        p->member[i] = (job_member){.kind = MEMBER_ITEM,
+                                    .item_type = ITEM_FILE,
+                                    .name = p->file[i].path,
+                                    .id = p->file[i].item,
+                                    .files = &p->file[i],
+                                    .file_count = 1};
+    p->input[0] =
+        (job_input){.port = bytes_str("all"), .is_list = true, .members = p->member, .count = 2};
     p->input[1] = (job_input){.port = bytes_str("text"), .members = p->member, .count = 1};
-    p->output = (job_output){.port = bytes_str("out"), .path = bytes_str("public/out.txt"), .temp = bytes_str("tmp/out")};
+    p->output = (job_output){.port = bytes_str("out"),
+                             .path = bytes_str("public/out.txt"),
+                             .temp = bytes_str("tmp/out")};
     p->order.params = params_of(arena, "{\"post\": \"intro\", \"n\": 3}");
     p->order.inputs = p->input;
     p->order.input_count = 2;
@@ -204,20 +230,29 @@ static void test_declarations(void)
     setenv("WEIR_TEST_HOME", "/somewhere", 1);
     unsetenv("LUA_PATH");
     project(site);
-    check_write(check_path("lua/util.lua"), "local M = {}\nfunction M.up(s) return s:upper() end\nreturn M\n");
+    check_write(check_path("lua/util.lua"),
+                "local M = {}\nfunction M.up(s) return s:upper() end\nreturn M\n");
     drive_open(&d, check_scratch());
     CHECK_INT(0, drive_start(&d, "weir.lua", 0, 0));
     const char *text = drive_text(&d);
     CHECK_INT(0, d.errors);
     CHECK_INT(5, d.nodes);
     CHECK_STR("", d.always);
-    CHECK_HAS("node page[n=2,post=a] effect=page params={\"n\":2,\"post\":\"a\"} at weir.lua:9 in:layout=1/1:content/b.md in:text=1/1:content/a.md out:out=public/a.html flags=0", text);
-    CHECK_HAS("node up effect=upper params={\"lang\":\"en\"} at weir.lua:12 in:text=3/0:page[n=2,post=a].out flags=0", text);
+    CHECK_HAS(
+        "node page[n=2,post=a] effect=page params={\"n\":2,\"post\":\"a\"} at weir.lua:9 in:layout=1/1:content/b.md in:text=1/1:content/a.md out:out=public/a.html flags=0",
+        text);
+    CHECK_HAS(
+        "node up effect=upper params={\"lang\":\"en\"} at weir.lua:12 in:text=3/0:page[n=2,post=a].out flags=0",
+        text);
     CHECK_HAS("in:pages[]=2/0:page[n=2,post=a],2/0:page[n=2,post=b],1/1:content/b.md", text);
-    CHECK_HAS("cmd:tidy {{pages}} 2> {{log}} env:HOME=/somewhere env:N=4 depfile:build/tidy.log.d flags=8 job=1 retries=2 timeout=1500", text);
+    CHECK_HAS(
+        "cmd:tidy {{pages}} 2> {{log}} env:HOME=/somewhere env:N=4 depfile:build/tidy.log.d flags=8 job=1 retries=2 timeout=1500",
+        text);
     CHECK_HAS("cmd:echo cmd:{{pages}} cmd:5 flags=5", text);
     CHECK_HAS("default tidy\ndefault public/b.html\n", text);
-    CHECK_HAS("read 1 weir.lua\nread 1 util.lua absent\nread 1 util/init.lua absent\nread 1 lua/util.lua\n", text);
+    CHECK_HAS(
+        "read 1 weir.lua\nread 1 util.lua absent\nread 1 util/init.lua absent\nread 1 lua/util.lua\n",
+        text);
     CHECK_HAS("read 3 WEIR_TEST_HOME\n", text);
     CHECK_HAS("read 4 n\n", text);
     CHECK_HAS("read 1 nothing absent\n", text);
@@ -265,13 +300,20 @@ static void test_diagnostics(void)
     CHECK_INT(0, drive_start(&d, "weir.lua", 0, 0));
     const char *text = drive_text(&d);
     CHECK(d.errors >= 22);
-    CHECK_HAS("error weir.lua:3:22: page \"a\": unknown key 'input' | did you mean 'inputs'? | local a = page 'a' {", text);
-    CHECK_HAS("error weir.lua:5:14: page \"b\": inputs.text: a string is no handle | a file is weir.file \"x.md\"", text);
-    CHECK_HAS("error weir.lua:6:27: page \"b\": outputs.html: nothing is called {{pots}} | did you mean 'post'?", text);
+    CHECK_HAS(
+        "error weir.lua:3:22: page \"a\": unknown key 'input' | did you mean 'inputs'? | local a = page 'a' {",
+        text);
+    CHECK_HAS(
+        "error weir.lua:5:14: page \"b\": inputs.text: a string is no handle | a file is weir.file \"x.md\"",
+        text);
+    CHECK_HAS(
+        "error weir.lua:6:27: page \"b\": outputs.html: nothing is called {{pots}} | did you mean 'post'?",
+        text);
     CHECK_HAS("page \"b\": outputs: the name 'path' is taken", text);
     CHECK_HAS("params.f: a function is not a value | params are data", text);
     CHECK_HAS("weir.lua:9:24: page \"c\": outputs.html: path \"../out\" leaves the root", text);
-    CHECK_HAS("error weir.lua:10:0: page \"d\": a node d was declared before, at weir.lua:10", text);
+    CHECK_HAS("error weir.lua:10:0: page \"d\": a node d was declared before, at weir.lua:10",
+              text);
     CHECK_HAS("sh \"s\": cmd: nothing is called {{tetx}} | did you mean 'text'?", text);
     CHECK_HAS("sh \"t\": a command needs cmd", text);
     CHECK_HAS("error weir.lua:13:", text);
@@ -288,8 +330,10 @@ static void test_diagnostics(void)
     CHECK_HAS("run is not a Lua function", text);
     CHECK_HAS("error weir.lua:20:", text);
     CHECK_HAS("assigns the global 'glob'", text);
-    CHECK_HAS("error weir.lua:23:3: effect \"cap\": assigns 'count', a variable from outside", text);
-    CHECK_HAS("effect \"cap2\": uses node ok, which is declared outside of it | add it to inputs", text);
+    CHECK_HAS("error weir.lua:23:3: effect \"cap\": assigns 'count', a variable from outside",
+              text);
+    CHECK_HAS("effect \"cap2\": uses node ok, which is declared outside of it | add it to inputs",
+              text);
     CHECK_HAS("error weir.lua:28:0: there is no 'weir.cpoy' and no effect of this name", text);
     drive_close(&d);
 
@@ -323,7 +367,8 @@ static void test_diagnostics(void)
 static void test_values(void)
 {
     drive d;
-    project("local weir = require 'weir'\nlocal v = weir.param { name = 'size', default = 1 }\nassert(v.value == 7)\n");
+    project(
+        "local weir = require 'weir'\nlocal v = weir.param { name = 'size', default = 1 }\nassert(v.value == 7)\n");
     drive_open(&d, check_scratch());
     d.set_name = "size";
     d.set_json = "7";
@@ -383,7 +428,8 @@ static void test_lua_jobs(void)
     char *clash = strstr(source, "weir.effect 'crash'");
     memcpy(clash, "weir.effect 'crush'", 19); /* `crash` is the C effect */
     project(source);
-    check_write(check_path("lua/util.lua"), "local M = {}\nfunction M.up(s) return s:upper() end\nreturn M\n");
+    check_write(check_path("lua/util.lua"),
+                "local M = {}\nfunction M.up(s) return s:upper() end\nreturn M\n");
     check_write(check_path("lua/late.lua"), "return { text = 'late' }\n");
     drive_open(&d, check_scratch());
     CHECK_INT(0, drive_start(&d, "weir.lua", 0, 64 << 20));
@@ -420,7 +466,9 @@ static void test_lua_jobs(void)
     buf_clear(&log.text);
     send_order(&log, &p);
     wait_for(&log, 4);
-    CHECK_HAS("report 4 failed message=weir.lua:12: i.tetx: not declared; there are all, text, n and post (did you mean 'text'?) log=stack traceback", buf_cstr(&log.text));
+    CHECK_HAS(
+        "report 4 failed message=weir.lua:12: i.tetx: not declared; there are all, text, n and post (did you mean 'text'?) log=stack traceback",
+        buf_cstr(&log.text));
 
     make_order(&p, &d.arena, 5, "boom", EFFECT_LUA);
     buf_clear(&log.text);
@@ -459,7 +507,8 @@ static void test_lua_jobs(void)
     CHECK_OK(script_worker_send(log.worker, two, 2, &err), err);
     wait_for(&log, 10);
     CHECK(log.is_dead);
-    CHECK_HAS("report 9 ok value=1 impure=the effect changed a table that 'cache' leads to", buf_cstr(&log.text));
+    CHECK_HAS("report 9 ok value=1 impure=the effect changed a table that 'cache' leads to",
+              buf_cstr(&log.text));
     CHECK_STR("retired", log.how);
     CHECK_INT(0, log.running);
     CHECK_INT(1, log.unfinished);
@@ -577,7 +626,9 @@ static void test_timing(void)
     weir_error err = {0};
     project("local weir = require 'weir'\nfor i = 1, 50 do weir.glob('content/*.md') end\n");
     drive_open(&d, check_scratch());
-    script_config config = {.program = "/proc/self/exe", .rootfd = d.rootfd, .workflow = "weir.lua"};
+    script_config config = {.program = "/proc/self/exe",
+                            .rootfd = d.rootfd,
+                            .workflow = "weir.lua"};
     script_events events = drive_events(&d);
     CHECK_OK(script_host_start(&d.host, &d.loop, &config, &events, &err), err);
     spawn_worker(&d, &log);
@@ -603,7 +654,8 @@ static void test_timing(void)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--script-host") == 0) return script_host_main(argc, argv, effects);
+    if (argc > 1 && strcmp(argv[1], "--script-host") == 0)
+        return script_host_main(argc, argv, effects);
     test_declarations();
     test_diagnostics();
     test_values();

@@ -41,7 +41,8 @@ static const struct {
     {"load('\\27Lua')()", "attempt to call a nil value"},
     {"assert(load('\\27LuaS\\0\\x19\\x93'))", "attempt to load a binary chunk"},
     {"load('x = 1', 'n', 'b')", "bytecode is not available"},
-    {"local n = 0 assert(load(function() n = n + 1 return n == 1 and '\\27Lua' or nil end, 'n', 'bt'))", "attempt to load a binary chunk"},
+    {"local n = 0 assert(load(function() n = n + 1 return n == 1 and '\\27Lua' or nil end, 'n', 'bt'))",
+     "attempt to load a binary chunk"},
     {"x = 1", "globals cannot be assigned: 'x'"},
     {"_G.x = 1", "globals cannot be assigned: 'x'"},
     {"_ENV.x = 1", "globals cannot be assigned: 'x'"},
@@ -122,13 +123,15 @@ static void test_corpus(void)
         CHECK_OK(luavm_open(&vm, 8 << 20, &err), err);
         int rc = run(vm, refused[i].text, &failure);
         if (!CHECK(rc != 0)) fprintf(stderr, "  not refused: %s\n", refused[i].text);
-        if (!CHECK_HAS(refused[i].message, failure.message)) fprintf(stderr, "  of: %s\n", refused[i].text);
+        if (!CHECK_HAS(refused[i].message, failure.message))
+            fprintf(stderr, "  of: %s\n", refused[i].text);
         luavm_close(vm);
     }
     luavm *vm;
     CHECK_OK(luavm_open(&vm, 64 << 20, &err), err);
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
-        if (!CHECK_INT(0, run(vm, allowed[i], &failure))) fprintf(stderr, "  %s: %s\n", allowed[i], failure.message);
+        if (!CHECK_INT(0, run(vm, allowed[i], &failure)))
+            fprintf(stderr, "  %s: %s\n", allowed[i], failure.message);
     CHECK(run(vm, walk, &failure) != 0);
     CHECK_HAS(reachable, failure.message);
     CHECK(strstr(failure.message, "dump") == NULL && strstr(failure.message, "_G") == NULL);
@@ -161,7 +164,9 @@ static void test_failures(void)
     CHECK(run(vm, "local function f() return f() + 1 end f()", &failure) != 0);
     CHECK_HAS("stack overflow", failure.message);
 
-    script deep = {"error('x')", "@a/folder/with/a/very/long/name/that/lua/would/cut/off/in/its/messages/file.lua"};
+    script deep = {
+        "error('x')",
+        "@a/folder/with/a/very/long/name/that/lua/would/cut/off/in/its/messages/file.lua"};
     CHECK(luavm_run(vm, run_script, &deep, &failure, &trace) != 0);
     CHECK_STR(deep.name + 1, failure.file);
     CHECK_HAS("stack traceback", buf_cstr(&trace));
@@ -180,7 +185,8 @@ static void test_memory(void)
         luavm *vm = NULL;
         mem_fail_at(n, true);
         int rc = luavm_open(&vm, 0, &err);
-        if (rc == 0) rc = run(vm, "local t = {} for i = 1, 50 do t[i] = ('x'):rep(i) end", &failure);
+        if (rc == 0)
+            rc = run(vm, "local t = {} for i = 1, 50 do t[i] = ('x'):rep(i) end", &failure);
         mem_fail_at(0, false);
         luavm_close(vm);
         if (rc == 0) break;

@@ -1,0 +1,185 @@
+---@meta weir
+-- weir_defs.lua - what the table `require "weir"` holds, for editors (LuaLS). It is never run.
+-- luacheck: ignore 212 241
+
+---@class weir.File A file below the project root.
+---@field path string relative to the root
+---@field name string last component
+---@field stem string name without its extension
+---@field ext string extension without the dot, or ""
+---@field rel string path below the fixed part of its glob, without extension
+local File = {}
+
+--- The content, or nil where nothing is. A recorded read: of the definition while loading, of the node in an effect.
+---@return string?
+function File:read() end
+
+--- An iterator over the lines, without their ends.
+---@return fun(): string
+function File:lines() end
+
+--- The content as JSON.
+---@return any
+function File:json() end
+
+---@class weir.Item A variable or a named value.
+---@field name string
+---@field value any looking at it while loading is a read of the definition
+
+---@class weir.Tool A program on PATH.
+---@field name string
+
+---@class weir.Output One output file of a node.
+---@field path string
+---@field name string
+---@field stem string
+---@field ext string
+---@field rel string
+
+---@class weir.Node What a declaration gives: in `inputs` it is all its outputs and its value; node.PORT is one output.
+---@field name string full name, page[post=intro]
+---@field params table
+---@field path string path of its only output
+---@field [string] weir.Output
+
+---@alias weir.Handle weir.File|weir.Item|weir.Tool|weir.Output|weir.Node
+---@alias weir.Inputs table<string, weir.Handle|weir.Handle[]>
+
+---@class weir.Declaration
+---@field params? table<string, any> data; hashed, and part of the node's name
+---@field inputs? weir.Inputs
+---@field outputs? table<string, string> paths; {{param}} is replaced
+---@field version? string|number
+---@field always? boolean due in every run
+---@field timeout? number seconds
+---@field retries? integer
+---@field store? boolean false: outputs are not kept in the store
+
+---@class weir.Command : weir.Declaration
+---@field cmd string|(string|number)[] a text for /bin/sh, or a list of words; {{port}}, {{param}}, {{port:file}}
+---@field depfile? string
+---@field env? table<string, string|number|weir.Item>
+---@field update? boolean outputs stay in place before the run
+---@field job? "pure"|"batch"|"ops"|"daemon"|"service"
+
+---@class weir.Input What i.PORT is inside an effect. Every look is recorded.
+---@field path string
+---@field name string
+---@field stem string
+---@field ext string
+---@field value any value of the node, variable or named value
+---@field params table params of the node
+local Input = {}
+---@return string
+function Input:read() end
+---@return fun(): string
+function Input:lines() end
+---@return any
+function Input:json() end
+
+---@class weir.Out What o.PORT is inside an effect.
+---@field path string
+---@field name string
+---@field stem string
+---@field ext string
+local Out = {}
+--- Appends; an output that is never written to is an error.
+---@param ... string|number
+---@return weir.Out
+function Out:write(...) end
+---@param input weir.Input
+---@return weir.Out
+function Out:copy(input) end
+---@param bits integer permission bits
+---@return weir.Out
+function Out:mode(bits) end
+
+---@class weir.EffectTable
+---@field run fun(i: table<string, any>, o: table<string, weir.Out>): any the returned value is the node's value
+---@field version? string|number
+---@field always? boolean
+---@field doc? string
+
+---@alias weir.Apply fun(name: string): fun(declaration?: weir.Declaration): weir.Node
+
+---@class weir
+---@field sh fun(name: string): fun(command: weir.Command): weir.Node
+---@field copy weir.Apply
+---@field concat weir.Apply
+---@field markdown weir.Apply
+---@field null lightuserdata JSON's null
+---@field json { encode: (fun(value: any, indent?: integer): string), decode: (fun(text: string): any) }
+local weir = {}
+
+--- A file below the root.
+---
+---     local layout = weir.file "templates/page.html"
+---@param path string
+---@return weir.File
+function weir.file(path) end
+
+--- The files that match, sorted; a new file evaluates the workflow again.
+---
+---     for _, md in ipairs(weir.glob "content/**/*.md") do ... end
+---@param pattern string
+---@return weir.File[]
+function weir.glob(pattern) end
+
+--- An environment variable; .value is nil where it is unset.
+---@param name string
+---@return weir.Item
+function weir.env(name) end
+
+--- A named value, set by `weir set k=v` or `weir run k=v`.
+---
+---     local size = weir.value { name = "size", default = 10, type = "integer" }
+---@param name string|{ name: string, default: any, type?: string, doc?: string }
+---@param options? any { default = ..., type = ... }, or the default itself
+---@return weir.Item
+function weir.value(name, options) end
+
+--- Another name of weir.value.
+---@param name string|{ name: string, default: any, type?: string, doc?: string }
+---@param options? any
+---@return weir.Item
+function weir.param(name, options) end
+
+--- A program on PATH, as an input.
+---@param name string
+---@return weir.Tool
+function weir.tool(name) end
+
+--- Content of a file; nil where nothing is. Recorded.
+---@param path string|weir.File
+---@return string?
+function weir.read(path) end
+
+--- Registers an effect.
+---
+---     local page = weir.effect "page" { run = function(i, o) o.html:write(i.text:read()) end }
+---@param name string
+---@return fun(effect: weir.EffectTable): weir.Apply
+function weir.effect(name) end
+
+--- Loads effects written in C; they are then weir.NAME, and in the table that is returned.
+---@param path string
+---@return table<string, weir.Apply>
+function weir.plugin(path) end
+
+--- What `weir run` without a target makes.
+---@param ... string|weir.Node|weir.Output|table
+function weir.default(...) end
+
+--- Marks a table as a JSON array, also an empty one.
+---@generic T: table
+---@param t? T
+---@return T
+function weir.array(t) end
+
+--- Marks a table as a JSON object.
+---@generic T: table
+---@param t? T
+---@return T
+function weir.object(t) end
+
+return weir
