@@ -15,7 +15,7 @@
 #include "engine/script/bytecode.h"
 #include "engine/script/luahandle.h"
 
-enum { CODE_SCHEME = 1, WALK_DEPTH = 180 };
+enum { CODE_SCHEME = 1, WALK_DEPTH = 700 };
 
 /* Tags of the stream. Their numbers are part of the hash. */
 enum {

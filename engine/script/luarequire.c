@@ -163,11 +163,9 @@ static void remember(search *s)
         luaL_error(s->L, "out of memory");
 }
 
-/* Runs the chunk on top with the module's name; the result (true where there is none) stays, and is kept in the cache. */
-static void run_chunk(lua_State *L, loader *ld, const char *name)
+/* What a module gave (true where that is nothing) stays on top, and is kept in the cache. */
+static void keep_result(lua_State *L, loader *ld, const char *name)
 {
-    lua_pushstring(L, name);
-    lua_call(L, 1, 1);
     push_cache(L, ld);
     if (lua_isnil(L, -2)) {
         lua_pushboolean(L, 1);
@@ -176,6 +174,14 @@ static void run_chunk(lua_State *L, loader *ld, const char *name)
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, name);
     lua_pop(L, 1);
+}
+
+/* Runs the chunk on top with the module's name. */
+static void run_chunk(lua_State *L, loader *ld, const char *name)
+{
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    keep_result(L, ld, name);
 }
 
 static void load_lua(search *s)
@@ -213,6 +219,20 @@ static void name_module(lua_State *L, const char *prefix, int depth)
     }
 }
 
+/* Calls the opener on top with the module's name. Some set a global: they see those of foreign modules. */
+static void open_c(lua_State *L, const char *name)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_insert(L, -2);
+    luastrict_push_globals(L, true);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_pushstring(L, name);
+    int status = lua_pcall(L, 1, 1, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    if (status != LUA_OK) lua_error(L);
+}
+
 static void load_c(search *s)
 {
     lua_State *L = s->L;
@@ -225,17 +245,61 @@ static void load_c(search *s)
     luaL_gsub(L, mark ? mark + 1 : s->name, ".", "_");
     const char *symbol = lua_pushfstring(L, "luaopen_%s", lua_tostring(L, -1));
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loadlib_key);
-    if (s->path[0] == '/') lua_pushstring(L, s->path);
-    else lua_pushfstring(L, "./%s", s->path);
+    lua_pushfstring(L, s->path[0] == '/' ? "%s" : "./%s", s->path);
     lua_pushstring(L, symbol);
     lua_call(L, 2, 2);
     if (!lua_isfunction(L, -2)) luaL_error(L, "require \"%s\": %s", s->name, lua_tostring(L, -1));
     lua_pop(L, 1);
-    run_chunk(L, s->ld, s->name);
+    open_c(L, s->name);
+    keep_result(L, s->ld, s->name);
     name_module(L, s->name, 0);
     for (size_t i = 0; i < sizeof pure_modules / sizeof *pure_modules; i++)
         if (strcmp(pure_modules[i], s->name) == 0) return;
     loader_always(s->ld, "loads C module %s", s->name);
+}
+
+/* The C file of a module: its own, or for a.b also that of a. */
+static bool find_c(search *s)
+{
+    char root[256];
+    if (try_variable(s, "LUA_CPATH_5_4", "LUA_CPATH", system_cpath)) return true;
+    const char *whole = s->name, *dot = strchr(whole, '.');
+    if (!dot) return false;
+    snprintf(root, sizeof root, "%.*s", (int)(dot - whole), whole);
+    s->name = root;
+    bool found = try_variable(s, "LUA_CPATH_5_4", "LUA_CPATH", system_cpath);
+    s->name = whole;
+    return found;
+}
+
+/* Lua's own libraries by name. What a project file must not see is there as stubs for foreign modules. */
+static bool push_standard(lua_State *L, const char *name)
+{
+    static const char *const safe[] = {"string", "table", "math", "utf8", "coroutine", "_G"};
+    static const char *const withheld[] = {"io", "os", "debug", "package"};
+    lua_Debug ar;
+    bool foreign = false;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "S", &ar);
+        if (ar.what[0] == 'C') continue;
+        foreign = ar.source[0] == '@' && ar.source[1] == '/';
+        break;
+    }
+    for (size_t i = 0; i < 6; i++) {
+        if (strcmp(name, safe[i]) != 0) continue;
+        luastrict_push_globals(L, foreign);
+        lua_getfield(L, -1, name);
+        lua_remove(L, -2);
+        return true;
+    }
+    for (size_t i = 0; i < 4; i++) {
+        if (strcmp(name, withheld[i]) != 0) continue;
+        luastrict_push_globals(L, foreign);
+        lua_getfield(L, -1, name); /* raises for project files */
+        lua_remove(L, -2);
+        return true;
+    }
+    return false;
 }
 
 /* A module of weir itself; from the folder given for development, or embedded. */
@@ -271,7 +335,7 @@ static int find_and_load(lua_State *L, loader *ld, const char *name)
         load_lua(&s);
         return 1;
     }
-    if (try_variable(&s, "LUA_CPATH_5_4", "LUA_CPATH", system_cpath)) {
+    if (find_c(&s)) {
         load_c(&s);
         return 1;
     }
@@ -298,6 +362,7 @@ static int require(lua_State *L)
     if (!is_module_name(name))
         return luavm_raise(L, "write dots between folders: require \"lib.text\"",
                            "'%s' is no name of a module", name);
+    if (push_standard(L, name)) return 1;
     luarequire_modules(L);
     if (lua_getfield(L, 2, name) != LUA_TNIL) {
         if (lua_touserdata(L, -1) == (void *)(uintptr_t)&in_progress)

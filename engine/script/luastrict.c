@@ -267,12 +267,24 @@ static int stub_call(lua_State *L)
                        lua_tostring(L, lua_upvalueindex(1)));
 }
 
-/* io.anything in a foreign module: a function that raises when it is called. */
+/* io.anything in a foreign module: a function that raises when it is called, made once. */
 static int stub_index(lua_State *L)
 {
     const char *key = luaL_tolstring(L, 2, NULL);
-    lua_pushfstring(L, "%s.%s", lua_tostring(L, lua_upvalueindex(1)), key);
+    const char *name = lua_pushfstring(L, "%s.%s", lua_tostring(L, lua_upvalueindex(1)), key);
+    lua_pushvalue(L, -1);
     lua_pushcclosure(L, stub_call, 1);
+    luavm_name_builtin(L, -1, name);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+/* debug.traceback(message): the message. */
+static int stub_traceback(lua_State *L)
+{
+    lua_settop(L, 1);
     return 1;
 }
 
@@ -381,6 +393,26 @@ static void add_string(lua_State *L, int globals)
     lua_setfield(L, globals, "string");
 }
 
+static void push_stub(lua_State *L, const char *name)
+{
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushstring(L, name);
+    lua_pushcclosure(L, stub_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    luavm_name_builtin(L, -1, name);
+    if (strcmp(name, "package") == 0) {
+        lua_pushliteral(L, "/\n;\n?\n!\n-\n");
+        lua_setfield(L, -2, "config");
+    }
+    if (strcmp(name, "debug") == 0) {
+        lua_pushcfunction(L, stub_traceback);
+        luavm_name_builtin(L, -1, "debug.traceback");
+        lua_setfield(L, -2, "traceback");
+    }
+}
+
 /* The globals of modules from outside the project. Stack: the real globals at `globals`. */
 static void add_foreign(lua_State *L, int globals)
 {
@@ -393,16 +425,7 @@ static void add_foreign(lua_State *L, int globals)
         lua_rawset(L, -4);
     }
     for (size_t i = 0; i < sizeof stubs / sizeof *stubs; i++) {
-        lua_newtable(L);
-        lua_newtable(L);
-        lua_pushstring(L, stubs[i]);
-        lua_pushcclosure(L, stub_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_setmetatable(L, -2);
-        if (strcmp(stubs[i], "package") == 0) {
-            lua_pushliteral(L, "/\n;\n?\n!\n-\n");
-            lua_setfield(L, -2, "config");
-        }
+        push_stub(L, stubs[i]);
         lua_setfield(L, -2, stubs[i]);
     }
     lua_newtable(L); /* the module's own globals */
@@ -460,6 +483,11 @@ void luastrict_set(lua_State *L, const char *name, lua_CFunction function)
     lua_pushcfunction(L, function);
     lua_setfield(L, -2, name);
     lua_pop(L, 1);
+}
+
+void luastrict_push_globals(lua_State *L, bool foreign)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, foreign ? &foreign_key : &globals_key);
 }
 
 void luavm_compile(lua_State *L, bytes text, const char *chunkname, bool foreign)

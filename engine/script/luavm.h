@@ -68,6 +68,8 @@ bool luavm_is_frozen(lua_State *L, int idx);
 void luastrict_install(lua_State *L);
 /** Set the function behind `print` and `require`. */
 void luastrict_set(lua_State *L, const char *name, lua_CFunction function);
+/** Push the globals that project files see (the table behind the view), or those of foreign modules. */
+void luastrict_push_globals(lua_State *L, bool foreign);
 /** Raised for an unknown name among those of the table at idx (strings as keys): with a did-you-mean. */
 int luavm_unknown(lua_State *L, int idx, const char *what, const char *name);
 /** Closest string key of the table at idx, or NULL; valid as long as the table holds it. */

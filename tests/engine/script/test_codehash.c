@@ -309,6 +309,32 @@ static void test_system_modules(void)
     CHECK_STR("", re.always);
 }
 
+/* Deep data is hashed up to a limit; libraries that mention io and debug load. */
+static void test_depth(void)
+{
+    static const char deep[] = "local t = {} local at = t for i = 1, %d do at.next = {} at = at.next end\n"
+                               "weir.effect 'page' { run = function() return t end }\n";
+    char text[400];
+    snprintf(text, sizeof text, deep, 600);
+    CHECK_STR("", load(text, NULL).always);
+    snprintf(text, sizeof text, deep, 2000);
+    CHECK_HAS("nested deeper", load(text, NULL).always);
+    seen pl = load("local m = require 'pl.pretty'\n"
+                   "weir.effect 'page' { run = function() return m.write {} end }\n", NULL);
+    if (strstr(pl.errors, "'pl.pretty' not found")) return;
+    CHECK_STR("", pl.errors);
+    CHECK_STR("", pl.always);
+}
+
+static void test_standard(void)
+{
+    CHECK_STR("", load("local s = require 'string' assert(s == string)\n", NULL).errors);
+    CHECK_HAS("'io' is not available", load("local io = require 'io'\n", NULL).errors);
+    CHECK_HAS("'debug' is not available", load("pcall(require, 'debug') require 'debug'\n", NULL).errors);
+    CHECK_HAS("no name of a module", load("require '../x'\n", NULL).errors);
+    CHECK_HAS("modules require each other", load("require 'loop'\n", NULL).errors);
+}
+
 int main(void)
 {
     unsetenv("LUA_PATH");
@@ -318,5 +344,8 @@ int main(void)
     test_cycles();
     test_findings();
     test_system_modules();
+    test_depth();
+    check_write(check_path("lua/loop.lua"), "require 'loop'\n");
+    test_standard();
     return check_done();
 }
