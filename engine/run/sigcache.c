@@ -1,0 +1,233 @@
+/*
+ * sigcache.c - see sigcache.h. A folder is packed bytes, or once touched an array of entries with a map from name to index; removed
+ * entries leave a hole (item 0) until the folder is packed again.
+ */
+#include "engine/run/sigcache.h"
+
+#include <stdlib.h>
+
+#include "generated/schema.h"
+
+typedef struct folder {
+    bytes path;       /* NUL behind it; in the arena */
+    bytes packed;     /* as loaded; in the arena */
+    scan_entry *entries; /* owned; NULL while packed only */
+    size_t count, capacity;
+    map names;        /* name -> index, valid once unpacked */
+    bool unpacked, dirty;
+} folder;
+
+struct sigcache {
+    map by_path; /* folder path -> index */
+    folder *folders;
+    size_t count, capacity;
+    mem_arena arena; /* names, paths, packed rows; lives until clear */
+    bool dirty;
+};
+
+size_t path_name_at(bytes path)
+{
+    size_t at = path.size;
+    while (at > 0 && path.data[at - 1] != '/') at--;
+    return at;
+}
+
+static bytes folder_of(bytes path)
+{
+    size_t at = path_name_at(path);
+    if (at == 0) return bytes_of("", 0);
+    return bytes_of(path.data, at == 1 ? 1 : at - 1); /* "/" stays */
+}
+
+int sigcache_new(sigcache **out, weir_error *err)
+{
+    *out = mem_zero(1, sizeof **out);
+    if (!*out) return error_nomem(err, "opening the signature cache");
+    map_init(&(*out)->by_path);
+    arena_init(&(*out)->arena);
+    return 0;
+}
+
+void sigcache_clear(sigcache *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        mem_free(s->folders[i].entries);
+        if (s->folders[i].unpacked) map_deinit(&s->folders[i].names);
+    }
+    s->count = 0;
+    s->dirty = false;
+    map_clear(&s->by_path);
+    arena_reset(&s->arena);
+}
+
+void sigcache_free(sigcache *s)
+{
+    if (!s) return;
+    sigcache_clear(s);
+    map_deinit(&s->by_path);
+    arena_deinit(&s->arena);
+    mem_free(s->folders);
+    mem_free(s);
+}
+
+static folder *folder_make(sigcache *s, bytes path, weir_error *err)
+{
+    bool added = false;
+    uint64_t *slot = map_put(&s->by_path, path, &added);
+    if (slot && !added) return &s->folders[*slot];
+    if (!slot || !MEM_GROW(s->folders, s->capacity, s->count + 1)) {
+        error_nomem(err, "remembering a folder");
+        return NULL;
+    }
+    folder *f = &s->folders[s->count];
+    *f = (folder){.path = arena_bytes(&s->arena, path)};
+    *slot = s->count++;
+    return f;
+}
+
+int sigcache_load(sigcache *s, db *reader, weir_error *err)
+{
+    db_stmt *q = db_get(reader, SQL_CACHE_FOLDERS, err);
+    if (!q) return err ? err->code : WEIR_IO;
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        folder *f = folder_make(s, db_bytes(q, 0), err);
+        if (!f) {
+            db_reset(q);
+            return WEIR_NOMEM;
+        }
+        f->packed = arena_bytes(&s->arena, db_bytes(q, 1));
+    }
+    if (rc == 0 && s->arena.failed) rc = error_nomem(err, "reading the signature cache");
+    return rc;
+}
+
+int sigcache_folders(sigcache *s, scan_folder **folders, size_t *count, weir_error *err)
+{
+    *folders = mem_zero(s->count ? s->count : 1, sizeof **folders);
+    if (!*folders) return error_nomem(err, "checking folders");
+    for (size_t i = 0; i < s->count; i++) {
+        (*folders)[i].folder = s->folders[i].path;
+        (*folders)[i].packed = s->folders[i].packed;
+    }
+    *count = s->count;
+    return 0;
+}
+
+static int remember(sigcache *s, folder *f, scan_entry entry, weir_error *err)
+{
+    bool added = false;
+    uint64_t *slot = map_put(&f->names, entry.name, &added);
+    if (!slot) return error_nomem(err, "remembering a signature");
+    if (added) {
+        if (!MEM_GROW(f->entries, f->capacity, f->count + 1))
+            return error_nomem(err, "remembering a signature");
+        entry.name = arena_bytes(&s->arena, entry.name);
+        *slot = f->count++;
+    } else {
+        entry.name = f->entries[*slot].name;
+    }
+    f->entries[*slot] = entry;
+    return s->arena.failed ? error_nomem(err, "remembering a signature") : 0;
+}
+
+static int unpack_folder(sigcache *s, folder *f, weir_error *err)
+{
+    if (f->unpacked) return 0;
+    scan_entry *entries = NULL;
+    size_t count = 0;
+    if (f->packed.size) {
+        int rc = scan_unpack(f->packed, &s->arena, &entries, &count, err);
+        if (rc != 0) return rc;
+    }
+    map_init(&f->names);
+    f->unpacked = true;
+    for (size_t i = 0; i < count; i++) {
+        int rc = remember(s, f, entries[i], err);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err)
+{
+    if (!scanned->entries) return 0;
+    folder *f = folder_make(s, scanned->folder, err);
+    if (!f) return WEIR_NOMEM;
+    int rc = unpack_folder(s, f, err);
+    for (size_t i = 0; rc == 0 && i < scanned->entry_count; i++)
+        rc = remember(s, f, scanned->entries[i], err);
+    f->dirty = s->dirty = true;
+    return rc;
+}
+
+const scan_entry *sigcache_get(sigcache *s, bytes path)
+{
+    bytes where = folder_of(path);
+    uint64_t *slot = map_get(&s->by_path, where);
+    if (!slot) return NULL;
+    folder *f = &s->folders[*slot];
+    if (unpack_folder(s, f, NULL) != 0) return NULL;
+    size_t at = path_name_at(path);
+    uint64_t *index = map_get(&f->names, bytes_of(path.data + at, path.size - at));
+    if (!index || f->entries[*index].item == 0) return NULL;
+    return &f->entries[*index];
+}
+
+int sigcache_put(sigcache *s, bytes path, uint64_t item, const scan_sig *sig, hash128 hash, bool racy, weir_error *err)
+{
+    folder *f = folder_make(s, folder_of(path), err);
+    if (!f) return WEIR_NOMEM;
+    int rc = unpack_folder(s, f, err);
+    if (rc != 0) return rc;
+    size_t at = path_name_at(path);
+    f->dirty = s->dirty = true;
+    return remember(s, f, (scan_entry){item, bytes_of(path.data + at, path.size - at), *sig, hash, racy}, err);
+}
+
+void sigcache_drop(sigcache *s, bytes path)
+{
+    scan_entry *e = (scan_entry *)(uintptr_t)sigcache_get(s, path);
+    if (!e) return;
+    e->item = 0;
+    s->dirty = true;
+    s->folders[*map_get(&s->by_path, folder_of(path))].dirty = true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return bytes_compare(((const scan_entry *)a)->name, ((const scan_entry *)b)->name);
+}
+
+static int write_folder(folder *f, journal *j, weir_error *err)
+{
+    size_t live = 0;
+    scan_entry *sorted = mem_zero(f->count ? f->count : 1, sizeof *sorted);
+    if (!sorted) return error_nomem(err, "writing signatures");
+    for (size_t i = 0; i < f->count; i++)
+        if (f->entries[i].item != 0) sorted[live++] = f->entries[i];
+    qsort(sorted, live, sizeof *sorted, by_name);
+    buf packed;
+    buf_init(&packed);
+    if (live) scan_pack(&packed, sorted, live);
+    mem_free(sorted);
+    int rc = packed.failed ? error_nomem(err, "writing signatures") : 0;
+    if (rc == 0) journal_folder(j, &(cache_folder){f->path, buf_bytes(&packed)});
+    buf_deinit(&packed);
+    f->dirty = false;
+    return rc;
+}
+
+int sigcache_write(sigcache *s, journal *j, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->count; i++)
+        if (s->folders[i].dirty) rc = write_folder(&s->folders[i], j, err);
+    s->dirty = false;
+    return rc;
+}
+
+bool sigcache_is_dirty(const sigcache *s)
+{
+    return s->dirty;
+}
