@@ -1,0 +1,231 @@
+/*
+ * engine.h - what the files of this floor share: the engine and its parts.
+ *
+ *   engine.c    open, close, one run from trigger to quiet          observe.c  what is on disk at the start of a run
+ *   define.c    a definition against the stored one                 targets.c  which nodes a run is about
+ *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
+ *   command.c   an execution of a command                           jobs.c     executions in workers
+ *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
+ *   tell.c      events for the listener                             journal, catalog, sigcache: see their headers
+ *
+ * Loop thread only.
+ */
+#ifndef WEIR_RUN_ENGINE_H
+#define WEIR_RUN_ENGINE_H
+
+#include <stdatomic.h>
+
+#include "engine/model/key.h"
+#include "engine/model/lookup.h"
+#include "engine/model/plan.h"
+#include "engine/run/catalog.h"
+#include "engine/run/sigcache.h"
+#include "engine/script/host.h"
+#include "engine/world/process.h"
+
+/** A definition as it came from a workflow or from C. Everything lives in its arena. */
+typedef struct definition {
+    mem_arena arena;
+    effect_spec *effects;
+    size_t effect_count, effect_capacity;
+    node_spec *nodes;
+    size_t node_count, node_capacity;
+    definition_read *reads; /* by item id */
+    size_t read_count, read_capacity;
+    bytes *defaults;
+    size_t default_count, default_capacity;
+    bytes always;    /* not empty: evaluate on every run, and why */
+    size_t errors;   /* static errors told so far */
+    bool loaded, died;
+} definition;
+
+typedef struct task task; /* a node being settled: schedule.c */
+
+struct weir {
+    char *root;            /* absolute */
+    char *workflow;        /* below the root; NULL: declared from C */
+    char *host_program;
+    char *db_path;
+    int rootfd, weirfd, lockfd;
+    const struct weir_effect *const *effects;
+    registry *registry;
+    weir_listener listener;
+    void *listener_ctx;
+    uv_loop_t loop;
+    blob_store *blobs;
+    journal *journal;
+    catalog *catalog;
+    sigcache *sigs;
+    process_table *processes;
+    scan_config scan;
+    scan_forbidden forbidden;
+    definition declared;   /* by weir_declare */
+    atomic_int interrupts;
+    uv_async_t interrupt_wake;
+
+    /* of the current run */
+    uint64_t run, graph;
+    const weir_request *request;
+    weir_summary *summary;
+    weir_error *failure;   /* first infrastructure error of the run; stops it */
+    int failed_code;
+    bool dry;
+    plan *plan;
+    map wanted;            /* node ids this run is about; used when `limited` */
+    bool limited;
+    script_host *host;     /* loaded workflow; NULL until needed */
+    script_host *bare;     /* for C effects */
+    bool host_ready, bare_ready;
+    definition reload;     /* what the host said when it was started for its workers */
+    int slots;
+    size_t commands_running, jobs_running;
+    task *ready_commands, *ready_jobs; /* waiting for a slot or a worker */
+    size_t ready_count;
+    task *tasks;           /* all open ones, doubly linked */
+    size_t task_count;
+    void *workers;         /* jobs.c */
+    map observe_again;     /* items whose content moved during the run */
+    uint64_t turns;
+    uint64_t keys_computed, probes;
+    bool any_raced;
+    plan_counts plan_total; /* summed over turns */
+    int64_t started_ns;
+};
+
+/* --- tell.c ------------------------------------------------------------------------------------------------------ */
+void tell(weir *w, const weir_event *event);
+void tell_message(weir *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** A static error without a source line (file may be NULL); counted in def->errors. */
+void tell_static(weir *w, definition *def, const source_position *at, const char *hint, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/** Names for a reason record; in the arena. */
+weir_reason tell_reason(weir *w, mem_arena *arena, const reason_record *reason);
+
+/* --- define.c ---------------------------------------------------------------------------------------------------- */
+void definition_init(definition *def);
+void definition_clear(definition *def);
+/** script_events that collect into `def` (ctx: a collector owned by the caller). */
+typedef struct collector {
+    weir *w;
+    definition *def;
+    bool quiet; /* a reload for workers: do not tell diagnostics, answer from what is stored */
+} collector;
+script_events define_events(collector *c);
+/** Make sure the graph of this run is the one that the workflow declares now: nothing, or load and compare. Sets w->graph. Static errors: WEIR_WORKFLOW. */
+int define_graph(weir *w, bool *changed, weir_error *err);
+/** Has anything that the stored definition read changed (or is there none)? */
+int define_is_stale(weir *w, bool *stale, weir_error *err);
+
+/* --- observe.c --------------------------------------------------------------------------------------------------- */
+/** Check every cached signature; sources that changed are observed, outputs that differ are marked. */
+int observe_start(weir *w, weir_error *err);
+/** Environment, values, tools, weir's build: items of this run's graph. */
+int observe_outside(weir *w, weir_error *err);
+/** Look at these file items now (those without a signature); waits. */
+int observe_items(weir *w, const uint64_t *items, size_t count, weir_error *err);
+/** Is the content of a source known in this run? */
+bool observe_known(weir *w, const cat_item *item);
+/** Look at one item; waits. The content moved since: observed, its users are due in the next turn. */
+int observe_one(weir *w, cat_item *item, weir_error *err);
+/** Globs of the graph: names as they are now. */
+int observe_globs(weir *w, weir_error *err);
+/** Hash of what an environment variable, value, tool or build is now; for tools the resolved path goes to *path (may be NULL). */
+int observe_outside_hash(weir *w, item_kind kind, bytes name, hash128 *hash, buf *path, weir_error *err);
+/** Effective value of a named value: this run's, the set one; empty: unset. In the catalog's arena. */
+int observe_value(weir *w, const cat_item *item, bytes *encoded, weir_error *err);
+/** Make the list of file items in use complete in the signature cache (after a crash, or when the cache is gone). */
+int observe_complete(weir *w, weir_error *err);
+
+/* --- targets.c --------------------------------------------------------------------------------------------------- */
+/** Fill w->wanted from the request (or the defaults); WEIR_USAGE names an unknown target with a did-you-mean. */
+int targets_select(weir *w, weir_error *err);
+bool targets_wanted(const weir *w, uint64_t node);
+/** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */
+int targets_start(weir *w, weir_error *err);
+
+/* --- schedule.c -------------------------------------------------------------------------------------------------- */
+typedef enum task_state { TASK_SETTLING, TASK_OBSERVING, TASK_READY, TASK_RUNNING, TASK_FINISHING } task_state;
+
+struct task {
+    weir *w;
+    cat_node *node;
+    cat_effect *effect;
+    task_state state;
+    mem_arena arena;
+    hash128 key, tool;
+    key_parts parts;
+    command_line line;
+    char *program;          /* resolved argv[0] */
+    reason_record *reasons;
+    size_t reason_count;
+    uint64_t execution;
+    hash128 token;
+    int64_t started_us, started_ns;
+    process *process;
+    void *worker;           /* jobs.c */
+    bool stopping;
+    uint64_t *observe;      /* items a lookup asked for */
+    size_t observe_count, observe_capacity;
+    struct aside { cat_item *item; hash128 hash; uint32_t mode; int64_t number; bool put; } *asides;
+    size_t aside_count;
+    scan_request *requests; /* of the scan under way */
+    size_t request_count;
+    event_finished end;     /* being filled in */
+    task *next, *prev;
+};
+
+int schedule_turn(weir *w, weir_error *err);
+/** The first infrastructure failure stops the run. */
+void schedule_fail(weir *w, const weir_error *err);
+/** The node is settled: records are said; tells the planner, frees the task. */
+void schedule_settled(task *t, bool changed, bool failed);
+void schedule_free(task *t);
+/** Mark due for a reason that no input shows; this turn, or the next one if it was settled. */
+int schedule_due(weir *w, uint64_t node, weir_error *err);
+bool schedule_stopping(const weir *w);
+
+/* --- settle.c ---------------------------------------------------------------------------------------------------- */
+/** Key, lookup; ends in a hit (restored, unchanged), in waiting, or in a task that is ready to run. */
+void settle_begin(task *t);
+/** Why the node is due, compared with what held before; into the task's arena. */
+int settle_reasons(task *t, weir_error *err);
+/** The hash behind a ref as it is now (lookup_source.resolve). */
+int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
+                   uint64_t *source, bool *source_is_node, weir_error *err);
+/** Say FINISHED with what is in t->end, update the catalog, tell the listener, end the task. */
+void settle_finish(task *t);
+/** The attempt failed: outputs are as before. */
+void settle_failed(task *t, execution_result result, const char *message);
+
+/* --- command.c, jobs.c ------------------------------------------------------------------------------------------- */
+void command_begin(task *t);
+/** program, expanded line and tool fingerprint, for the key. */
+int command_prepare(task *t, weir_error *err);
+void jobs_begin(task *t);
+/** Can one more job be taken? */
+bool jobs_has_room(const weir *w);
+void jobs_pump(weir *w);
+void jobs_stop(weir *w, bool now); /* end of a run: retire the workers, close the hosts */
+/** Build the order for a node. */
+int jobs_order(task *t, job_order *order, weir_error *err);
+
+/* --- output.c ---------------------------------------------------------------------------------------------------- */
+/** Foreign content at the path of an output goes into the store first (P13), with a message. */
+int output_keep_foreign(weir *w, cat_item *item, uint64_t node, weir_error *err);
+/** Rename a finished temporary file to its place; an equal old file stays. The signature is taken. */
+int output_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64_t size, uint32_t mode, uint64_t node, weir_error *err);
+/** Write an output from its blob if it is not there already; WEIR_NOTFOUND when the blob is gone. *written says whether it was. */
+int output_restore(weir *w, cat_item *item, const output_record *want, uint64_t node, bool *written, weir_error *err);
+/** Is the file on disk what the catalog says (by signature, or read)? */
+int output_is_good(weir *w, cat_item *item, bool *good, weir_error *err);
+/** Take the signature of a path that was just written. */
+int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err);
+/** Remove outputs of vanished nodes, and folders; the last step of a full run. */
+int output_remove_vanished(weir *w, weir_error *err);
+void output_made_folder(void *ctx, const char *folder); /* for os_make_parents; ctx: weir */
+
+/* --- recover.c --------------------------------------------------------------------------------------------------- */
+/** Settle executions that an earlier engine left open; sweep .weir/tmp. */
+int recover_open(weir *w, weir_error *err);
+
+#endif
