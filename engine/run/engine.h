@@ -223,6 +223,13 @@ int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err);
 /** Remove outputs of vanished nodes, and folders; the last step of a full run. */
 int output_remove_vanished(weir *w, weir_error *err);
 void output_made_folder(void *ctx, const char *folder); /* for os_make_parents; ctx: weir */
+/**
+ * Put what a scan with SCAN_KEEP brought into the store. Payloads lie under their plain content hash; for an executable a tiny blob
+ * under its fingerprint leads there (output_blob_of). Looks at row (taken), content and mode only.
+ */
+int output_keep_payload(weir *w, scan_request *r, weir_error *err);
+/** The name of the blob behind a fingerprint; WEIR_NOTFOUND when an executable's is not in the store. Others: not looked up. */
+int output_blob_of(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, weir_error *err);
 
 /* --- recover.c --------------------------------------------------------------------------------------------------- */
 /** Settle executions that an earlier engine left open; sweep .weir/tmp. */

@@ -1,0 +1,44 @@
+/*
+ * output_internal.h - what the files of output, and recovery, share. Loop thread only.
+ */
+#ifndef WEIR_RUN_OUTPUT_INTERNAL_H
+#define WEIR_RUN_OUTPUT_INTERNAL_H
+
+#include "engine/run/engine.h"
+
+/** What lies at the path of an output. */
+typedef struct output_seen {
+    os_stat link;      /* the path itself, links not followed */
+    scan_request scan; /* what is behind it; code WEIR_WORKFLOW: nothing that can be read */
+    bool differed;     /* item->disk_differs as it was before this look */
+} output_seen;
+
+static inline const char *output_path(const cat_item *item)
+{
+    return (const char *)item->name.data;
+}
+
+/** How this floor looks at outputs; usable before the engine is open. */
+scan_config output_scan(const weir *w);
+/** Look; takes the signature and sets disk_differs. */
+int output_look(weir *w, cat_item *item, output_seen *seen, weir_error *err);
+/** output_keep_foreign for what was just looked at. */
+int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *seen, weir_error *err);
+/** output_sign; a file that is not the one of `made` (inode, size, mtime) will be read again. */
+int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, weir_error *err);
+
+/**
+ * Put what lies at a path into the store, committed on return: a file's content, a link's target.
+ * WEIR_FAILED for what cannot be kept: a folder, a FIFO. WEIR_NOTFOUND. @param content  out: the name of the blob
+ */
+int output_store(weir *w, const char *path, hash128 *content, weir_error *err);
+/** Is the payload behind a fingerprint in the store? *content: its name then. */
+int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, bool *stored,
+                     weir_error *err);
+/** Make `temp` from the store; WEIR_NOTFOUND when the payload is missing or damaged: then there is no file. */
+int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *temp, os_stat *made,
+                      weir_error *err);
+/** Say EVENT_FOREIGN_KEPT. */
+void output_say_kept(weir *w, uint64_t item, hash128 content, uint64_t node);
+
+#endif

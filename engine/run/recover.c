@@ -1,0 +1,351 @@
+/*
+ * recover.c - what an earlier engine left open.
+ *
+ *     end what still runs -> outputs as before -> say that the executions are finished -> stray files back -> commit -> sweep tmp
+ *
+ * An old output waits as .weir/tmp/<token>/<number>, if the attempt came that far, and goes back by rename. Where none waits it
+ * is back already (same hash), or it never left and is as it was, or it comes from the store; a lost payload is a miss, the node is
+ * due anyway. An output that did not exist before is removed. Outputs of update nodes have neither and stay.
+ *
+ * R1  Every step can be repeated: an execution is open until its outputs are back and the event is committed, and the next engine
+ *     starts again from the beginning. Nothing in tmp is swept before that commit.
+ * R2  What was at a path may have come from the attempt or, after it died, from the user: it is in the store before it is
+ *     replaced (P13), recorded but not announced.
+ * R3  Cost grows with the executions that were open, not with history.
+ *
+ * Loop thread, while the engine opens: no run, no signatures yet.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/run/output_internal.h"
+#include "generated/schema.h"
+
+typedef struct old_output {
+    uint64_t item;
+    int64_t number; /* -1: did not exist */
+    hash128 hash;
+    uint32_t mode;
+    const char *path;
+} old_output;
+
+typedef struct open_execution {
+    uint64_t id, node, run, ticks;
+    int64_t pid;
+    hash128 token;
+    int job; /* job_type */
+    const char *boot_id;
+    old_output *outputs; /* owned */
+    size_t count, capacity;
+    uint64_t spec, effect, at_us; /* of its intent */
+} open_execution;
+
+typedef struct recovery {
+    weir *w;
+    mem_arena arena;
+    open_execution *open; /* owned */
+    size_t count, capacity;
+} recovery;
+
+static const char *text_of(mem_arena *arena, bytes from)
+{
+    return (const char *)arena_bytes(arena, from).data;
+}
+
+/* --- what is open ------------------------------------------------------------------------------------------------ */
+
+static int read_open(recovery *r, weir_error *err)
+{
+    int rc;
+    db_stmt *q = db_get(catalog_db(r->w->catalog), SQL_EXECUTIONS_OPEN, err);
+    if (!q) return err->code;
+    while ((rc = db_step(q, err)) == 1) {
+        const char *boot_id = text_of(&r->arena, db_bytes(q, 7));
+        if (!boot_id || !MEM_GROW(r->open, r->capacity, r->count + 1)) {
+            db_reset(q);
+            return error_nomem(err, "recovering");
+        }
+        r->open[r->count++] = (open_execution){.id = (uint64_t)db_int(q, 0),
+                                               .node = (uint64_t)db_int(q, 1),
+                                               .run = (uint64_t)db_int(q, 2),
+                                               .pid = db_int(q, 3),
+                                               .ticks = (uint64_t)db_int(q, 4),
+                                               .token = db_hash(q, 5),
+                                               .job = (int)db_int(q, 6),
+                                               .boot_id = boot_id};
+    }
+    return rc;
+}
+
+static int read_outputs(recovery *r, open_execution *x, weir_error *err)
+{
+    int rc;
+    db_stmt *q = db_get(catalog_db(r->w->catalog), SQL_EXECUTION_ASIDES, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)x->id);
+    while ((rc = db_step(q, err)) == 1) {
+        const char *path = text_of(&r->arena, db_bytes(q, 4));
+        if (!path || !MEM_GROW(x->outputs, x->capacity, x->count + 1)) {
+            db_reset(q);
+            return error_nomem(err, "recovering");
+        }
+        x->outputs[x->count++] = (old_output){.item = (uint64_t)db_int(q, 0),
+                                              .number = db_int(q, 1),
+                                              .hash = db_hash(q, 2),
+                                              .mode = (uint32_t)db_int(q, 3),
+                                              .path = path};
+    }
+    return rc;
+}
+
+static int read_intent(recovery *r, open_execution *x, weir_error *err)
+{
+    db_stmt *q = db_get(catalog_db(r->w->catalog), SQL_EXECUTION_INTENT, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)x->id);
+    int rc = db_step(q, err);
+    if (rc == 1) {
+        x->spec = (uint64_t)db_int(q, 0);
+        x->effect = (uint64_t)db_int(q, 1);
+        x->at_us = (uint64_t)db_int(q, 2);
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+/* --- processes --------------------------------------------------------------------------------------------------- */
+
+/* Pids and tokens of another boot mean nothing. */
+static int end_processes(const open_execution *x, const char *boot_id, weir_error *err)
+{
+    size_t found = 0;
+    if (strcmp(x->boot_id, boot_id) != 0) return 0;
+    return process_end_leftover(x->token, x->pid, x->ticks, PROCESS_GRACE_MS, &found, err);
+}
+
+/* --- outputs ----------------------------------------------------------------------------------------------------- */
+
+/* What is at the path goes into the store; what cannot be read (a FIFO, a file of weir's own) has nothing to lose. */
+static int keep_what_is_there(recovery *r, const open_execution *x, const old_output *o,
+                              weir_error *err)
+{
+    hash128 content;
+    weir_error why = {0};
+    int rc = output_store(r->w, o->path, &content, &why);
+    if (rc == WEIR_NOTFOUND || rc == WEIR_FAILED || rc == WEIR_WORKFLOW) return 0;
+    if (rc != 0)
+        return error_set(err, rc, "%s cannot be kept before recovery puts the old one back: %s",
+                         o->path, why.message);
+    output_say_kept(r->w, o->item, content, x->node);
+    return journal_sync(r->w->journal, false, err);
+}
+
+/* A folder that the attempt (or somebody) made is not ours to empty. */
+static int is_blocked(recovery *r, const old_output *o, const os_stat *st, bool *blocked,
+                      weir_error *err)
+{
+    bool removed = false;
+    *blocked = false;
+    if (st->type != OS_DIR) return 0;
+    int rc = os_rmdirat(r->w->rootfd, o->path, &removed, err);
+    *blocked = rc == 0 && !removed;
+    if (*blocked)
+        tell_message(r->w, "%s: a folder is in the way of an output; its old content is in the store",
+                     o->path);
+    return rc;
+}
+
+static int remove_fresh(recovery *r, const open_execution *x, const old_output *o,
+                        const os_stat *st, weir_error *err)
+{
+    if (st->type == OS_ABSENT || st->type == OS_DIR) return 0;
+    int rc = keep_what_is_there(r, x, o, err);
+    return rc == 0 ? os_unlinkat(r->w->rootfd, o->path, err) : rc;
+}
+
+static hash128 hash_at(recovery *r, const char *path)
+{
+    scan_config config = output_scan(r->w);
+    scan_request look = {.path = bytes_str(path)};
+    scan_one(&config, &look);
+    return look.code == 0 ? look.hash : HASH_NONE;
+}
+
+/* `temp` holds the old output. */
+static int put_in_place(recovery *r, const open_execution *x, const old_output *o,
+                        const os_stat *st, const char *temp, weir_error *err)
+{
+    bool blocked = false;
+    hash128 content;
+    int rc = is_blocked(r, o, st, &blocked, err);
+    if (rc == 0 && blocked) return output_store(r->w, temp, &content, err);
+    bool is_other = st->type != OS_ABSENT && st->type != OS_DIR;
+    if (rc == 0 && is_other && !hash_equal(hash_at(r, o->path), o->hash))
+        rc = keep_what_is_there(r, x, o, err);
+    if (rc == 0) rc = os_make_parents(r->w->rootfd, o->path, output_made_folder, r->w, err);
+    os_kill_point("recover_before_rename");
+    return rc == 0 ? os_renameat(r->w->rootfd, temp, r->w->rootfd, o->path, err) : rc;
+}
+
+static int from_store(recovery *r, const open_execution *x, const old_output *o, const os_stat *st,
+                      weir_error *err)
+{
+    os_stat made;
+    weir_error why = {0};
+    const char *temp = ".weir/tmp/recover";
+    if (hash_is_none(o->hash) || hash_equal(o->hash, HASH_ABSENT)) return 0;
+    if (st->type != OS_ABSENT && hash_equal(hash_at(r, o->path), o->hash)) return 0;
+    int rc = output_from_store(r->w, o->hash, o->mode, temp, &made, &why);
+    if (rc == WEIR_NOTFOUND) return 0;
+    if (rc != 0) return error_set(err, rc, "%s", why.message);
+    return put_in_place(r, x, o, st, temp, err);
+}
+
+static int put_back(recovery *r, const open_execution *x, const old_output *o, weir_error *err)
+{
+    char aside[96];
+    char hex[HASH_HEX];
+    os_stat there;
+    os_stat waiting;
+    int rc = os_statat(r->w->rootfd, o->path, false, &there, err);
+    if (rc == 0 && o->number < 0) return remove_fresh(r, x, o, &there, err);
+    snprintf(aside, sizeof aside, ".weir/tmp/%s/%" PRId64, hash_hex(x->token, hex), o->number);
+    if (rc == 0) rc = os_statat(r->w->rootfd, aside, false, &waiting, err);
+    if (rc != 0) return rc;
+    if (waiting.type == OS_ABSENT) return from_store(r, x, o, &there, err);
+    return put_in_place(r, x, o, &there, aside, err);
+}
+
+/* --- one execution ----------------------------------------------------------------------------------------------- */
+
+static execution_result result_of(int type)
+{
+    return type == JOB_BATCH || type == JOB_OPS ? EXECUTION_FAILED : EXECUTION_INTERRUPTED;
+}
+
+static void say_finished(recovery *r, const open_execution *x)
+{
+    buf *body = catalog_body(r->w->catalog);
+    event_put_finished(body, &(event_finished){.execution = x->id,
+                                               .node = x->node,
+                                               .result = result_of(x->job),
+                                               .spec_seq = x->spec,
+                                               .effect_seq = x->effect,
+                                               .started_us = x->at_us,
+                                               .message = bytes_str("interrupted")});
+    journal_say(r->w->journal, EVENT_FINISHED, body);
+}
+
+/* Events count for the run that the execution belonged to. */
+static int settle(recovery *r, const open_execution *x, weir_error *err)
+{
+    journal *j = r->w->journal;
+    uint64_t before = journal_run(j);
+    int rc = 0;
+    journal_set_run(j, x->run, false);
+    for (size_t i = 0; rc == 0 && i < x->count; i++) {
+        rc = put_back(r, x, &x->outputs[i], err);
+        os_kill_point("recover_put_back");
+    }
+    if (rc == 0) say_finished(r, x);
+    os_kill_point("recover_said");
+    journal_set_run(j, before, false);
+    return rc;
+}
+
+static int settle_all(recovery *r, weir_error *err)
+{
+    char boot_id[40];
+    int rc = 0;
+    os_boot_id(boot_id);
+    for (size_t i = 0; rc == 0 && i < r->count; i++) {
+        rc = read_outputs(r, &r->open[i], err);
+        if (rc == 0) rc = read_intent(r, &r->open[i], err);
+    }
+    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = end_processes(&r->open[i], boot_id, err);
+    os_kill_point("recover_ended");
+    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = settle(r, &r->open[i], err);
+    return rc;
+}
+
+/* --- the folder tmp ---------------------------------------------------------------------------------------------- */
+
+/* A file on its way out when the engine died (output_vanish.c): back, or into the store where something new is at its path. */
+static int return_stray(recovery *r, const char *name, weir_error *err)
+{
+    char temp[300];
+    os_stat st;
+    hash128 content;
+    weir_error why = {0};
+    char *end = NULL;
+    uint64_t id = strtoull(name + 1, &end, 10);
+    if (name[1] == '\0' || *end != '\0') return 0;
+    snprintf(temp, sizeof temp, ".weir/tmp/%.255s", name);
+    const cat_item *item = catalog_item(r->w->catalog, id, &why);
+    if (!item && why.code != 0) return error_set(err, why.code, "%s", why.message);
+    int rc = 0;
+    if (item) rc = os_statat(r->w->rootfd, output_path(item), false, &st, err);
+    if (rc != 0) return rc;
+    if (!item || st.type != OS_ABSENT) {
+        rc = output_store(r->w, temp, &content, err);
+        if (rc == 0) output_say_kept(r->w, id, content, 0);
+        return rc;
+    }
+    rc = os_make_parents(r->w->rootfd, output_path(item), output_made_folder, r->w, err);
+    return rc == 0 ? os_renameat(r->w->rootfd, temp, r->w->rootfd, output_path(item), err) : rc;
+}
+
+static int list_tmp(recovery *r, os_entry **entries, size_t *count, weir_error *err)
+{
+    int rc = os_list(r->w->weirfd, "tmp", &r->arena, entries, count, err);
+    if (rc != WEIR_NOTFOUND) return rc;
+    error_clear(err);
+    return 0;
+}
+
+static int return_strays(recovery *r, weir_error *err)
+{
+    os_entry *entries = NULL;
+    size_t count = 0;
+    int rc = list_tmp(r, &entries, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (entries[i].type == OS_FILE && entries[i].name[0] == 'v')
+            rc = return_stray(r, entries[i].name, err);
+    return rc;
+}
+
+static int sweep_tmp(recovery *r, weir_error *err)
+{
+    os_entry *entries = NULL;
+    size_t count = 0;
+    char path[300];
+    int rc = list_tmp(r, &entries, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        snprintf(path, sizeof path, "tmp/%.255s", entries[i].name);
+        rc = os_remove_tree(r->w->weirfd, path, err);
+        os_kill_point("recover_sweep");
+    }
+    return rc;
+}
+
+int recover_open(weir *w, weir_error *err)
+{
+    weir_error why = {0};
+    recovery r = {.w = w};
+    arena_init(&r.arena);
+    int rc = read_open(&r, &why);
+    os_kill_point("recover_begin");
+    if (rc == 0) rc = settle_all(&r, &why);
+    if (rc == 0) rc = return_strays(&r, &why);
+    if (rc == 0) rc = journal_sync(w->journal, false, &why);
+    os_kill_point("recover_synced");
+    if (rc == 0) rc = sweep_tmp(&r, &why);
+    if (rc == 0 && r.count > 0)
+        tell_message(w, "%zu execution%s of an earlier run %s interrupted; outputs are as before it",
+                     r.count, r.count == 1 ? "" : "s", r.count == 1 ? "was" : "were");
+    for (size_t i = 0; i < r.count; i++) mem_free(r.open[i].outputs);
+    mem_free(r.open);
+    arena_deinit(&r.arena);
+    return rc == 0 ? 0 : error_set(err, rc, "recovery: %s", why.message);
+}
