@@ -80,6 +80,9 @@ int os_lock(int fd, const char *name, weir_error *err);
 
 int64_t os_wall_us(void);      /* since 1970, UTC; for people, never compared for correctness */
 int64_t os_monotonic_ns(void); /* for durations and deadlines */
+void os_sleep_ms(int64_t milliseconds);
+/** "2026-11-21T03:04:05Z" */
+void os_wall_text(int64_t wall_us, char text[40]);
 int os_random(void *to, size_t size, weir_error *err);
 /** The kernel's boot id, 36 characters and a NUL; "" where there is none. */
 void os_boot_id(char id[40]);

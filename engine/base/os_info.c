@@ -159,3 +159,16 @@ void os_filesystem(const char *path, char name[16], bool *network)
     snprintf(name, 16, "%.15s", type);
     *network = is_network_fuse(type);
 }
+
+void os_sleep_ms(int64_t milliseconds)
+{
+    struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
+
+void os_wall_text(int64_t wall_us, char text[40])
+{
+    time_t seconds = (time_t)(wall_us / 1000000);
+    struct tm parts;
+    if (!gmtime_r(&seconds, &parts) || strftime(text, 40, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) text[0] = '\0';
+}

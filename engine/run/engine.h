@@ -37,6 +37,12 @@ typedef struct definition {
     bytes always;    /* not empty: evaluate on every run, and why */
     size_t errors;   /* static errors told so far */
     bool loaded, died;
+    struct definition_seen { item_kind kind; bytes name; hash128 hash; } *seen; /* what loading looked at, as the host saw it */
+    size_t seen_count, seen_capacity;
+    struct definition_glob { bytes pattern; const char **paths; size_t count; hash128 hash; } *globs; /* as answered */
+    size_t glob_count, glob_capacity;
+    diagnostic *diagnostics; /* of the host; not told yet */
+    size_t diagnostic_count, diagnostic_capacity;
 } definition;
 
 typedef struct task task; /* a node being settled: schedule.c */
@@ -62,6 +68,11 @@ struct weir {
     definition declared;   /* by weir_declare */
     atomic_int interrupts;
     uv_async_t interrupt_wake;
+    bool has_wake, session_said;
+    weir_summary no_summary; /* stands in between runs */
+    weir_error failure_space;
+    weir_counters base;      /* counters of the process when the run began */
+    uint64_t static_errors;
 
     /* of the current run */
     uint64_t run, graph;
@@ -79,16 +90,28 @@ struct weir {
     definition reload;     /* what the host said when it was started for its workers */
     int slots;
     size_t commands_running, jobs_running;
-    task *ready_commands, *ready_jobs; /* waiting for a slot or a worker */
-    size_t ready_count;
+    size_t ready_count;    /* tasks that wait for a slot or a worker */
     task *tasks;           /* all open ones, doubly linked */
     size_t task_count;
     void *workers;         /* jobs.c */
+    int worker_failures;
+    map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run */
     uint64_t turns;
     uint64_t keys_computed, probes;
     bool any_raced;
     plan_counts plan_total; /* summed over turns */
+    uint64_t *would_run;    /* dry run: node ids */
+    size_t would_run_count, would_run_capacity;
+    uint64_t *changed_nodes; /* what this run's definition made due; in the catalog's arena */
+    size_t changed_count;
+    bytes *new_defaults;    /* default targets of a definition that was compared in this run; in the catalog's arena */
+    size_t new_default_count;
+    bool has_new_definition;
+    uint64_t *target_nodes; /* what the request names, without what is above; in the catalog's arena */
+    size_t target_node_count, target_node_capacity;
+    plan_user *users;       /* answer of targets_users; mem_free at the end */
+    size_t users_capacity;
     int64_t started_ns;
 };
 
@@ -109,10 +132,14 @@ typedef struct collector {
     weir *w;
     definition *def;
     bool quiet; /* a reload for workers: do not tell diagnostics, answer from what is stored */
+    const map *hidden;  /* paths that no glob shows; NULL: none */
+    weir_error failure; /* first infrastructure error in a callback */
 } collector;
 script_events define_events(collector *c);
 /** Make sure the graph of this run is the one that the workflow declares now: nothing, or load and compare. Sets w->graph. Static errors: WEIR_WORKFLOW. */
 int define_graph(weir *w, bool *changed, weir_error *err);
+/** Tell the diagnostics that the host sent. */
+void define_tell(weir *w, definition *def);
 /** Has anything that the stored definition read changed (or is there none)? */
 int define_is_stale(weir *w, bool *stale, weir_error *err);
 
@@ -127,6 +154,8 @@ int observe_items(weir *w, const uint64_t *items, size_t count, weir_error *err)
 bool observe_known(weir *w, const cat_item *item);
 /** Look at one item; waits. The content moved since: observed, its users are due in the next turn. */
 int observe_one(weir *w, cat_item *item, weir_error *err);
+/** Evaluate a pattern without outputs that weir wrote; names its item. */
+int observe_glob(weir *w, bytes pattern, mem_arena *arena, const char ***paths, size_t *count, hash128 *hash, weir_error *err);
 /** Globs of the graph: names as they are now. */
 int observe_globs(weir *w, weir_error *err);
 /** Hash of what an environment variable, value, tool or build is now; for tools the resolved path goes to *path (may be NULL). */
@@ -135,6 +164,10 @@ int observe_outside_hash(weir *w, item_kind kind, bytes name, hash128 *hash, buf
 int observe_value(weir *w, const cat_item *item, bytes *encoded, weir_error *err);
 /** Make the list of file items in use complete in the signature cache (after a crash, or when the cache is gone). */
 int observe_complete(weir *w, weir_error *err);
+/** Before a run writes anything else: the table of signatures does not claim to be complete any more. Once a run, further calls do nothing. */
+void observe_dirty(weir *w);
+/** Write the signatures that moved. `complete` (not after a kill of the run): the table holds every item that was relied on. */
+int observe_write(weir *w, bool complete, weir_error *err);
 
 /* --- targets.c --------------------------------------------------------------------------------------------------- */
 /** Fill w->wanted from the request (or the defaults); WEIR_USAGE names an unknown target with a did-you-mean. */
@@ -142,6 +175,9 @@ int targets_select(weir *w, weir_error *err);
 bool targets_wanted(const weir *w, uint64_t node);
 /** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */
 int targets_start(weir *w, weir_error *err);
+/** Users of a node that take part in this run (plan_source.users). Valid until the next call. */
+int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
+int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
 typedef enum task_state { TASK_SETTLING, TASK_OBSERVING, TASK_READY, TASK_RUNNING, TASK_FINISHING } task_state;
@@ -156,6 +192,7 @@ struct task {
     key_parts parts;
     command_line line;
     char *program;          /* resolved argv[0] */
+    cat_item *program_item; /* what stands for its content; NULL: a shell text */
     reason_record *reasons;
     size_t reason_count;
     uint64_t execution;
@@ -170,11 +207,14 @@ struct task {
     size_t aside_count;
     scan_request *requests; /* of the scan under way */
     size_t request_count;
+    bytes log;              /* captured output; in the arena */
     event_finished end;     /* being filled in */
     task *next, *prev;
 };
 
 int schedule_turn(weir *w, weir_error *err);
+/** Dry run: this node would run; its users are listed as maybe at the end (engine.c). */
+int maybe_add(weir *w, uint64_t node, weir_error *err);
 /** The first infrastructure failure stops the run. */
 void schedule_fail(weir *w, const weir_error *err);
 /** The node is settled: records are said; tells the planner, frees the task. */
@@ -192,6 +232,11 @@ int settle_reasons(task *t, weir_error *err);
 /** The hash behind a ref as it is now (lookup_source.resolve). */
 int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
                    uint64_t *source, bool *source_is_node, weir_error *err);
+/** Hash of all that a member stands for; of a list as a whole (keep: for its chunks, may be NULL); the item of a file, or NULL. */
+int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err);
+int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,
+                 weir_error *err);
+int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_error *err);
 /** Say FINISHED with what is in t->end, update the catalog, tell the listener, end the task. */
 void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */
@@ -201,13 +246,20 @@ void settle_failed(task *t, execution_result result, const char *message);
 void command_begin(task *t);
 /** program, expanded line and tool fingerprint, for the key. */
 int command_prepare(task *t, weir_error *err);
-void jobs_begin(task *t);
-/** Can one more job be taken? */
+/** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */
+int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err);
+/** Raise a node (and, by the next definition or discovery, its users) to `height`; said in the log. */
+int lift_node(weir *w, uint64_t from, cat_node *node, uint32_t height, weir_error *err);
+/** Can more jobs be taken? */
 bool jobs_has_room(const weir *w);
 void jobs_pump(weir *w);
-void jobs_stop(weir *w, bool now); /* end of a run: retire the workers, close the hosts */
-/** Build the order for a node. */
-int jobs_order(task *t, job_order *order, weir_error *err);
+/** Retire the workers, or end them `now`. */
+void jobs_stop(weir *w, bool now);
+/** End of a run: workers and hosts end. */
+void jobs_end(weir *w);
+void jobs_free(weir *w);
+/** Describe a job; *missing: a node whose value is gone from the store. */
+int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
 
 /* --- output.c ---------------------------------------------------------------------------------------------------- */
 /** Foreign content at the path of an output goes into the store first (P13), with a message. */

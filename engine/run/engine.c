@@ -1,0 +1,603 @@
+/*
+ * engine.c - open, close, and one run from its trigger to quiet.
+ *
+ *   weir_open    .weir, lock, log writer, read connection, recovery
+ *   weir_run     scan -> definition -> targets -> turns until nothing is due -> vanished outputs -> RUN_FINISHED, synced
+ *
+ * A run has more than one turn only when inputs moved while it ran or a read of another node's output was discovered; after TURNS_MOST it
+ * stops and names what keeps moving.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/run/engine.h"
+#include "engine/store/value.h"
+#include "generated/schema.h"
+
+enum { TURNS_MOST = 10 };
+
+/* --- open and close ------------------------------------------------------------------------------------------------ */
+
+static int make_state_folder(weir *w, unsigned flags, weir_error *err)
+{
+    char fs[16];
+    bool network = false;
+    os_filesystem(w->root, fs, &network);
+    if (network && !(flags & WEIR_OPEN_NETWORK))
+        return error_set(err, WEIR_USAGE, "%s is on a network file system (%s), where locks and the log are not safe", w->root, fs);
+    int rc = os_mkdirat(w->rootfd, ".weir", 0700, err);
+    if (rc != 0) return rc;
+    w->weirfd = os_openat(w->rootfd, ".weir", OS_READ | OS_FOLDER, 0, err);
+    if (w->weirfd < 0) return w->weirfd;
+    os_stat st;
+    rc = os_statat(w->weirfd, ".gitignore", false, &st, err);
+    if (rc == 0 && st.type == OS_ABSENT) rc = os_write_file(w->weirfd, ".gitignore", bytes_str("*\n"), 0644, err);
+    if (rc == 0) rc = os_mkdirat(w->weirfd, "tmp", 0700, err);
+    return rc;
+}
+
+/* Who holds the lock, as it wrote into the file. */
+static int locked_by(weir *w, weir_error *err)
+{
+    buf text;
+    buf_init(&text);
+    os_read_file(w->weirfd, "lock", 400, &text, NULL);
+    const char *who = buf_cstr(&text);
+    error_set(err, WEIR_LOCKED, "another weir works in %s (%s); wait for it or end it", w->root, who && *who ? who : "it did not say who");
+    buf_deinit(&text);
+    return WEIR_LOCKED;
+}
+
+static int take_lock(weir *w, int wait_ms, weir_error *err)
+{
+    w->lockfd = os_openat(w->weirfd, "lock", OS_READ | OS_WRITE | OS_CREATE, 0600, err);
+    if (w->lockfd < 0) return w->lockfd;
+    int64_t deadline = os_monotonic_ns() + (int64_t)wait_ms * 1000000;
+    for (;;) {
+        int rc = os_lock(w->lockfd, ".weir/lock", err);
+        if (rc == 0) break;
+        if (rc != WEIR_LOCKED) return rc;
+        if (os_monotonic_ns() >= deadline) return locked_by(w, err);
+        os_sleep_ms(20);
+    }
+    char text[120], when[40];
+    os_wall_text(os_wall_us(), when);
+    int n = snprintf(text, sizeof text, "process %lld, since %s", (long long)getpid(), when);
+    if (ftruncate(w->lockfd, 0) != 0) return error_errno(err, errno, "writing .weir/lock");
+    return os_write_all(w->lockfd, text, (size_t)n, ".weir/lock", err);
+}
+
+/* P10: what must never be opened as an input. */
+static void forbid(weir *w)
+{
+    static const char *const names[] = {"weir.db", "weir.db-wal", "weir.db-shm", "lock", "head", "socket"};
+    w->forbidden.count = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        os_stat st;
+        if (os_statat(w->weirfd, names[i], false, &st, NULL) != 0 || st.type == OS_ABSENT) continue;
+        w->forbidden.file[w->forbidden.count].dev = st.dev;
+        w->forbidden.file[w->forbidden.count++].ino = st.ino;
+    }
+}
+
+static void on_interrupt(uv_async_t *handle)
+{
+    (void)handle; /* the loop only had to wake */
+}
+
+static int say_session(weir *w, weir_error *err)
+{
+    char boot[40], hex[HASH_HEX];
+    os_boot_id(boot);
+    const registry_entry *first = registry_count(w->registry) ? registry_at(w->registry, 0) : NULL;
+    hash_hex(first ? first->build : HASH_NONE, hex);
+    buf *body = catalog_body(w->catalog);
+    event_put_session(body, &(event_session){bytes_str(WEIR_VERSION), bytes_str(hex), bytes_str(boot), (uint64_t)getpid()});
+    journal_say(w->journal, EVENT_SESSION, body);
+    (void)err;
+    return 0;
+}
+
+static int open_parts(weir *w, const weir_options *o, weir_error *err)
+{
+    int rc = os_realpath(o->root, &w->root, err);
+    if (rc != 0) return rc;
+    w->rootfd = os_openat(-100, w->root, OS_READ | OS_FOLDER, 0, err);
+    if (w->rootfd < 0) return w->rootfd;
+    rc = make_state_folder(w, o->flags, err);
+    if (rc == 0) rc = take_lock(w, o->lock_wait_ms, err);
+    if (rc != 0) return rc;
+    size_t size = strlen(w->root) + 20;
+    w->db_path = mem_alloc(size);
+    if (!w->db_path) return error_nomem(err, "opening the project");
+    snprintf(w->db_path, size, "%s/.weir/weir.db", w->root);
+    uv_async_init(&w->loop, &w->interrupt_wake, on_interrupt);
+    w->has_wake = true;
+    rc = registry_open(&w->registry, o->effects, err);
+    if (rc == 0) rc = blob_store_open(&w->blobs, w->weirfd, err);
+    if (rc == 0) rc = journal_open(&w->journal, &w->loop, w->db_path, w->weirfd, err);
+    if (rc == 0) rc = catalog_open(&w->catalog, w->db_path, w->journal, err);
+    if (rc == 0) rc = sigcache_new(&w->sigs, err);
+    if (rc == 0) rc = process_table_open(&w->processes, &w->loop, err);
+    if (rc != 0) return rc;
+    forbid(w);
+    w->scan = (scan_config){.rootfd = w->rootfd, .blobs = w->blobs, .forbidden = &w->forbidden};
+    rc = recover_open(w, err);
+    return rc;
+}
+
+int weir_open(weir **out, const weir_options *options, weir_error *err)
+{
+    *out = NULL;
+    weir_error local = {0};
+    if (!err) err = &local;
+    weir *w = mem_zero(1, sizeof *w);
+    if (!w) return error_nomem(err, "opening the project");
+    w->rootfd = w->weirfd = w->lockfd = -1;
+    w->effects = options->effects;
+    w->listener = options->listener;
+    w->listener_ctx = options->listener_ctx;
+    w->summary = &w->no_summary;
+    map_init(&w->wanted);
+    map_init(&w->programs);
+    map_init(&w->observe_again);
+    definition_init(&w->declared);
+    definition_init(&w->reload);
+    int rc = uv_loop_init(&w->loop) == 0 ? 0 : error_set(err, WEIR_IO, "cannot make an event loop");
+    if (rc == 0 && options->workflow && !(w->workflow = mem_strdup(options->workflow))) rc = error_nomem(err, "opening the project");
+    if (rc == 0) w->host_program = mem_strdup(options->host_program ? options->host_program : "/proc/self/exe");
+    if (rc == 0 && !w->host_program) rc = error_nomem(err, "opening the project");
+    if (rc == 0) rc = open_parts(w, options, err);
+    if (rc != 0) {
+        weir_close(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
+
+void weir_close(weir *w)
+{
+    if (!w) return;
+    if (w->catalog) jobs_end(w);
+    jobs_free(w);
+    process_table_close(w->processes);
+    plan_free(w->plan);
+    w->plan = NULL;
+    catalog_close(w->catalog);
+    sigcache_free(w->sigs);
+    if (w->journal) journal_close(w->journal);
+    if (w->has_wake) uv_close((uv_handle_t *)&w->interrupt_wake, NULL);
+    for (int i = 0; i < 1000 && uv_run(&w->loop, UV_RUN_NOWAIT) != 0; i++)
+        if (i > 10) os_sleep_ms(2);
+    uv_loop_close(&w->loop);
+    blob_store_close(w->blobs);
+    registry_close(w->registry);
+    definition_clear(&w->declared);
+    definition_clear(&w->reload);
+    map_deinit(&w->wanted);
+    map_deinit(&w->programs);
+    map_deinit(&w->observe_again);
+    mem_free(w->would_run);
+    os_close(w->lockfd);
+    os_close(w->weirfd);
+    os_close(w->rootfd);
+    mem_free(w->root);
+    mem_free(w->workflow);
+    mem_free(w->host_program);
+    mem_free(w->db_path);
+    mem_free(w);
+}
+
+void weir_interrupt(weir *w)
+{
+    atomic_fetch_add(&w->interrupts, 1);
+    uv_async_send(&w->interrupt_wake);
+}
+
+int weir_script_host(int argc, char **argv, const struct weir_effect *const *effects)
+{
+    if (argc < 2 || strcmp(argv[1], "--script-host") != 0) return -1;
+    return script_host_main(argc, argv, effects);
+}
+
+/* --- helpers of other files ---------------------------------------------------------------------------------------- */
+
+int maybe_add(weir *w, uint64_t node, weir_error *err)
+{
+    if (!MEM_GROW(w->would_run, w->would_run_capacity, w->would_run_count + 1)) return error_nomem(err, "planning");
+    w->would_run[w->would_run_count++] = node;
+    return 0;
+}
+
+static int raise_height(weir *w, uint64_t from, cat_node *node, uint32_t height)
+{
+    node->height = height;
+    buf *body = catalog_body(w->catalog);
+    event_put_edge_found(body, &(event_edge_found){.from = from, .to = node->id, .to_height = height});
+    journal_say(w->journal, EVENT_EDGE_FOUND, body);
+    return 0;
+}
+
+int lift_node(weir *w, uint64_t from, cat_node *node, uint32_t height, weir_error *err)
+{
+    uint64_t *queue = NULL;
+    size_t capacity = 0, count = 0;
+    int rc = 0;
+    raise_height(w, from, node, height);
+    if (!MEM_GROW(queue, capacity, 1)) return error_nomem(err, "lifting nodes");
+    queue[count++] = node->id;
+    for (size_t at = 0; rc == 0 && at < count; at++) {
+        const plan_user *users = NULL;
+        size_t n = 0;
+        const cat_node *low = catalog_node(w->catalog, queue[at], err);
+        if (!low) rc = err->code ? err->code : WEIR_BUG;
+        uint32_t above = low ? low->height + 1 : 0;
+        if (rc == 0) rc = targets_users(w, queue[at], &users, &n, err);
+        for (size_t i = 0; rc == 0 && i < n; i++) {
+            if (users[i].node == from)
+                rc = error_set(err, WEIR_FAILED, "%s reads what is made from its own output: a cycle", (const char *)node->spec.name.data);
+            if (rc != 0 || users[i].height >= above) continue;
+            uint64_t id = users[i].node;
+            cat_node *user = catalog_node(w->catalog, id, err);
+            if (!user) rc = err->code ? err->code : WEIR_BUG;
+            else if (!MEM_GROW(queue, capacity, count + 1)) rc = error_nomem(err, "lifting nodes");
+            else {
+                raise_height(w, 0, user, above);
+                queue[count++] = id;
+            }
+        }
+    }
+    mem_free(queue);
+    return rc;
+}
+
+/* --- declaring from C ---------------------------------------------------------------------------------------------- */
+
+void weir_declare_clear(weir *w)
+{
+    definition_clear(&w->declared);
+    definition_init(&w->declared);
+}
+
+static bytes kept(weir *w, const char *text)
+{
+    return text ? arena_bytes(&w->declared.arena, bytes_str(text)) : bytes_of("", 0);
+}
+
+static void declare_inputs(weir *w, const weir_node *node, node_spec *spec)
+{
+    mem_arena *a = &w->declared.arena;
+    spec->input_count = node->input_count;
+    spec->inputs = arena_zero(a, node->input_count + 1, sizeof *spec->inputs);
+    for (size_t i = 0; spec->inputs && i < node->input_count; i++) {
+        const weir_node_input *in = &node->inputs[i];
+        spec_input *to = &spec->inputs[i];
+        *to = (spec_input){.port = kept(w, in->port), .is_list = in->is_list || in->count != 1, .count = in->count};
+        to->members = arena_zero(a, in->count + 1, sizeof *to->members);
+        for (size_t k = 0; to->members && k < in->count; k++) {
+            const weir_ref *r = &in->refs[k];
+            to->members[k].kind = r->file ? MEMBER_ITEM : r->port ? MEMBER_OUTPUT : MEMBER_NODE;
+            to->members[k].item = ITEM_FILE;
+            to->members[k].name = kept(w, r->file ? r->file : r->node);
+            to->members[k].port = kept(w, r->file ? NULL : r->port);
+        }
+    }
+}
+
+static void declare_command(weir *w, const weir_node *node, node_spec *spec)
+{
+    mem_arena *a = &w->declared.arena;
+    size_t words = 0;
+    while (node->command && node->command[words]) words++;
+    if (node->shell) {
+        spec->flags |= SPEC_SHELL;
+        words = 1;
+    }
+    spec->command = arena_zero(a, words + 1, sizeof *spec->command);
+    spec->command_count = words;
+    for (size_t i = 0; spec->command && i < words; i++) spec->command[i] = kept(w, node->shell ? node->shell : node->command[i]);
+}
+
+/* An effect of the declared graph, once. */
+static int declare_effect(weir *w, const char *name, weir_error *err)
+{
+    definition *d = &w->declared;
+    for (size_t i = 0; i < d->effect_count; i++)
+        if (bytes_equal(d->effects[i].name, bytes_str(name))) return 0;
+    if (!MEM_GROW(d->effects, d->effect_capacity, d->effect_count + 1)) return error_nomem(err, "declaring an effect");
+    effect_spec spec = {.name = kept(w, name), .kind = EFFECT_COMMAND, .version = bytes_of("", 0), .always = bytes_of("", 0), .library = bytes_of("", 0)};
+    if (strcmp(name, "sh") != 0) {
+        const registry_entry *entry = registry_find(w->registry, bytes_str(name));
+        if (!entry) return error_set(err, WEIR_USAGE, "no effect is called \"%s\"", name);
+        spec.kind = EFFECT_C;
+        spec.version = kept(w, entry->effect->version);
+        spec.code = entry->build;
+    }
+    d->effects[d->effect_count++] = spec;
+    return 0;
+}
+
+int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_error *err)
+{
+    definition *d = &w->declared;
+    node_spec spec = {.base = kept(w, node->name), .effect = kept(w, node->effect), .version = bytes_of("", 0)};
+    int rc = declare_effect(w, node->effect, err);
+    buf text;
+    buf_init(&text);
+    if (rc == 0 && node->params) rc = value_from_json(bytes_str(node->params), &text, err);
+    spec.params = node->params ? arena_bytes(&d->arena, buf_bytes(&text)) : VALUE_EMPTY_OBJECT;
+    buf_clear(&text);
+    if (rc == 0) rc = spec_format_name(spec.base, spec.params, &text, err);
+    spec.name = arena_bytes(&d->arena, buf_bytes(&text));
+    buf_deinit(&text);
+    declare_inputs(w, node, &spec);
+    spec.outputs = arena_zero(&d->arena, node->output_count + 1, sizeof *spec.outputs);
+    spec.output_count = node->output_count;
+    for (size_t i = 0; spec.outputs && i < node->output_count; i++)
+        spec.outputs[i] = (spec_output){.port = kept(w, node->outputs[i].port), .path = kept(w, node->outputs[i].path)};
+    declare_command(w, node, &spec);
+    spec.depfile = kept(w, node->depfile);
+    if (node->always) spec.flags |= SPEC_ALWAYS;
+    if (rc == 0 && (d->arena.failed || !MEM_GROW(d->nodes, d->node_capacity, d->node_count + 1))) rc = error_nomem(err, "declaring a node");
+    if (rc != 0) return rc;
+    d->nodes[d->node_count++] = spec;
+    if (full_name) *full_name = (const char *)spec.name.data;
+    return 0;
+}
+
+int weir_set(weir *w, const char *name, const char *json, weir_error *err)
+{
+    weir_error local = {0};
+    if (!err) err = &local;
+    buf encoded;
+    buf_init(&encoded);
+    int rc = json ? value_from_json(bytes_str(json), &encoded, err) : 0;
+    cat_item *item = rc == 0 ? catalog_item_named(w->catalog, ITEM_VALUE, bytes_str(name), true, err) : NULL;
+    if (rc == 0 && !item) rc = err->code;
+    if (rc == 0) {
+        buf *body = catalog_body(w->catalog);
+        event_put_value_set(body, &(event_value_set){.item = item->id, .value = buf_bytes(&encoded)});
+        journal_say(w->journal, EVENT_VALUE_SET, body);
+        rc = journal_sync(w->journal, true, err);
+    }
+    if (rc == 0) catalog_clear(w->catalog);
+    buf_deinit(&encoded);
+    return rc;
+}
+
+/* --- a run ---------------------------------------------------------------------------------------------------------- */
+
+static void say_started(weir *w)
+{
+    mem_arena scratch;
+    arena_init(&scratch);
+    size_t n = w->request->target_count;
+    bytes *targets = arena_zero(&scratch, n + 1, sizeof *targets);
+    for (size_t i = 0; targets && i < n; i++) targets[i] = bytes_str(w->request->targets[i]);
+    buf *body = catalog_body(w->catalog);
+    event_put_run_started(body, &(event_run_started){.trigger = bytes_str(w->request->trigger ? w->request->trigger : "library"), .graph = w->graph,
+                                                     .targets = targets, .target_count = targets ? n : 0,
+                                                     .forced = (w->request->flags & WEIR_RUN_FORCE) != 0});
+    journal_say(w->journal, EVENT_RUN_STARTED, body);
+    arena_deinit(&scratch);
+}
+
+static int next_run_number(weir *w, uint64_t *number, bool *finished, weir_error *err)
+{
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_RUN_LAST, err);
+    if (!q) return err->code;
+    int rc = db_step(q, err);
+    *number = rc == 1 ? (uint64_t)db_int(q, 0) + 1 : 1;
+    *finished = rc != 1 || db_int(q, 1) != 0;
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+static int count_graphs(weir *w, int64_t *count, weir_error *err)
+{
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_GRAPH_LAST, err);
+    if (!q) return err->code;
+    int rc = db_step(q, err);
+    *count = rc == 1 ? db_int(q, 1) : 0;
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+static void say_run_finished(weir *w, bool complete)
+{
+    const weir_summary *s = w->summary;
+    buf *body = catalog_body(w->catalog);
+    event_put_run_finished(body, &(event_run_finished){.ran = s->ran, .unchanged = s->unchanged, .restored = s->restored, .cut_off = s->cut_off,
+                                                       .failed = s->failed, .blocked = s->blocked, .raced = s->raced, .turns = w->turns,
+                                                       .duration_us = (uint64_t)((os_monotonic_ns() - w->started_ns) / 1000),
+                                                       .complete = complete, .interrupted = s->interrupted != 0});
+    journal_say(w->journal, EVENT_RUN_FINISHED, body);
+}
+
+/* Nodes that a due node may reach: said, not run. */
+static int tell_maybe(weir *w, weir_error *err)
+{
+    map seen;
+    map_init(&seen);
+    int rc = 0;
+    size_t due = w->would_run_count;
+    for (size_t i = 0; i < due; i++) map_put(&seen, map_key_u64(&w->would_run[i]), NULL);
+    for (size_t at = 0; rc == 0 && at < w->would_run_count; at++) {
+        const plan_user *users = NULL;
+        size_t n = 0;
+        rc = targets_users(w, w->would_run[at], &users, &n, err);
+        for (size_t i = 0; rc == 0 && i < n; i++) {
+            bool added = false;
+            uint64_t id = users[i].node;
+            if (!map_put(&seen, map_key_u64(&id), &added)) rc = error_nomem(err, "planning");
+            if (rc == 0 && added) rc = maybe_add(w, id, err);
+        }
+    }
+    for (size_t i = due; rc == 0 && i < w->would_run_count; i++) {
+        const cat_node *n = catalog_node(w->catalog, w->would_run[i], err);
+        if (!n) continue;
+        w->summary->maybe++;
+        tell(w, &(weir_event){.kind = WEIR_EVENT_MAYBE, .node = (const char *)n->spec.name.data, .effect = (const char *)n->spec.effect.data});
+    }
+    map_deinit(&seen);
+    return rc;
+}
+
+static int turns(weir *w, weir_error *err)
+{
+    plan_source source = {.ctx = w, .users = plan_users_of};
+    int rc = plan_new(&w->plan, &source, err);
+    for (w->turns = 0; rc == 0; w->turns++) {
+        plan_reset(w->plan);
+        rc = targets_start(w, err);
+        if (rc != 0 || plan_open(w->plan) == 0) break;
+        if (w->turns == TURNS_MOST) {
+            rc = error_set(err, WEIR_FAILED, "inputs keep changing while they are used; stopped after %d turns", TURNS_MOST);
+            break;
+        }
+        map_clear(&w->observe_again);
+        rc = schedule_turn(w, err);
+        if (rc != 0 || w->dry || schedule_stopping(w)) break;
+        rc = catalog_refresh(w->catalog, err);
+    }
+    return rc;
+}
+
+int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+{
+    return targets_users(ctx, node, users, count, err);
+}
+
+/* Everything between the first scan and the last turn. */
+static int bring_up_to_date(weir *w, weir_error *err)
+{
+    bool changed = false;
+    int rc = observe_start(w, err);
+    if (rc == 0) rc = observe_outside(w, err);
+    if (rc == 0) rc = define_graph(w, &changed, err);
+    if (rc == 0 && (w->request->flags & WEIR_RUN_CHECK)) return 0;
+    if (rc == 0) rc = targets_select(w, err);
+    if (rc == 0) rc = turns(w, err);
+    if (rc == 0 && w->dry) rc = tell_maybe(w, err);
+    bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
+    if (full) rc = output_remove_vanished(w, err);
+    return rc;
+}
+
+static void fill_counters(weir *w)
+{
+    weir_counters *c = &w->summary->counters;
+    scan_counts scans = scan_stats();
+    script_counts scripts = script_stats();
+    db_counts writer = journal_counts(w->journal), reader = db_stats(catalog_db(w->catalog));
+    c->files_stated = scans.stats - w->base.files_stated;
+    c->files_hashed = scans.hashed - w->base.files_hashed;
+    c->bytes_hashed = scans.hashed_bytes - w->base.bytes_hashed;
+    c->statements = writer.statements + reader.statements - w->base.statements;
+    c->rows_read = writer.rows_read + reader.rows_read - w->base.rows_read;
+    c->rows_written = writer.rows_written + reader.rows_written - w->base.rows_written;
+    c->transactions = writer.transactions - w->base.transactions;
+    c->syncs = writer.syncs - w->base.syncs;
+    c->nodes_loaded = catalog_nodes_loaded(w->catalog);
+    c->nodes_searched = w->plan_total.searched;
+    c->keys_computed = w->keys_computed;
+    c->probes = w->probes;
+    c->processes_spawned = process_spawned(w->processes) - w->base.processes_spawned;
+    c->hosts_started = scripts.hosts - w->base.hosts_started;
+    c->workers_forked = scripts.workers - w->base.workers_forked;
+    c->frames = scripts.frames - w->base.frames;
+    c->events_appended = journal_events(w->journal) - w->base.events_appended;
+    c->peak_memory = (uint64_t)os_peak_memory();
+}
+
+static int begin(weir *w, const weir_request *request, weir_summary *summary, weir_error *err)
+{
+    memset(summary, 0, sizeof *summary);
+    summary->size = sizeof *summary;
+    w->started_ns = os_monotonic_ns();
+    w->request = request;
+    w->summary = summary;
+    w->dry = (request->flags & (WEIR_RUN_DRY)) != 0;
+    w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
+    w->failed_code = 0;
+    w->limited = w->any_raced = false;
+    w->worker_failures = 0;
+    w->would_run_count = 0;
+    w->keys_computed = w->probes = 0;
+    w->plan_total = (plan_counts){0};
+    map_clear(&w->programs);
+    map_clear(&w->observe_again);
+    memset(&w->base, 0, sizeof w->base);
+    weir_counters *b = &w->base;
+    fill_counters(w);
+    *b = summary->counters;
+    memset(&summary->counters, 0, sizeof summary->counters);
+    bool finished = true;
+    int rc = next_run_number(w, &w->run, &finished, err);
+    if (rc == 0) journal_set_run(w->journal, w->run, w->dry);
+    return rc;
+}
+
+/* Said only once something is known to be recorded: a broken definition or an unknown target leaves no run behind. */
+static int finish(weir *w, int rc, weir_error *err)
+{
+    weir_summary *s = w->summary;
+    bool infrastructure = rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
+    int64_t graphs = 1;
+    s->interrupted = atomic_load(&w->interrupts) > 0;
+    if (s->nodes > s->ran + s->restored + s->failed + s->blocked)
+        s->unchanged = s->nodes - s->ran - s->restored - s->failed - s->blocked;
+    if (w->dry) return rc;
+    int end = count_graphs(w, &graphs, err && rc == 0 ? err : &(weir_error){0});
+    bool complete = end == 0 && rc == 0 && !w->limited && s->failed == 0 && s->blocked == 0 && graphs <= 1 && !schedule_stopping(w);
+    if (!infrastructure) {
+        weir_error quiet = {0};
+        weir_error *to = rc == 0 ? err : &quiet;
+        end = observe_write(w, true, to);
+        say_run_finished(w, complete);
+        if (end == 0) end = journal_sync(w->journal, true, to);
+        s->run = w->run;
+        if (rc == 0) rc = end;
+    } else {
+        journal_sync(w->journal, false, NULL);
+    }
+    return rc;
+}
+
+int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_error *err)
+{
+    weir_error local = {0};
+    weir_summary own;
+    if (!err) err = &local;
+    if (!summary) summary = &own;
+    *err = (weir_error){0};
+    w->failure = &w->failure_space;
+    w->failure_space = (weir_error){0};
+    int rc = begin(w, request, summary, err);
+    if (rc == 0 && !w->dry) {
+        if (!w->session_said) rc = say_session(w, err);
+        w->session_said = true;
+        say_started(w);
+    }
+    if (rc == 0) rc = bring_up_to_date(w, err);
+    rc = finish(w, rc, err);
+    jobs_end(w);
+    fill_counters(w);
+    summary->seconds = (double)(os_monotonic_ns() - w->started_ns) / 1e9;
+    plan_free(w->plan);
+    w->plan = NULL;
+    journal_set_run(w->journal, 0, false);
+    catalog_clear(w->catalog);
+    sigcache_clear(w->sigs);
+    w->summary = &w->no_summary;
+    if (rc == 0 && summary->interrupted) rc = error_set(err, WEIR_CANCELLED, "interrupted");
+    if (rc == 0 && summary->failed + summary->blocked > 0)
+        rc = error_set(err, WEIR_FAILED, "%llu failed, %llu blocked", (unsigned long long)summary->failed, (unsigned long long)summary->blocked);
+    atomic_store(&w->interrupts, 0);
+    summary->errors = w->static_errors;
+    return rc;
+}

@@ -1,0 +1,624 @@
+/*
+ * jobs.c - executions in workers: Lua and C effects.
+ *
+ * Lua effects get workers forked from the host that loaded the workflow; nodes of C effects alone get them from a bare host. A worker
+ * holds a few jobs at a time: as many as fit into a few milliseconds, judged by how long jobs of this run took, so that slow jobs spread
+ * over the workers and tiny ones share a frame. Jobs need no intent: their outputs come only through the engine.
+ *
+ * J1  A job is with at most one worker. After a death the one that was running has failed, the others are handed out again.
+ * J2  Workers are forked and jobs sent by jobs_pump alone, from the loop of schedule.c; callbacks only change states.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/run/engine.h"
+#include "engine/store/value.h"
+
+enum { WORKERS_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
+
+typedef struct seat {
+    script_worker *worker;
+    bool ready, bare, stopping;
+} seat;
+
+typedef struct job_pool {
+    seat seats[WORKERS_MOST];
+    size_t count;
+    double mean_us;      /* of a job, smoothed; 0: none ended yet */
+    collector collect;   /* of the host that is started for its workers */
+    mem_arena values;    /* values of this run that may not be committed yet */
+    map value_at;        /* hash -> bytes * */
+} job_pool;
+
+static job_pool *pool_of(weir *w)
+{
+    if (!w->workers) {
+        job_pool *p = mem_zero(1, sizeof *p);
+        if (!p) return NULL;
+        arena_init(&p->values);
+        map_init(&p->value_at);
+        w->workers = p;
+    }
+    return w->workers;
+}
+
+/* --- values ------------------------------------------------------------------------------------------------------- */
+
+static void remember_value(weir *w, hash128 hash, bytes encoded)
+{
+    job_pool *p = pool_of(w);
+    if (!p) return;
+    bool added = false;
+    uint64_t *slot = map_put(&p->value_at, bytes_of(hash.bytes, HASH_SIZE), &added);
+    if (!slot || !added) return;
+    bytes *copy = arena_alloc(&p->values, sizeof *copy);
+    if (copy) *copy = arena_bytes(&p->values, encoded);
+    if (!copy || p->values.failed) {
+        map_remove(&p->value_at, bytes_of(hash.bytes, HASH_SIZE));
+        return;
+    }
+    *slot = (uint64_t)(uintptr_t)copy;
+}
+
+static void forget_values(weir *w)
+{
+    job_pool *p = w->workers;
+    if (!p) return;
+    map_clear(&p->value_at);
+    arena_reset(&p->values);
+}
+
+/* The encoding behind a value's hash, from this run or the store. WEIR_NOTFOUND: it must be made again. */
+static int load_value(task *t, hash128 hash, bytes *encoded, weir_error *err)
+{
+    weir *w = t->w;
+    job_pool *p = pool_of(w);
+    uint64_t *slot = p ? map_get(&p->value_at, bytes_of(hash.bytes, HASH_SIZE)) : NULL;
+    if (slot) {
+        *encoded = *(const bytes *)(uintptr_t)*slot;
+        return 0;
+    }
+    buf content;
+    buf_init(&content);
+    int rc = blob_read(w->blobs, catalog_db(w->catalog), hash, VALUE_LIMIT, &content, err);
+    if (rc == WEIR_NOTFOUND && catalog_refresh(w->catalog, err) == 0)
+        rc = blob_read(w->blobs, catalog_db(w->catalog), hash, VALUE_LIMIT, &content, err);
+    if (rc == 0) *encoded = arena_bytes(&t->arena, buf_bytes(&content));
+    if (rc == 0 && content.size < 65536) remember_value(w, hash, buf_bytes(&content));
+    buf_deinit(&content);
+    return rc;
+}
+
+/* --- orders ------------------------------------------------------------------------------------------------------- */
+
+static int node_files(task *t, const cat_node *up, bytes only, job_member *to, weir_error *err)
+{
+    to->files = arena_zero(&t->arena, up->spec.output_count ? up->spec.output_count : 1, sizeof *to->files);
+    if (!to->files) return error_nomem(err, "describing a job");
+    for (size_t i = 0; i < up->spec.output_count; i++) {
+        const spec_output *out = &up->spec.outputs[i];
+        if (only.size && !bytes_equal(out->port, only)) continue;
+        const cat_item *item = catalog_item(t->w->catalog, out->id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        to->files[to->file_count++] = (job_file){arena_bytes(&t->arena, out->port), item->name, item->hash, item->id};
+    }
+    return 0;
+}
+
+static int node_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err)
+{
+    const cat_node *up = catalog_node(t->w->catalog, m->id, err);
+    if (!up) return err->code ? err->code : WEIR_BUG;
+    to->name = up->spec.name;
+    to->params = up->spec.params;
+    int rc = node_files(t, up, m->kind == MEMBER_OUTPUT ? m->port : bytes_of(NULL, 0), to, err);
+    if (rc != 0 || hash_is_none(up->value)) return rc;
+    to->has_value = true;
+    to->value_hash = up->value;
+    rc = load_value(t, up->value, &to->value, err);
+    if (rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT) *missing = up->id;
+    return rc;
+}
+
+static int item_member(task *t, const spec_member *m, job_member *to, weir_error *err)
+{
+    weir *w = t->w;
+    const cat_item *item = catalog_item(w->catalog, m->id, err);
+    if (!item) return err->code ? err->code : WEIR_BUG;
+    to->name = item->name;
+    to->item_type = item->kind;
+    if (item->kind == ITEM_FILE) {
+        to->files = arena_zero(&t->arena, 1, sizeof *to->files);
+        if (!to->files) return error_nomem(err, "describing a job");
+        to->files[0] = (job_file){bytes_of("", 0), item->name, item->hash, item->id};
+        to->file_count = 1;
+        return 0;
+    }
+    to->value_hash = item->hash;
+    buf encoded;
+    buf_init(&encoded);
+    int rc = 0;
+    if (item->kind == ITEM_ENV) {
+        const char *value = getenv((const char *)item->name.data);
+        if (value) value_put_string(&encoded, bytes_str(value));
+    } else if (item->kind == ITEM_TOOL) {
+        buf path;
+        hash128 hash;
+        buf_init(&path);
+        rc = observe_outside_hash(w, ITEM_TOOL, item->name, &hash, &path, err);
+        if (rc == 0) value_put_string(&encoded, buf_bytes(&path));
+        buf_deinit(&path);
+    } else {
+        bytes value = {0};
+        rc = observe_value(w, item, &value, err);
+        if (rc == 0 && value.size == 0) value = m->port; /* its default */
+        if (rc == 0) buf_append(&encoded, value.data, value.size);
+    }
+    to->has_value = encoded.size > 0;
+    if (rc == 0) to->value = arena_bytes(&t->arena, buf_bytes(&encoded));
+    buf_deinit(&encoded);
+    return rc;
+}
+
+static int order_inputs(task *t, job_order *order, uint64_t *missing, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    order->inputs = arena_zero(&t->arena, spec->input_count ? spec->input_count : 1, sizeof *order->inputs);
+    if (!order->inputs) return error_nomem(err, "describing a job");
+    order->input_count = spec->input_count;
+    for (size_t i = 0; i < spec->input_count; i++) {
+        const spec_input *in = &spec->inputs[i];
+        job_input *to = &order->inputs[i];
+        *to = (job_input){.port = arena_bytes(&t->arena, in->port), .is_list = in->is_list, .count = in->count};
+        to->members = arena_zero(&t->arena, in->count ? in->count : 1, sizeof *to->members);
+        if (!to->members) return error_nomem(err, "describing a job");
+        for (size_t k = 0; k < in->count; k++) {
+            const spec_member *m = &in->members[k];
+            to->members[k].kind = m->kind;
+            to->members[k].id = m->id;
+            int rc = m->kind == MEMBER_ITEM ? item_member(t, m, &to->members[k], err)
+                                            : node_member(t, m, &to->members[k], missing, err);
+            if (rc != 0) return rc;
+        }
+    }
+    return 0;
+}
+
+static char *temp_path(task *t, size_t port)
+{
+    return arena_printf(&t->arena, ".weir/tmp/e%llu.%zu", (unsigned long long)t->execution, port);
+}
+
+int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    *missing = 0;
+    *order = (job_order){.id = t->execution, .node = spec->name, .effect = arena_bytes(&t->arena, t->effect->spec.name),
+                         .kind = t->effect->spec.kind, .library = arena_bytes(&t->arena, t->effect->spec.library),
+                         .params = spec->params, .output_count = spec->output_count, .timeout_ms = spec->timeout_ms,
+                         .keep = !(spec->flags & SPEC_NO_STORE)};
+    int rc = order_inputs(t, order, missing, err);
+    if (rc != 0) return rc;
+    order->outputs = arena_zero(&t->arena, spec->output_count ? spec->output_count : 1, sizeof *order->outputs);
+    if (!order->outputs) return error_nomem(err, "describing a job");
+    for (size_t i = 0; i < spec->output_count; i++) {
+        const cat_item *item = catalog_item(t->w->catalog, spec->outputs[i].id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        order->outputs[i] = (job_output){arena_bytes(&t->arena, spec->outputs[i].port), item->name, bytes_str(temp_path(t, i))};
+    }
+    return t->arena.failed ? error_nomem(err, "describing a job") : 0;
+}
+
+/* --- reports ------------------------------------------------------------------------------------------------------ */
+
+static task *task_of(weir *w, uint64_t execution)
+{
+    for (task *t = w->tasks; t; t = t->next)
+        if (t->execution == execution && t->effect && t->effect->spec.kind != EFFECT_COMMAND) return t;
+    return NULL;
+}
+
+static void remove_temps(task *t)
+{
+    for (size_t i = 0; i < t->node->spec.output_count; i++) {
+        char *path = temp_path(t, i);
+        if (path) os_unlinkat(t->w->rootfd, path, NULL);
+    }
+}
+
+static void job_failed(task *t, execution_result result, const char *message)
+{
+    char copy[1024];
+    snprintf(copy, sizeof copy, "%s", message);
+    remove_temps(t);
+    t->w->jobs_running--;
+    settle_failed(t, result, copy);
+}
+
+/* A file that was read without being declared: it becomes an item, and is compared with what the engine sees. */
+static int found_file(task *t, const job_read *from, read_record *to, bool *raced, weir_error *err)
+{
+    weir *w = t->w;
+    cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, from->path, true, err);
+    if (!item) return err->code;
+    to->ref.item = to->source = item->id;
+    if (item->node != 0) {
+        int rc = command_found_output(t, item, raced, err);
+        if (rc != 0) return rc;
+    } else if (hash_is_none(item->hash) || !observe_known(w, item)) {
+        int rc = observe_one(w, item, err);
+        if (rc != 0) return rc;
+    }
+    if (!hash_equal(item->hash, from->hash)) {
+        *raced = true;
+        return item->node == 0 ? observe_one(w, item, err) : 0;
+    }
+    return 0;
+}
+
+static int take_reads(task *t, const job_report *report, bool *raced, weir_error *err)
+{
+    weir *w = t->w;
+    t->end.reads = arena_zero(&t->arena, report->read_count ? report->read_count : 1, sizeof *t->end.reads);
+    if (!t->end.reads) return error_nomem(err, "recording reads");
+    for (size_t i = 0; i < report->read_count; i++) {
+        const job_read *from = &report->reads[i];
+        read_record *to = &t->end.reads[t->end.read_count++];
+        *to = (read_record){.ref = from->ref, .group = from->group, .source = from->source, .source_is_node = from->source_is_node, .hash = from->hash};
+        if (from->ref.port < 0) {
+            int rc = found_file(t, from, to, raced, err);
+            if (rc != 0) return rc;
+        } else if (from->differs) {
+            *raced = true;
+            cat_item *item = from->source_is_node ? NULL : catalog_item(w->catalog, from->source, err);
+            int rc = item && item->kind == ITEM_FILE ? observe_one(w, item, err) : 0;
+            if (rc != 0) return rc;
+        }
+    }
+    return 0;
+}
+
+static int take_value(task *t, const job_report *report, weir_error *err)
+{
+    if (!report->has_value) return 0;
+    blob_row row = {0};
+    int rc = blob_take_bytes(t->w->blobs, report->value, &t->end.value, &row, err);
+    if (rc == 0 && row.stored) journal_payload(t->w->journal, &row);
+    if (rc == 0) remember_value(t->w, t->end.value, report->value);
+    return rc;
+}
+
+/* All payloads are on their way: outputs go to their places. */
+static void place_outputs(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->end.output_count; i++) {
+        const output_record *o = &t->end.outputs[i];
+        cat_item *item = catalog_item(w->catalog, o->item, &err);
+        if (!item) rc = err.code ? err.code : WEIR_BUG;
+        else rc = output_place(w, item, temp_path(t, o->port), o->hash, o->size, o->mode, t->node->id, &err);
+    }
+    if (rc != 0) {
+        job_failed(t, EXECUTION_TRANSIENT, err.message);
+        return;
+    }
+    w->jobs_running--;
+    settle_finish(t);
+}
+
+static void payloads_kept(void *ctx)
+{
+    task *t = ctx;
+    weir_error err = {0};
+    for (size_t i = 0; i < t->request_count; i++) {
+        scan_request *r = &t->requests[i];
+        int rc = r->code ? error_set(&err, r->code, "%s", r->message) : output_keep_payload(t->w, r, &err);
+        if (rc != 0) {
+            job_failed(t, EXECUTION_TRANSIENT, err.message);
+            return;
+        }
+    }
+    place_outputs(t);
+}
+
+static int take_written(task *t, const job_report *report, weir_error *err)
+{
+    weir *w = t->w;
+    bool keep = !(t->node->spec.flags & SPEC_NO_STORE);
+    t->end.outputs = arena_zero(&t->arena, report->written_count ? report->written_count : 1, sizeof *t->end.outputs);
+    t->requests = arena_zero(&t->arena, report->written_count ? report->written_count : 1, sizeof *t->requests);
+    if (!t->end.outputs || !t->requests) return error_nomem(err, "recording outputs");
+    for (size_t i = 0; i < report->written_count; i++) {
+        const job_written *from = &report->written[i];
+        if (from->port >= t->node->spec.output_count) return error_set(err, WEIR_BUG, "a worker wrote to a port that is not there");
+        t->end.outputs[t->end.output_count++] = (output_record){.port = from->port, .item = t->node->spec.outputs[from->port].id,
+                                                                .hash = from->hash, .size = from->size, .mode = from->mode};
+        if (!keep) continue;
+        if (!from->is_inline) {
+            t->requests[t->request_count++] = (scan_request){.path = bytes_str(temp_path(t, from->port)), .flags = SCAN_KEEP | SCAN_RENAMED};
+            continue;
+        }
+        scan_request r = {.hash = from->hash, .content = from->content, .size = from->size, .mode = from->mode};
+        int rc = blob_row_make(from->inlined, from->content, &r.row, err);
+        if (rc == 0) rc = output_keep_payload(w, &r, err);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
+static void on_report(void *ctx, script_worker *worker, const job_report *report)
+{
+    weir *w = ctx;
+    weir_error err = {0};
+    (void)worker;
+    task *t = task_of(w, report->id);
+    if (!t) return;
+    job_pool *p = pool_of(w);
+    double us = (double)report->duration_us;
+    if (p) p->mean_us = p->mean_us == 0 ? us : 0.8 * p->mean_us + 0.2 * us;
+    t->worker = NULL;
+    t->state = TASK_FINISHING;
+    t->log = arena_bytes(&t->arena, report->log);
+    t->end.duration_us = report->duration_us;
+    t->end.cpu_us = report->cpu_us;
+    bool raced = false;
+    int rc = take_reads(t, report, &raced, &err);
+    if (rc == 0 && !report->ok) {
+        job_failed(t, raced ? EXECUTION_TRANSIENT : EXECUTION_FAILED, (const char *)arena_bytes(&t->arena, report->message).data);
+        return;
+    }
+    if (rc == 0) rc = take_value(t, report, &err);
+    if (rc == 0) rc = take_written(t, report, &err);
+    t->end.result = raced ? EXECUTION_RACED : report->impure ? EXECUTION_IMPURE : EXECUTION_OK;
+    if (report->impure)
+        tell_message(w, "%s: it changed shared state (%.*s); its result is used but not remembered", (const char *)t->node->spec.name.data,
+                     (int)report->impure_what.size, (const char *)report->impure_what.data);
+    if (rc == 0 && t->request_count) rc = scan_submit(&w->loop, &w->scan, t->requests, t->request_count, payloads_kept, t, &err);
+    else if (rc == 0) {
+        place_outputs(t);
+        return;
+    }
+    if (rc != 0) job_failed(t, EXECUTION_TRANSIENT, err.message);
+}
+
+/* --- workers ------------------------------------------------------------------------------------------------------ */
+
+static seat *seat_of(weir *w, const script_worker *worker)
+{
+    job_pool *p = w->workers;
+    for (size_t i = 0; p && i < p->count; i++)
+        if (p->seats[i].worker == worker) return &p->seats[i];
+    return NULL;
+}
+
+static void on_ready(void *ctx, script_worker *worker)
+{
+    seat *s = seat_of(ctx, worker);
+    if (s) s->ready = true;
+}
+
+static void on_began(void *ctx, script_worker *worker, uint64_t execution)
+{
+    task *t = task_of(ctx, execution);
+    (void)worker;
+    if (t) t->started_us = os_wall_us();
+}
+
+static void hand_out_again(task *t)
+{
+    t->worker = NULL;
+    t->state = TASK_READY;
+    t->w->ready_count++;
+    t->w->jobs_running--;
+}
+
+static void on_died(void *ctx, script_worker *worker, uint64_t running, const uint64_t *unfinished, size_t unfinished_count, const char *how)
+{
+    weir *w = ctx;
+    job_pool *p = w->workers;
+    seat *s = seat_of(w, worker);
+    bool stopping = s && s->stopping;
+    if (s) {
+        *s = p->seats[--p->count];
+    }
+    task *t = running ? task_of(w, running) : NULL;
+    if (t) {
+        char message[200];
+        snprintf(message, sizeof message, "the worker died: %s", how);
+        job_failed(t, stopping ? EXECUTION_INTERRUPTED : EXECUTION_TRANSIENT, stopping ? "interrupted" : message);
+    }
+    for (size_t i = 0; i < unfinished_count; i++) {
+        task *u = task_of(w, unfinished[i]);
+        if (u) hand_out_again(u);
+    }
+    if (!running && unfinished_count == 0 && !stopping && s && !s->ready && strcmp(how, "retired") != 0) {
+        weir_error err = {0};
+        error_set(&err, WEIR_IO, "cannot start workers: %s", how);
+        if (++w->worker_failures > 3) schedule_fail(w, &err);
+    }
+}
+
+/* --- hosts -------------------------------------------------------------------------------------------------------- */
+
+static int start_host(weir *w, bool bare, weir_error *err)
+{
+    job_pool *p = pool_of(w);
+    if (!p) return error_nomem(err, "starting the script host");
+    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = bare ? NULL : w->workflow};
+    definition_clear(&w->reload);
+    definition_init(&w->reload);
+    p->collect = (collector){.w = w, .def = &w->reload, .quiet = true};
+    script_events events = define_events(&p->collect);
+    script_host **slot = bare ? &w->bare : &w->host;
+    int rc = script_host_start(slot, &w->loop, &config, &events, err);
+    if (rc == 0) rc = script_host_wait(*slot, err);
+    if (rc == 0 && !bare && (w->reload.errors > 0 || w->reload.died))
+        rc = error_set(err, WEIR_WORKFLOW, "%s does not load any more; it was changed while it ran", w->workflow);
+    if (rc != 0) {
+        script_host_close(*slot);
+        *slot = NULL;
+        return rc;
+    }
+    if (bare) w->bare_ready = true;
+    else w->host_ready = true;
+    return 0;
+}
+
+static size_t count_workers(const job_pool *p, bool bare)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->count; i++) n += p->seats[i].bare == bare && !p->seats[i].stopping;
+    return n;
+}
+
+/* Enough workers for what waits, at most one a slot. */
+static int hire(weir *w, bool bare, size_t waiting, weir_error *err)
+{
+    job_pool *p = pool_of(w);
+    if (!p) return error_nomem(err, "starting workers");
+    if (bare ? !w->bare_ready : !w->host_ready) {
+        int rc = start_host(w, bare, err);
+        if (rc != 0) return rc;
+    }
+    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .died = on_died};
+    size_t have = count_workers(p, bare);
+    while (have < waiting && have < (size_t)w->slots && p->count < WORKERS_MOST) {
+        seat *s = &p->seats[p->count];
+        *s = (seat){.bare = bare};
+        int rc = script_worker_fork(bare ? w->bare : w->host, &events, &s->worker, err);
+        if (rc != 0) return rc;
+        p->count++;
+        have++;
+    }
+    return 0;
+}
+
+static size_t depth(const job_pool *p)
+{
+    if (p->mean_us <= 0) return 2;
+    double fits = QUEUE_US / p->mean_us;
+    return fits < 1 ? 1 : fits > FRAME_MOST ? FRAME_MOST : (size_t)fits;
+}
+
+static bool wants_bare(const task *t)
+{
+    return t->effect->spec.kind == EFFECT_C && !t->w->host_ready;
+}
+
+/* A value that is needed and gone from the store: its maker runs again first. */
+static int make_again(task *t, uint64_t maker, weir_error *err)
+{
+    weir *w = t->w;
+    cat_node *up = catalog_node(w->catalog, maker, err);
+    if (!up) return err->code ? err->code : WEIR_BUG;
+    if (plan_state_of(w->plan, maker) == PLAN_SETTLED)
+        return error_set(err, WEIR_CORRUPT, "the value of %s cannot be kept", (const char *)up->spec.name.data);
+    up->forced = true;
+    int rc = plan_wait(w->plan, t->node->id, maker, up->height, err);
+    if (rc == 0) rc = plan_due(w->plan, maker, up->height, err);
+    if (rc == 0) schedule_free(t);
+    return rc;
+}
+
+/* Fill one worker's frame with ready tasks of its kind. */
+static int feed(weir *w, seat *s, size_t *left, weir_error *err)
+{
+    job_pool *p = w->workers;
+    size_t load = script_worker_load(s->worker), most = depth(p);
+    size_t share = *left / (p->count ? p->count : 1) + 1;
+    if (load >= most) return 0;
+    size_t room = most - load < share ? most - load : share;
+    job_order orders[FRAME_MOST];
+    size_t count = 0;
+    task *next = NULL;
+    for (task *t = w->tasks; t && count < room; t = next) {
+        next = t->next;
+        if (t->state != TASK_READY || t->effect->spec.kind == EFFECT_COMMAND) continue;
+        if (t->effect->spec.kind == EFFECT_LUA && s->bare) continue;
+        if (t->execution == 0) t->execution = catalog_new_execution_id(w->catalog);
+        uint64_t missing = 0;
+        int rc = jobs_order(t, &orders[count], &missing, err);
+        if (missing) {
+            rc = make_again(t, missing, err);
+            if (rc != 0) return rc;
+            continue;
+        }
+        if (rc != 0) return rc;
+        t->state = TASK_RUNNING;
+        t->worker = s->worker;
+        t->started_us = os_wall_us();
+        w->ready_count--;
+        w->jobs_running++;
+        (*left)--;
+        count++;
+        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
+                              .effect = (const char *)t->node->spec.effect.data});
+    }
+    return count ? script_worker_send(s->worker, orders, count, err) : 0;
+}
+
+void jobs_pump(weir *w)
+{
+    weir_error err = {0};
+    size_t lua = 0, bare = 0;
+    if (schedule_stopping(w)) return;
+    for (task *t = w->tasks; t; t = t->next) {
+        if (t->state != TASK_READY || t->effect->spec.kind == EFFECT_COMMAND) continue;
+        if (wants_bare(t)) bare++;
+        else lua++;
+    }
+    if (lua + bare == 0) return;
+    int rc = lua ? hire(w, false, lua, &err) : 0;
+    if (rc == 0 && bare && !w->host_ready) rc = hire(w, true, bare, &err);
+    job_pool *p = pool_of(w);
+    size_t left = lua + bare;
+    for (size_t i = 0; rc == 0 && p && i < p->count && left > 0; i++)
+        if (p->seats[i].ready && !p->seats[i].stopping) rc = feed(w, &p->seats[i], &left, &err);
+    if (rc != 0) schedule_fail(w, &err);
+}
+
+bool jobs_has_room(const weir *w)
+{
+    return w->ready_count < (size_t)w->slots * FRAME_MOST;
+}
+
+void jobs_stop(weir *w, bool now)
+{
+    job_pool *p = w->workers;
+    for (size_t i = 0; p && i < p->count; i++) {
+        if (p->seats[i].stopping && !now) continue;
+        p->seats[i].stopping = true;
+        if (now) script_worker_kill(p->seats[i].worker, "interrupted");
+        else script_worker_retire(p->seats[i].worker);
+    }
+}
+
+/* End of a run: workers and hosts go, and with them everything that was remembered. */
+void jobs_end(weir *w)
+{
+    job_pool *p = w->workers;
+    jobs_stop(w, false);
+    script_host_close(w->host);
+    script_host_close(w->bare);
+    w->host = w->bare = NULL;
+    w->host_ready = w->bare_ready = false;
+    int64_t limit = os_monotonic_ns() + 2000000000;
+    while (p && p->count > 0) {
+        if (os_monotonic_ns() > limit) jobs_stop(w, true);
+        uv_run(&w->loop, UV_RUN_ONCE);
+    }
+    forget_values(w);
+    definition_clear(&w->reload);
+}
+
+void jobs_free(weir *w)
+{
+    job_pool *p = w->workers;
+    if (!p) return;
+    map_deinit(&p->value_at);
+    arena_deinit(&p->values);
+    mem_free(p);
+    w->workers = NULL;
+}

@@ -1,0 +1,182 @@
+/*
+ * resolve.c - the hash behind a ref, as things are now.
+ *
+ * The engine's half of what workers record (effect/job_read.c): both must hash the same thing the same way (store/read.h). Lists that
+ * are read as a whole are hashed as a tree (store/blob.h); the hash of a member with several files, or files and a value, is the root over those.
+ */
+#include "engine/run/engine.h"
+#include "engine/store/read.h"
+
+static cat_node *member_node(task *t, const spec_member *m, weir_error *err)
+{
+    cat_node *n = catalog_node(t->w->catalog, m->id, err);
+    if (!n && err->code == 0) error_set(err, WEIR_BUG, "node %llu is not stored", (unsigned long long)m->id);
+    return n;
+}
+
+/* The file that a ref means: an item, a named output, the sub-th or only output of a node. 0 with *item NULL: there is none. */
+int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_error *err)
+{
+    *item = NULL;
+    uint64_t id = m->id;
+    if (m->kind != MEMBER_ITEM) {
+        const cat_node *up = member_node(t, m, err);
+        if (!up) return err->code;
+        int index = m->kind == MEMBER_OUTPUT ? spec_output_index(&up->spec, m->port) : sub < 0 ? 0 : sub;
+        if (index < 0 || (size_t)index >= up->spec.output_count) return 0;
+        id = up->spec.outputs[index].id;
+    }
+    *item = catalog_item(t->w->catalog, id, err);
+    return *item ? 0 : err->code;
+}
+
+static int need_observing(task *t, const cat_item *item, weir_error *err)
+{
+    if (!MEM_GROW(t->observe, t->observe_capacity, t->observe_count + 1)) return error_nomem(err, "looking at files");
+    t->observe[t->observe_count++] = item->id;
+    return 0;
+}
+
+/* Content of an item: an output's maker must be settled, a source must have been looked at. */
+static int item_content(task *t, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    weir *w = t->w;
+    *how = RESOLVE_KNOWN;
+    *hash = item->hash;
+    if (item->node != 0 && item->node != t->node->id) {
+        plan_state state = plan_state_of(w->plan, item->node);
+        if (state == PLAN_DUE || state == PLAN_RUNNING) {
+            *how = RESOLVE_WAIT;
+            *wait_for = item->node;
+        }
+        return 0;
+    }
+    if (item->node != 0) { /* a node that reads its own output has no trace that could hold */
+        *how = RESOLVE_IMPOSSIBLE;
+        return 0;
+    }
+    if (item->kind == ITEM_FILE && (hash_is_none(item->hash) || !observe_known(w, item))) {
+        *how = RESOLVE_OBSERVE;
+        return need_observing(t, item, err);
+    }
+    return 0;
+}
+
+int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err)
+{
+    cat_item *item = NULL;
+    if (m->kind != MEMBER_NODE) {
+        int rc = resolve_file(t, m, -1, &item, err);
+        *hash = item ? item->hash : HASH_ABSENT;
+        return rc;
+    }
+    const cat_node *up = member_node(t, m, err);
+    if (!up) return err->code;
+    size_t count = up->spec.output_count + (hash_is_none(up->value) ? 0 : 1);
+    hash128 *all = arena_zero(&t->arena, count + 1, sizeof *all);
+    if (!all) return error_nomem(err, "hashing a list");
+    for (size_t i = 0; i < up->spec.output_count; i++) {
+        int rc = resolve_file(t, m, (int)i, &item, err);
+        if (rc != 0) return rc;
+        all[i] = item ? item->hash : HASH_ABSENT;
+    }
+    if (!hash_is_none(up->value)) all[count - 1] = up->value;
+    if (count == 1) {
+        *hash = all[0];
+        return 0;
+    }
+    return blob_list_root(all, count, hash, NULL, NULL, err);
+}
+
+int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,
+                 weir_error *err)
+{
+    hash128 *members = mem_zero(input->count ? input->count : 1, sizeof *members);
+    if (!members) return error_nomem(err, "hashing a list");
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < input->count; i++) rc = resolve_member_hash(t, &input->members[i], &members[i], err);
+    if (rc == 0) rc = blob_list_root(members, input->count, root, keep, ctx, err);
+    mem_free(members);
+    return rc;
+}
+
+static int list_names(task *t, const spec_input *input, hash128 *hash, weir_error *err)
+{
+    bytes *names = mem_zero(input->count ? input->count : 1, sizeof *names);
+    if (!names) return error_nomem(err, "hashing names");
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < input->count; i++) {
+        const spec_member *m = &input->members[i];
+        if (m->kind == MEMBER_NODE) {
+            const cat_node *up = member_node(t, m, err);
+            if (up) names[i] = up->spec.name;
+            else rc = err->code;
+        } else {
+            cat_item *item = NULL;
+            rc = resolve_file(t, m, -1, &item, err);
+            if (item) names[i] = item->name;
+        }
+    }
+    if (rc == 0) *hash = read_names_hash(names, input->count);
+    mem_free(names);
+    return rc;
+}
+
+/* Refs to declared inputs. */
+static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
+                            uint64_t *source, bool *source_is_node, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    if ((size_t)ref->port >= spec->input_count) return 0;
+    const spec_input *input = &spec->inputs[ref->port];
+    *how = RESOLVE_KNOWN;
+    if (ref->aspect == ASPECT_LIST) return resolve_list(t, input, hash, NULL, NULL, err);
+    if (ref->aspect == ASPECT_NAMES) return list_names(t, input, hash, err);
+    size_t index = ref->member < 0 ? 0 : (size_t)ref->member;
+    *how = RESOLVE_IMPOSSIBLE;
+    if (index >= input->count) return 0;
+    const spec_member *m = &input->members[index];
+    if (ref->aspect == ASPECT_VALUE || ref->aspect == ASPECT_PARAMS) {
+        if (m->kind == MEMBER_ITEM) return 0;
+        const cat_node *up = member_node(t, m, err);
+        if (!up) return err->code;
+        *source = up->id;
+        *source_is_node = true;
+        if (ref->aspect == ASPECT_VALUE && hash_is_none(up->value)) return 0;
+        *hash = ref->aspect == ASPECT_VALUE ? up->value : read_params_hash(up->spec.params);
+        *how = RESOLVE_KNOWN;
+        return 0;
+    }
+    cat_item *item = NULL;
+    int rc = resolve_file(t, m, ref->sub, &item, err);
+    if (rc != 0 || !item) return rc;
+    *source = item->id;
+    if (ref->aspect == ASPECT_PATH) {
+        *hash = read_path_hash(item->name);
+        *how = RESOLVE_KNOWN;
+        return 0;
+    }
+    return ref->aspect == ASPECT_CONTENT ? item_content(t, item, hash, wait_for, how, err) : 0;
+}
+
+int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, uint64_t *source,
+                   bool *source_is_node, weir_error *err)
+{
+    *how = RESOLVE_IMPOSSIBLE;
+    *hash = HASH_NONE;
+    *source = 0;
+    *source_is_node = false;
+    if (ref->aspect == ASPECT_OUTPATH) {
+        if (ref->port < 0 || (size_t)ref->port >= t->node->spec.output_count) return 0;
+        const cat_item *out = catalog_item(t->w->catalog, t->node->spec.outputs[ref->port].id, err);
+        if (!out) return err->code;
+        *hash = read_path_hash(out->name);
+        *how = RESOLVE_KNOWN;
+        return 0;
+    }
+    if (ref->port >= 0) return resolve_declared(t, ref, hash, wait_for, how, source, source_is_node, err);
+    cat_item *item = catalog_item(t->w->catalog, ref->item, err);
+    if (!item) return err->code;
+    *source = item->id;
+    return item_content(t, item, hash, wait_for, how, err);
+}

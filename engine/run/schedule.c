@@ -1,0 +1,197 @@
+/*
+ * schedule.c - one turn: takes ready nodes from the planner, keeps the slots busy, ends when nothing is left.
+ *
+ * A node taken from the planner becomes a task. A task settles at once (hit, blocked), waits for files to be looked at, or becomes
+ * ready and waits for a slot (commands) or a worker (jobs). Callbacks never start work themselves: they change a task's state, and the loop
+ * below goes on. So no callback runs another one, and the script host may be waited for here.
+ *
+ * S1  Every task ends exactly once, in schedule_free.
+ * S2  After the first infrastructure failure, or an interrupt, nothing more starts; what runs is awaited.
+ */
+#include "engine/run/engine.h"
+
+bool schedule_stopping(const weir *w)
+{
+    if (w->failed_code != 0 || atomic_load(&((weir *)(uintptr_t)w)->interrupts) > 0) return true;
+    return (w->request->flags & WEIR_RUN_STOP_FIRST) && w->summary->failed > 0;
+}
+
+void schedule_fail(weir *w, const weir_error *err)
+{
+    if (w->failed_code != 0) return;
+    w->failed_code = err->code != 0 ? err->code : WEIR_BUG;
+    if (w->failure) *w->failure = *err;
+}
+
+static task *task_new(weir *w, uint64_t node, weir_error *err)
+{
+    task *t = mem_zero(1, sizeof *t);
+    if (!t) {
+        error_nomem(err, "starting a node");
+        return NULL;
+    }
+    t->w = w;
+    arena_init(&t->arena);
+    t->node = catalog_node(w->catalog, node, err);
+    if (!t->node) {
+        if (err->code == 0) error_set(err, WEIR_BUG, "node %llu is due but not stored", (unsigned long long)node);
+        mem_free(t);
+        return NULL;
+    }
+    t->next = w->tasks;
+    if (w->tasks) w->tasks->prev = t;
+    w->tasks = t;
+    w->task_count++;
+    return t;
+}
+
+void schedule_free(task *t)
+{
+    weir *w = t->w;
+    if (t->prev) t->prev->next = t->next;
+    else w->tasks = t->next;
+    if (t->next) t->next->prev = t->prev;
+    if (t->state == TASK_READY) w->ready_count--;
+    w->task_count--;
+    for (size_t i = 0; i < t->request_count; i++) mem_free(t->requests[i].row.stored);
+    mem_free(t->observe);
+    mem_free(t->program);
+    arena_deinit(&t->arena);
+    mem_free(t);
+}
+
+/* Users of a node that failed or is blocked learn who is to blame. */
+static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
+{
+    const plan_user *users = NULL;
+    size_t count = 0;
+    int rc = targets_users(w, node, &users, &count, err);
+    if (rc != 0 || count == 0) return rc;
+    plan_user *copy = mem_dup(users, count * sizeof *users);
+    if (!copy) return error_nomem(err, "blocking users");
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        cat_node *user = catalog_node(w->catalog, copy[i].node, err);
+        if (!user) rc = err->code ? err->code : WEIR_BUG;
+        else user->blocked_by = cause;
+    }
+    mem_free(copy);
+    return rc;
+}
+
+void schedule_settled(task *t, bool changed, bool failed)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    uint64_t id = t->node->id;
+    int rc = 0;
+    if (failed) {
+        uint64_t cause = t->node->blocked_by ? t->node->blocked_by : id;
+        rc = blame_users(w, id, cause, &err);
+    }
+    t->node->blocked_by = 0;
+    if (rc == 0) rc = plan_settled(w->plan, id, changed || failed, &err);
+    if (rc != 0) schedule_fail(w, &err);
+    schedule_free(t);
+}
+
+int schedule_due(weir *w, uint64_t node, weir_error *err)
+{
+    const cat_node *n = catalog_node(w->catalog, node, err);
+    if (!n) return err->code ? err->code : WEIR_BUG;
+    if (!targets_wanted(w, node)) return 0;
+    return plan_due(w->plan, node, n->height, err);
+}
+
+/* Hand ready commands to free slots; jobs have their own queue. */
+static void start_ready(weir *w)
+{
+    if (schedule_stopping(w)) return;
+    task *next = NULL;
+    for (task *t = w->tasks; t && w->commands_running < (size_t)w->slots; t = next) {
+        next = t->next;
+        if (t->state != TASK_READY || t->effect->spec.kind != EFFECT_COMMAND) continue;
+        t->state = TASK_RUNNING;
+        w->ready_count--;
+        w->commands_running++;
+        command_begin(t);
+    }
+}
+
+/* Tasks that have not started are given up; their nodes stay due in the state. */
+static void drop_waiting(weir *w)
+{
+    task *next = NULL;
+    for (task *t = w->tasks; t; t = next) {
+        next = t->next;
+        if (t->state == TASK_READY) schedule_free(t);
+    }
+}
+
+static void stop_running(weir *w)
+{
+    for (task *t = w->tasks; t; t = t->next) {
+        if (t->process && !t->stopping) {
+            t->stopping = true;
+            process_stop(t->process, PROCESS_GRACE_MS);
+        }
+    }
+    jobs_stop(w, true);
+}
+
+/* Take nodes from the planner while there is use for them. */
+static int take_ready(weir *w, weir_error *err)
+{
+    while (!schedule_stopping(w) && w->ready_count < (size_t)w->slots * 2 + 256) {
+        bool idle = w->commands_running + w->jobs_running + w->ready_count < (size_t)w->slots;
+        uint64_t node = 0;
+        int rc = plan_next(w->plan, idle, &node, err);
+        if (rc <= 0) return rc;
+        task *t = task_new(w, node, err);
+        if (!t) return err->code;
+        w->summary->counters.nodes_visited++;
+        settle_begin(t);
+    }
+    return 0;
+}
+
+/* Nothing runs and nothing is ready: what is due can only wait for itself. */
+static void start_stuck(weir *w)
+{
+    weir_error err = {0};
+    uint64_t node = 0;
+    int rc = plan_next(w->plan, true, &node, &err);
+    if (rc == 0) error_set(&err, WEIR_BUG, "%zu nodes are due and none can start", plan_open(w->plan));
+    task *t = rc == 1 ? task_new(w, node, &err) : NULL;
+    if (!t) schedule_fail(w, &err);
+    else settle_begin(t);
+}
+
+int schedule_turn(weir *w, weir_error *err)
+{
+    bool killed = false;
+    for (;;) {
+        weir_error failure = {0};
+        if (take_ready(w, &failure) < 0) schedule_fail(w, &failure);
+        start_ready(w);
+        jobs_pump(w);
+        bool stopping = schedule_stopping(w);
+        if (stopping) drop_waiting(w);
+        if (w->task_count == 0) {
+            if (stopping || plan_open(w->plan) == 0) break;
+            start_stuck(w);
+            continue;
+        }
+        if (atomic_load(&w->interrupts) > 1 && !killed) {
+            killed = true;
+            stop_running(w);
+        }
+        uv_run(&w->loop, UV_RUN_ONCE);
+        if (journal_failed(w->journal, &failure) != 0) schedule_fail(w, &failure);
+    }
+    plan_counts counts = plan_stats(w->plan);
+    w->plan_total.visited += counts.visited;
+    w->plan_total.searched += counts.searched;
+    w->plan_total.lifted += counts.lifted;
+    if (w->failed_code != 0 && err && w->failure) *err = *w->failure;
+    return w->failed_code;
+}

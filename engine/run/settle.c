@@ -1,0 +1,454 @@
+/*
+ * settle.c - one due node: blocked, a hit (unchanged or restored), or ready to run; and what is recorded at the end.
+ *
+ *   blocked_by set         -> SETTLED blocked
+ *   key + lookup: hit      -> outputs as they should be: unchanged; else restored from blobs
+ *   wait                   -> back to the planner, above the node it waits for
+ *   observe                -> files are looked at, then the lookup starts again
+ *   miss, no key, forced   -> TASK_READY
+ */
+#include "engine/run/engine.h"
+
+#include "generated/schema.h"
+
+/* --- reasons as events ------------------------------------------------------------------------------------------- */
+
+static weir_reason *named_reasons(task *t)
+{
+    weir_reason *named = arena_zero(&t->arena, t->reason_count ? t->reason_count : 1, sizeof *named);
+    for (size_t i = 0; named && i < t->reason_count; i++)
+        named[i] = tell_reason(t->w, &t->arena, &t->reasons[i]);
+    return named;
+}
+
+static void tell_settled(task *t, weir_event *event)
+{
+    event->node = (const char *)t->node->spec.name.data;
+    event->effect = (const char *)t->node->spec.effect.data;
+    event->reasons = named_reasons(t);
+    event->reason_count = event->reasons ? t->reason_count : 0;
+    tell(t->w, event);
+}
+
+static void infrastructure(task *t, const weir_error *err)
+{
+    schedule_fail(t->w, err);
+    schedule_free(t);
+}
+
+static void say_settled(task *t, const event_settled *event)
+{
+    weir *w = t->w;
+    buf *body = catalog_body(w->catalog);
+    event_put_settled(body, event);
+    t->node->settled = journal_say(w->journal, EVENT_SETTLED, body);
+}
+
+/* --- blocked ----------------------------------------------------------------------------------------------------- */
+
+static void settle_blocked(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    uint64_t before = t->node->settled;
+    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_BLOCKED, .cause = t->node->blocked_by,
+                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect ? t->effect->seq : 0});
+    t->node->settled = before;
+    t->node->status = CAT_BLOCKED;
+    w->summary->blocked++;
+    const cat_node *cause = catalog_node(w->catalog, t->node->blocked_by, &err);
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_BLOCKED),
+                                  .cause = cause ? (const char *)cause->spec.name.data : ""});
+    schedule_settled(t, false, true);
+}
+
+/* --- key --------------------------------------------------------------------------------------------------------- */
+
+static bytes item_name(void *ctx, uint64_t item)
+{
+    weir *w = ctx;
+    const cat_item *found = catalog_item(w->catalog, item, NULL);
+    return found ? found->name : bytes_of("", 0);
+}
+
+static int make_key(task *t, weir_error *err)
+{
+    weir *w = t->w;
+    key_source source = {.effect = &t->effect->spec, .node = &t->node->spec, .item_name = item_name, .ctx = w};
+    if (t->effect->spec.kind == EFFECT_COMMAND) {
+        int rc = command_prepare(t, err);
+        if (rc != 0) return rc;
+        bytes *words = NULL;
+        rc = command_words(&t->line, &t->arena, &words, &source.command_count, err);
+        if (rc != 0) return rc;
+        source.command = words;
+        source.tool = t->tool;
+    }
+    key_compute(&source, &t->parts, &t->key);
+    w->keys_computed++;
+    return 0;
+}
+
+/* --- hit --------------------------------------------------------------------------------------------------------- */
+
+/* The stored result is of another declaration: its literal parts must be equal too, not only their hash. */
+static int same_components(task *t, const cat_result *result, bool *same, weir_error *err)
+{
+    *same = true;
+    if (result->spec_seq == t->node->spec_seq) return 0;
+    db_stmt *q = db_get(catalog_db(t->w->catalog), SQL_SPEC_BY_SEQ, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)result->spec_seq);
+    int rc = db_step(q, err);
+    if (rc == 1) {
+        event_body body;
+        node_spec other;
+        rc = event_get(EVENT_NODE, db_bytes(q, 0), &t->arena, &body, err);
+        if (rc == 0) rc = spec_get_stored(body.node.spec, &t->arena, &other, err);
+        if (rc == 0)
+            *same = bytes_equal(other.params, t->node->spec.params) && bytes_equal(other.effect, t->node->spec.effect) &&
+                    other.input_count == t->node->spec.input_count && other.output_count == t->node->spec.output_count;
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+/* Everything on disk and in the state as the result says? Then nothing is to be done. */
+static int holds_already(task *t, const cat_result *result, bool *holds, weir_error *err)
+{
+    weir *w = t->w;
+    *holds = result->execution == t->node->execution && hash_equal(result->value, t->node->value);
+    for (size_t i = 0; *holds && i < result->output_count; i++) {
+        cat_item *item = catalog_item(w->catalog, t->node->spec.outputs[result->outputs[i].port].id, err);
+        if (!item) return err->code;
+        if (!hash_equal(item->hash, result->outputs[i].hash)) *holds = false;
+        if (*holds) {
+            int rc = output_is_good(w, item, holds, err);
+            if (rc != 0) return rc;
+        }
+    }
+    return 0;
+}
+
+static void settle_unchanged(task *t, const cat_result *result)
+{
+    weir *w = t->w;
+    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_UNCHANGED, .execution = result->execution,
+                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
+                                    .reason_count = t->reason_count, .value = result->value});
+    t->node->status = CAT_SETTLED;
+    t->node->due = 0;
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_UNCHANGED)});
+    schedule_settled(t, false, false);
+    (void)w;
+}
+
+/* Is everything that the result consists of still in the store (or on disk)? Restores the outputs. 1: done; 0: a miss. */
+static int bring_back(task *t, const cat_result *result, output_record *now, bool *changed, weir_error *err)
+{
+    weir *w = t->w;
+    *changed = !hash_equal(result->value, t->node->value) || t->node->execution == 0;
+    if (!hash_is_none(result->value) && !hash_equal(result->value, t->node->value)) {
+        bool has = false;
+        int rc = blob_has(w->blobs, catalog_db(w->catalog), result->value, &has, err);
+        if (rc == 0 && !has) {
+            rc = catalog_refresh(w->catalog, err);
+            if (rc == 0) rc = blob_has(w->blobs, catalog_db(w->catalog), result->value, &has, err);
+        }
+        if (rc != 0 || !has) return rc;
+    }
+    for (size_t i = 0; i < result->output_count; i++) {
+        const spec_output *out = &t->node->spec.outputs[result->outputs[i].port];
+        cat_item *item = catalog_item(w->catalog, out->id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        now[i] = result->outputs[i];
+        now[i].item = item->id;
+        if (!hash_equal(item->hash, now[i].hash)) *changed = true;
+        if (w->dry) continue;
+        bool written = false;
+        int rc = output_restore(w, item, &now[i], t->node->id, &written, err);
+        if (rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT) return 0;
+        if (rc != 0) return rc;
+    }
+    return 1;
+}
+
+/* 1: settled; 0: it must run after all. */
+static int settle_restored(task *t, const cat_result *result, weir_error *err)
+{
+    weir *w = t->w;
+    output_record *now = arena_zero(&t->arena, result->output_count ? result->output_count : 1, sizeof *now);
+    if (!now) return error_nomem(err, "restoring outputs");
+    bool changed = false;
+    int rc = bring_back(t, result, now, &changed, err);
+    if (rc <= 0) return rc;
+    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_RESTORED, .execution = result->execution,
+                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
+                                    .reason_count = t->reason_count, .outputs = now, .output_count = result->output_count,
+                                    .value = result->value, .changed = changed});
+    for (size_t i = 0; i < result->output_count; i++) catalog_wrote(w->catalog, &now[i]);
+    t->node->status = CAT_SETTLED;
+    t->node->due = 0;
+    t->node->execution = result->execution;
+    t->node->value = result->value;
+    w->summary->restored++;
+    if (!changed) w->summary->cut_off++;
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_RESTORED), .changed = changed});
+    schedule_settled(t, changed, false);
+    return 1;
+}
+
+/* --- miss -------------------------------------------------------------------------------------------------------- */
+
+static void would_run(task *t)
+{
+    weir *w = t->w;
+    w->summary->would_run++;
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_WOULD_RUN});
+    weir_error err = {0};
+    if (maybe_add(w, t->node->id, &err) != 0) schedule_fail(w, &err);
+    schedule_settled(t, false, false);
+}
+
+static void settle_miss(task *t)
+{
+    if (t->w->dry) {
+        would_run(t);
+        return;
+    }
+    t->state = TASK_READY;
+    t->w->ready_count++;
+}
+
+/* --- lookup ------------------------------------------------------------------------------------------------------ */
+
+static int probe(void *ctx, hash128 prefix, bytes *refs, uint64_t *execution, weir_error *err)
+{
+    task *t = ctx;
+    t->w->probes++;
+    return catalog_probe(t->w->catalog, prefix, refs, execution, err);
+}
+
+static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    uint64_t source = 0;
+    bool is_node = false;
+    return settle_resolve(ctx, ref, hash, wait_for, how, &source, &is_node, err);
+}
+
+static void settle_lookup(task *t);
+
+static void observed(void *ctx)
+{
+    task *t = ctx;
+    weir_error err = {0};
+    int rc = observe_items(t->w, t->observe, t->observe_count, &err);
+    t->observe_count = 0;
+    if (rc != 0) {
+        infrastructure(t, &err);
+        return;
+    }
+    t->state = TASK_SETTLING;
+    settle_lookup(t);
+}
+
+static int wait_for_node(task *t, uint64_t on, weir_error *err)
+{
+    weir *w = t->w;
+    const cat_node *other = catalog_node(w->catalog, on, err);
+    if (!other) return err->code ? err->code : WEIR_BUG;
+    int rc = plan_wait(w->plan, t->node->id, on, other->height, err);
+    if (rc == 0) schedule_free(t);
+    return rc;
+}
+
+/* 1: settled; 0: it must run; negative: an error. */
+static int settle_hit(task *t, uint64_t execution, weir_error *err)
+{
+    const cat_result *result = NULL;
+    int rc = catalog_result(t->w->catalog, execution, &result, err);
+    if (rc == WEIR_NOTFOUND) return 0;
+    bool same = true, holds = false;
+    if (rc == 0 && result->output_count != t->node->spec.output_count) return 0;
+    if (rc == 0) rc = same_components(t, result, &same, err);
+    if (rc == 0 && same) rc = holds_already(t, result, &holds, err);
+    if (rc != 0 || !same) return rc;
+    if (holds) {
+        settle_unchanged(t, result);
+        return 1;
+    }
+    if (t->node->spec.flags & (SPEC_UPDATE | SPEC_NO_STORE)) return 0;
+    return settle_restored(t, result, err);
+}
+
+static void settle_lookup(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    lookup_source source = {.ctx = t, .probe = probe, .resolve = resolve};
+    lookup_result result = LOOKUP_MISS;
+    uint64_t execution = 0, wait_for = 0;
+    int rc = 0;
+    bool always = (t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size || t->node->forced || hash_is_none(t->key);
+    if (!always) {
+        mem_arena scratch;
+        arena_init(&scratch);
+        rc = lookup_trace(&source, t->key, &scratch, &result, &execution, &wait_for, NULL, &err);
+        arena_deinit(&scratch);
+    }
+    if (rc == 0 && result == LOOKUP_WAIT) {
+        rc = wait_for_node(t, wait_for, &err);
+        if (rc == 0) return;
+        if (rc == WEIR_WORKFLOW) { /* a cycle is a miss */
+            rc = 0;
+            result = LOOKUP_MISS;
+        }
+    }
+    if (rc == 0 && result == LOOKUP_OBSERVE) {
+        observed(t);
+        return;
+    }
+    if (rc == 0) rc = settle_reasons(t, &err);
+    if (rc == 0 && result == LOOKUP_HIT) rc = settle_hit(t, execution, &err);
+    else if (rc == 0) rc = 0;
+    if (rc == 1) return;
+    if (rc < 0) {
+        infrastructure(t, &err);
+        return;
+    }
+    settle_miss(t);
+    (void)w;
+}
+
+void settle_begin(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    t->effect = catalog_effect(w->catalog, t->node->effect, &err);
+    if (!t->effect) {
+        if (err.code == 0) error_set(&err, WEIR_BUG, "node %s: its effect is not stored", (const char *)t->node->spec.name.data);
+        infrastructure(t, &err);
+        return;
+    }
+    if (t->node->blocked_by != 0) {
+        settle_blocked(t);
+        return;
+    }
+    int rc = make_key(t, &err);
+    if (rc == WEIR_NOTFOUND || rc == WEIR_WORKFLOW || rc == WEIR_LIMIT) { /* a program that is not there, too long a command */
+        if (settle_reasons(t, &err) == 0) {
+            char message[sizeof err.message];
+            memcpy(message, err.message, sizeof message);
+            if (w->dry) would_run(t);
+            else settle_failed(t, EXECUTION_FAILED, message);
+            return;
+        }
+    }
+    if (rc != 0) infrastructure(t, &err);
+    else settle_lookup(t);
+}
+
+/* --- the end of an execution ------------------------------------------------------------------------------------- */
+
+static uint64_t new_execution(task *t)
+{
+    if (t->execution == 0) t->execution = catalog_new_execution_id(t->w->catalog);
+    return t->execution;
+}
+
+static void say_finished(task *t)
+{
+    weir *w = t->w;
+    event_finished *e = &t->end;
+    e->execution = new_execution(t);
+    e->node = t->node->id;
+    e->key = t->key;
+    e->spec_seq = t->node->spec_seq;
+    e->effect_seq = t->effect->seq;
+    e->tool = t->tool;
+    e->reasons = t->reasons;
+    e->reason_count = t->reason_count;
+    if (e->started_us == 0) e->started_us = (uint64_t)(t->started_us ? t->started_us : os_wall_us());
+    if ((t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size) e->key = HASH_NONE;
+    buf *body = catalog_body(w->catalog);
+    event_put_finished(body, e);
+    t->node->settled = journal_say(w->journal, EVENT_FINISHED, body);
+}
+
+static void tell_finished(task *t, outcome what, bytes log)
+{
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_FINISHED, .outcome = outcome_name(what),
+                                  .seconds = (double)t->end.duration_us / 1e6, .message = (const char *)t->end.message.data,
+                                  .log = (const char *)log.data, .log_size = log.size, .exit_code = (int)t->end.exit_code,
+                                  .signal = (int)t->end.signal, .changed = t->end.changed});
+}
+
+static bytes keep_log(task *t, weir_error *err)
+{
+    if (t->log.size == 0) return t->log;
+    blob_row row = {0};
+    if (blob_take_bytes(t->w->blobs, t->log, &t->end.log, &row, err) == 0 && row.stored) journal_payload(t->w->journal, &row);
+    return t->log;
+}
+
+static int node_status_after(execution_result result, int *due)
+{
+    *due = 0;
+    if (result == EXECUTION_OK) return CAT_SETTLED;
+    *due = result == EXECUTION_IMPURE ? REASON_IMPURE : REASON_RACED;
+    return CAT_DUE;
+}
+
+void settle_finish(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    event_finished *e = &t->end;
+    if (e->result == 0) e->result = EXECUTION_OK;
+    e->changed = t->node->execution == 0 || !hash_equal(e->value, t->node->value);
+    for (size_t i = 0; i < e->output_count; i++) {
+        const cat_item *item = catalog_item(w->catalog, e->outputs[i].item, &err);
+        if (!item || !hash_equal(item->hash, e->outputs[i].hash)) e->changed = true;
+    }
+    bytes log = keep_log(t, &err);
+    say_finished(t);
+    for (size_t i = 0; i < e->output_count; i++) catalog_wrote(w->catalog, &e->outputs[i]);
+    catalog_put_result(w->catalog, &(cat_result){.execution = t->execution, .node = t->node->id, .spec_seq = e->spec_seq,
+                                                 .effect_seq = e->effect_seq, .key = e->key, .tool = e->tool, .value = e->value,
+                                                 .result = (int)e->result, .outputs = e->outputs, .output_count = e->output_count});
+    if (e->result == EXECUTION_OK && !hash_is_none(e->key) &&
+        catalog_learn(w->catalog, e->key, e->reads, e->read_count, t->execution, &err) != 0)
+        schedule_fail(w, &err);
+    t->node->status = node_status_after(e->result, &t->node->due);
+    t->node->execution = t->execution;
+    t->node->value = e->value;
+    t->node->forced = false;
+    w->summary->ran++;
+    if (e->result == EXECUTION_RACED) {
+        w->summary->raced++;
+        w->any_raced = true;
+    }
+    if (!e->changed) w->summary->cut_off++;
+    tell_finished(t, OUTCOME_RAN, log);
+    schedule_settled(t, e->changed, false);
+}
+
+void settle_failed(task *t, execution_result result, const char *message)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    t->end.result = result;
+    t->end.message = arena_bytes(&t->arena, bytes_str(message));
+    t->end.outputs = NULL;
+    t->end.output_count = 0;
+    t->end.value = HASH_NONE;
+    t->end.changed = false;
+    bytes log = keep_log(t, &err);
+    say_finished(t);
+    bool interrupted = result == EXECUTION_INTERRUPTED;
+    t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
+    t->node->due = interrupted ? REASON_INTERRUPTED : 0;
+    if (!interrupted) w->summary->failed++;
+    tell_finished(t, OUTCOME_FAILED, log);
+    schedule_settled(t, false, true);
+}
