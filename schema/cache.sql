@@ -1,7 +1,7 @@
 -- cache.sql - what only saves work. Deleting every row here costs rehashing, never an execution.
 
 CREATE TABLE cache_folder (
-    folder  BLOB PRIMARY KEY, -- path below the root; '' is the root; absolute for files of the system
+    folder  BLOB PRIMARY KEY, -- path below the root; '' is the root; absolute for files of the system; x'01': the rows hold every item in use
     entries BLOB NOT NULL     -- packed signatures of the items in it (engine/world/scan.h)
 ) STRICT;
 
@@ -11,6 +11,6 @@ CREATE TABLE cache_glob (
 ) STRICT;
 
 CREATE TABLE cache_meta (
-    name  TEXT PRIMARY KEY, -- 'complete': the folders hold every item in use; 'boot_id', 'dev', 'ino': where signatures were taken
+    name  TEXT PRIMARY KEY, -- 'boot_id', 'dev', 'ino': where signatures were taken
     value BLOB
 ) STRICT;

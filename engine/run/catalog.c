@@ -171,7 +171,7 @@ static bool remember(map *by_id, uint64_t id, const void *object)
     return slot != NULL;
 }
 
-/* 'i' and the kind, or 'n' and 0; then the name. */
+/* 'i' and the kind, 'n' (nodes) or 't' (notes) and 0; then the name. */
 static bytes name_key(catalog *c, char space, uint64_t scope, bytes name)
 {
     buf_clear(&c->key);
@@ -194,6 +194,14 @@ static uint64_t known_name(catalog *c, char space, uint64_t scope, bytes name)
     bytes key = name_key(c, space, scope, name);
     const uint64_t *slot = key.data ? map_get(&c->names, key) : NULL;
     return slot ? *slot : 0;
+}
+
+bytes *catalog_note(catalog *c, bytes name)
+{
+    bytes *note = (bytes *)(uintptr_t)known_name(c, 't', 0, name);
+    if (note) return note;
+    note = arena_zero(&c->arena, 1, sizeof *note);
+    return note && remember_name(c, 't', 0, name, (uint64_t)(uintptr_t)note) ? note : NULL;
 }
 
 /* --- items ------------------------------------------------------------------------------------------------------- */

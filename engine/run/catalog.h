@@ -61,6 +61,8 @@ mem_arena *catalog_arena(catalog *c); /* lives until catalog_clear */
 journal *catalog_journal(catalog *c);
 buf *catalog_body(catalog *c);        /* scratch for event bodies; journal_say clears it */
 uint64_t catalog_nodes_loaded(const catalog *c);
+/** A place to write something down under a name, empty at first; until catalog_clear. NULL: out of memory. */
+bytes *catalog_note(catalog *c, bytes name);
 
 /** NULL: not there, or *err. */
 cat_item *catalog_item(catalog *c, uint64_t id, weir_error *err);

@@ -23,6 +23,7 @@ struct sigcache {
     size_t count, capacity;
     mem_arena arena; /* names, paths, packed rows; lives until clear */
     bool dirty;
+    bool complete; /* the row SIGCACHE_MARK is there */
 };
 
 size_t path_name_at(bytes path)
@@ -55,7 +56,7 @@ void sigcache_clear(sigcache *s)
         if (s->folders[i].unpacked) map_deinit(&s->folders[i].names);
     }
     s->count = 0;
-    s->dirty = false;
+    s->dirty = s->complete = false;
     map_clear(&s->by_path);
     arena_reset(&s->arena);
 }
@@ -91,6 +92,10 @@ int sigcache_load(sigcache *s, db *reader, weir_error *err)
     if (!q) return err ? err->code : WEIR_IO;
     int rc;
     while ((rc = db_step(q, err)) == 1) {
+        if (bytes_equal(db_bytes(q, 0), bytes_str(SIGCACHE_MARK))) {
+            s->complete = true;
+            continue;
+        }
         folder *f = folder_make(s, db_bytes(q, 0), err);
         if (!f) {
             db_reset(q);
@@ -230,4 +235,16 @@ int sigcache_write(sigcache *s, journal *j, weir_error *err)
 bool sigcache_is_dirty(const sigcache *s)
 {
     return s->dirty;
+}
+
+bool sigcache_is_complete(const sigcache *s)
+{
+    return s->complete;
+}
+
+void sigcache_mark(sigcache *s, journal *j, bool complete)
+{
+    if (s->complete == complete) return;
+    journal_folder(j, &(cache_folder){bytes_str(SIGCACHE_MARK), bytes_str(complete ? "1" : "")});
+    s->complete = complete;
 }

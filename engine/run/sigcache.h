@@ -3,8 +3,9 @@
  *
  * C1  An item that has an entry here was seen with this signature, and the entry's fingerprint is what the catalog believes is on
  *     disk. No entry: it must be looked at before its content is relied on.
- * C2  The table cache_folder holds every entry when the row 'complete' says so; a run that dies leaves it incomplete, and the next one
- *     compares it with the items in use.
+ * C2  The table cache_folder holds every entry when its row of the folder SIGCACHE_MARK says so (no path begins with that byte); a run
+ *     takes the row away before it writes anything else and puts it back at its end. One that dies leaves it away, and the next one
+ *     compares the cache with the items in use.
  *
  * Folders stay packed until one of their entries is asked for or moves. Loop thread only.
  */
@@ -15,6 +16,8 @@
 #include "engine/world/scan.h"
 
 typedef struct sigcache sigcache;
+
+#define SIGCACHE_MARK "\x01"
 
 int sigcache_new(sigcache **out, weir_error *err);
 void sigcache_free(sigcache *s);
@@ -33,6 +36,10 @@ void sigcache_drop(sigcache *s, bytes path);
 /** Write the rows of changed folders. */
 int sigcache_write(sigcache *s, journal *j, weir_error *err);
 bool sigcache_is_dirty(const sigcache *s);
+/** Does the table say that it holds every item in use? As loaded, or as last marked. */
+bool sigcache_is_complete(const sigcache *s);
+/** Say so (or not any more) in the table; nothing if it says so already. */
+void sigcache_mark(sigcache *s, journal *j, bool complete);
 
 /** Where the name begins in a path: the folder is path[0 .. n-1) or "" */
 size_t path_name_at(bytes path);

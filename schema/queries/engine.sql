@@ -138,3 +138,25 @@ SELECT name FROM node WHERE id = ?1;
 
 -- name: node_has_output
 SELECT 1 FROM item WHERE node = ?1 LIMIT 1;
+
+-- name: graph_file
+SELECT file FROM graph WHERE id = ?1;
+
+-- name: uses_discovered
+SELECT u.node, u.item FROM node n JOIN use u ON u.node = n.id AND u.origin = 1 JOIN item i ON i.id = u.item
+ WHERE n.graph = ?1 AND i.node IS NOT NULL;
+
+-- name: items_outside_used
+SELECT id, kind, name FROM item
+ WHERE kind IN (3, 4, 5, 6) AND (EXISTS (SELECT 1 FROM use WHERE use.item = item.id)
+                                 OR EXISTS (SELECT 1 FROM definition_read d WHERE d.item = item.id));
+
+-- name: item_is_used
+SELECT 1 WHERE EXISTS (SELECT 1 FROM item WHERE id = ?1 AND node IS NOT NULL) OR EXISTS (SELECT 1 FROM use WHERE item = ?1)
+            OR EXISTS (SELECT 1 FROM definition_read WHERE item = ?1) OR EXISTS (SELECT 1 FROM vanished_output WHERE item = ?1);
+
+-- name: vanished_by_item
+SELECT hash FROM vanished_output WHERE item = ?1;
+
+-- name: vanished_any
+SELECT 1 FROM vanished_output LIMIT 1;

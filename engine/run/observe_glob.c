@@ -1,0 +1,138 @@
+/*
+ * observe_glob.c - which names match the globs of a definition.
+ *
+ * What is remembered of a glob are the folders it looked into (world/glob.c); as long as those are the same it is not evaluated.
+ * A glob sees no outputs: neither paths that a live node claims nor what a vanished node left and nobody changed.
+ *
+ * Loop thread only.
+ */
+#include "engine/run/observe_internal.h"
+#include "generated/schema.h"
+
+typedef struct finding {
+    weir *w;
+    bool any_vanished;
+    weir_error *err; /* its code ends the search */
+} finding;
+
+static int row_exists(weir *w, int statement, weir_error *err)
+{
+    db_stmt *q = db_get(catalog_db(w->catalog), statement, err);
+    if (!q) return err->code;
+    int rc = db_step(q, err);
+    db_reset(q);
+    return rc;
+}
+
+/* Still as the node wrote it that is gone? */
+static bool is_left_over(finding *f, cat_item *item)
+{
+    weir *w = f->w;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_VANISHED_BY_ITEM, f->err);
+    if (!q) return false;
+    db_bind_int(q, 1, (int64_t)item->id);
+    bool is_one = db_step(q, f->err) == 1;
+    hash128 written = is_one ? db_hash(q, 0) : HASH_NONE;
+    db_reset(q);
+    if (!is_one || f->err->code != 0) return false;
+    const scan_entry *entry = sigcache_get(w->sigs, item->name);
+    if (entry) return hash_equal(entry->hash, written);
+    scan_request r = {.item = item->id, .path = item->name};
+    scan_one(&w->scan, &r);
+    return r.code == 0 && hash_equal(r.hash, written);
+}
+
+static bool is_output(void *ctx, const char *path)
+{
+    finding *f = ctx;
+    if (f->err->code != 0) return true;
+    cat_item *item = catalog_item_named(f->w->catalog, ITEM_FILE, bytes_str(path), false, f->err);
+    if (!item) return f->err->code != 0;
+    return item->node != 0 || (f->any_vanished && is_left_over(f, item));
+}
+
+static int find(weir *w, const char *pattern, mem_arena *arena, const char ***paths, size_t *count, hash128 *hash, buf *folders,
+                weir_error *err)
+{
+    weir_error inner = {0};
+    finding f = {.w = w, .err = &inner};
+    int rc = row_exists(w, SQL_VANISHED_ANY, err);
+    if (rc < 0) return rc;
+    f.any_vanished = rc == 1;
+    rc = scan_glob(&w->scan, pattern, is_output, &f, arena, paths, count, folders, err);
+    if (rc == 0 && inner.code != 0) {
+        *err = inner;
+        rc = inner.code;
+    }
+    if (rc == 0) *hash = scan_names_hash(*paths, *count);
+    return rc;
+}
+
+int observe_glob(weir *w, bytes pattern, mem_arena *arena, const char ***paths, size_t *count, hash128 *hash, weir_error *err)
+{
+    weir_error local = {0};
+    buf folders;
+    if (!err) err = &local;
+    *paths = NULL;
+    *count = 0;
+    bytes text = arena_bytes(arena, pattern);
+    if (!text.data) return error_nomem(err, "evaluating a glob");
+    int rc = scan_glob_check((const char *)text.data, err);
+    if (rc != 0) return rc;
+    buf_init(&folders);
+    rc = find(w, (const char *)text.data, arena, paths, count, hash, &folders, err);
+    cat_item *item = rc == 0 ? catalog_item_named(w->catalog, ITEM_GLOB, text, true, err) : NULL;
+    if (rc == 0 && !item) rc = err->code;
+    if (item) journal_glob(w->journal, item->id, buf_bytes(&folders));
+    buf_deinit(&folders);
+    return rc;
+}
+
+int observe_glob_item(weir *w, cat_item *item, weir_error *err)
+{
+    mem_arena arena;
+    const char **paths = NULL;
+    size_t count = 0;
+    hash128 hash;
+    arena_init(&arena);
+    int rc = observe_glob(w, item->name, &arena, &paths, &count, &hash, err);
+    if (rc == 0) rc = observe_take(w, item, hash, count, 0, err);
+    arena_deinit(&arena);
+    return rc;
+}
+
+/* The globs whose folders moved; ids in *items (owned). */
+static int moved_globs(weir *w, uint64_t **items, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEMS_GLOB, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        bool is_same = !db_is_null(q, 2) && scan_glob_same(&w->scan, db_bytes(q, 3));
+        if (is_same) continue;
+        if (!MEM_GROW(*items, capacity, *count + 1)) {
+            rc = error_nomem(err, "looking at globs");
+            break;
+        }
+        (*items)[(*count)++] = (uint64_t)db_int(q, 0);
+    }
+    db_reset(q);
+    return rc;
+}
+
+int observe_globs(weir *w, weir_error *err)
+{
+    weir_error local = {0};
+    uint64_t *items = NULL;
+    size_t count = 0;
+    if (!err) err = &local;
+    int rc = moved_globs(w, &items, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        cat_item *item = catalog_item(w->catalog, items[i], err);
+        rc = item ? observe_glob_item(w, item, err) : err->code;
+    }
+    mem_free(items);
+    return rc;
+}

@@ -1,0 +1,22 @@
+/*
+ * observe_internal.h - what the files of observe share.
+ *
+ *   observe.c          files: signatures, sources that changed, outputs that differ
+ *   observe_outside.c  environment, values, tools, weir's own build
+ *   observe_glob.c     globs
+ */
+#ifndef WEIR_RUN_OBSERVE_INTERNAL_H
+#define WEIR_RUN_OBSERVE_INTERNAL_H
+
+#include "engine/run/engine.h"
+
+/** This is what the item is now: a source that moved is observed, its users are due; an output that differs is marked. */
+int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t mode, weir_error *err);
+/** Look at one path, with its signature, and take it; the entry is borrowed until the signatures change. */
+int observe_file(weir *w, cat_item *item, weir_error *err);
+/** An item that is no file. */
+int observe_other(weir *w, cat_item *item, weir_error *err);
+/** Names of a glob as they are now; in *err the code too. */
+int observe_glob_item(weir *w, cat_item *item, weir_error *err);
+
+#endif
