@@ -15,7 +15,7 @@
  *   code      h
  *   params    s canonical object (an absent one is the empty object)
  *   ports     l inputs: s port, n is a list, l members:
- *                 n 1, n item kind, s name | n 2 (a whole node), s "" | n 3 (an output of a node), s port
+ *                 n 1, n item kind, s name, s default (named values that have one) | n 2 (a whole node), s "" | n 3 (an output of a node), s port
  *             l outputs: s port
  *   env       l: s name, s value
  *   command   l words, n is shell text, s depfile, n is updating; another effect than a command: l 0 alone
@@ -72,6 +72,7 @@ static bool put_item(const key_source *source, hash_stream *stream, const spec_m
     bytes name = member->id ? source->item_name(source->ctx, member->id) : member->name;
     put_number(stream, (uint64_t)member->item);
     put_text(stream, name);
+    if (member->port.size) put_text(stream, member->port);
     return name.size > 0;
 }
 

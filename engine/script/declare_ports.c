@@ -87,6 +87,8 @@ static void add_handle(declaration *d, const char *port, const handle *h, member
                                          : MEMBER_ITEM;
     if (m->kind == MEMBER_ITEM) m->item = items[h->kind];
     if (m->kind == MEMBER_OUTPUT) handle_output(h, &m->port, &path);
+    if (h->kind == HANDLE_VALUE) /* its default is part of the declaration */
+        m->port = bytes_of(handle_extra(h).data + h->number, handle_extra(h).size - h->number);
 }
 
 static void add_value(declaration *d, const char *port, int idx, member_list *list, int depth);

@@ -191,7 +191,7 @@ static int index_item(lua_State *L, const handle *h, const char *key)
         lua_pushstring(L, value); /* NULL pushes nil */
         return 1;
     }
-    bytes encoded = handle_extra(h);
+    bytes encoded = bytes_of(handle_extra(h).data, h->number);
     loader_read(ld, ITEM_VALUE, handle_name(h),
                 encoded.size ? hash_bytes(encoded.data, encoded.size) : HASH_ABSENT);
     if (encoded.size) luavalue_push(L, encoded);

@@ -24,12 +24,12 @@ typedef enum handle_kind {
 
 typedef struct handle {
     uint32_t name_size, extra_size;
-    uint32_t number; /* EFFECT: index; FILE: length of the fixed part of its glob */
+    uint32_t number; /* EFFECT: index; FILE: length of the fixed part of its glob; VALUE: see below */
     uint8_t kind;
     char text[]; /* name, NUL, extra */
 } handle;
 
-/* extra: VALUE: canonical encoding as the engine gave it (empty: unset)
+/* extra: VALUE: canonical encoding as the engine gave it (empty: unset), `number` bytes, then that of the default
  *        NODE: packed params, count, then port and path of each output
  *        OUTPUT: packed port, path; the name is the node's */
 

@@ -187,7 +187,10 @@ static int ask_value(lua_State *L, loader *ld, value_request *r)
                  (const char *)r->name.data, r->type);
         return broken(L);
     }
-    luahandle_push(L, HANDLE_VALUE, r->name, buf_bytes(&ld->text), 0);
+    uint32_t given = (uint32_t)ld->text.size; /* at most VALUE_LIMIT */
+    buf_append(&ld->text, ld->encoded.data, ld->encoded.size);
+    if (ld->text.failed) return luaL_error(L, "out of memory");
+    luahandle_push(L, HANDLE_VALUE, r->name, buf_bytes(&ld->text), given);
     return 1;
 }
 

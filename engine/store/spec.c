@@ -32,6 +32,9 @@ enum part {
 
 enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8, EFFECT_PARTS_ALL = 15 };
 
+/* Above kind and item kind in the shape of a member: an item with a default (a named value) has it in `port`. */
+enum { SHAPE_DEFAULT = 0x80 };
+
 enum port_flag { PORT_LIST = 1, PORT_UNIFORM = 2, PORT_FLAGS_ALL = 3 };
 
 /* --- order ----------------------------------------------------------------------------------------------------- */
@@ -119,7 +122,8 @@ static void put_base(buf *b, const node_spec *s)
 static uint8_t shape_of(const spec_member *m)
 {
     unsigned item = m->kind == MEMBER_ITEM ? (unsigned)m->item : 0;
-    return (uint8_t)((unsigned)m->kind | item << 2);
+    unsigned fallback = m->kind == MEMBER_ITEM && m->port.size ? SHAPE_DEFAULT : 0;
+    return (uint8_t)((unsigned)m->kind | item << 2 | fallback);
 }
 
 static bool is_uniform(const spec_input *in)
@@ -142,7 +146,7 @@ static void put_input(buf *b, const spec_input *in, bool names)
         if (!uniform) buf_byte(b, shape_of(m));
         if (names) buf_put_bytes(b, m->name);
         else buf_put_i64(b, (int64_t)(m->id - last));
-        if (m->kind == MEMBER_OUTPUT) buf_put_bytes(b, m->port);
+        if (m->kind == MEMBER_OUTPUT || shape_of(m) & SHAPE_DEFAULT) buf_put_bytes(b, m->port);
         last = m->id;
     }
 }
@@ -323,8 +327,8 @@ static void take_base(reader *r, node_spec *s)
 
 static void take_shape(reader *r, spec_member *m, uint8_t shape)
 {
-    unsigned kind = shape & 3u, item = shape >> 2;
-    bool well = kind == MEMBER_ITEM ? item >= ITEM_FILE && item <= ITEM_BUILD : kind != 0 && item == 0;
+    unsigned kind = shape & 3u, item = (shape & ~(unsigned)SHAPE_DEFAULT) >> 2;
+    bool well = kind == MEMBER_ITEM ? item >= ITEM_FILE && item <= ITEM_BUILD : kind != 0 && item == 0 && !(shape & SHAPE_DEFAULT);
     if (!well) r->fault = "kind of a member";
     m->kind = (member_kind)kind;
     m->item = (item_kind)item;
@@ -341,10 +345,12 @@ static void take_input(reader *r, spec_input *in)
     for (size_t i = 0; i < in->count && is_fine(r); i++) {
         spec_member *m = &in->members[i];
         m->name = m->port = bytes_str("");
-        take_shape(r, m, flags & PORT_UNIFORM ? shape : take_byte(r, UINT8_MAX, "kind of a member"));
+        uint8_t own = flags & PORT_UNIFORM ? shape : take_byte(r, UINT8_MAX, "kind of a member");
+        take_shape(r, m, own);
         if (r->form & FORM_NAMES) m->name = take_bytes(r);
         else m->id = last + (uint64_t)unpack_i64(&r->u);
-        if (m->kind == MEMBER_OUTPUT) m->port = take_bytes(r);
+        if (m->kind == MEMBER_OUTPUT || own & SHAPE_DEFAULT) m->port = take_bytes(r);
+        if (own & SHAPE_DEFAULT && m->port.size == 0) r->fault = "default of a member";
         last = m->id;
     }
 }

@@ -52,7 +52,7 @@ typedef struct spec_member {
     item_kind item;   /* MEMBER_ITEM */
     uint64_t id;      /* item or node id; 0 before the engine has resolved `name` */
     bytes name;       /* item or node name; empty once stored */
-    bytes port;       /* MEMBER_OUTPUT: which output */
+    bytes port;       /* MEMBER_OUTPUT: which output; MEMBER_ITEM of a named value: encoding of its default, empty: none */
 } spec_member;
 
 typedef struct spec_input {

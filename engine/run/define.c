@@ -1,0 +1,431 @@
+/*
+ * define.c - what a workflow declares is collected, and asked whether it still holds.
+ *
+ * A definition is a traced computation itself: all that loading looked at is stored beside the graph with the hash that the host saw. If
+ * none of it changed, the workflow is not loaded. What was read is matched with items only after loading, because callbacks come
+ * from inside the loop.
+ *
+ * A glob that shows an output of the very definition it leads to (files of a lost state folder, or of another tool) is
+ * answered once more without these: the workflow is loaded a second time.
+ *
+ * Loop thread only.
+ */
+#include "engine/run/define.h"
+#include "generated/schema.h"
+
+#include <stdlib.h>
+
+void definition_init(definition *def)
+{
+    *def = (definition){0};
+    arena_init(&def->arena);
+}
+
+void definition_clear(definition *def)
+{
+    mem_free(def->effects);
+    mem_free(def->nodes);
+    mem_free(def->reads);
+    mem_free(def->defaults);
+    mem_free(def->seen);
+    mem_free(def->globs);
+    mem_free(def->diagnostics);
+    arena_deinit(&def->arena);
+    definition_init(def);
+}
+
+/* --- collecting -------------------------------------------------------------------------------------------------- */
+
+static void no_memory(collector *c)
+{
+    if (c->failure.code == 0) error_nomem(&c->failure, "loading the workflow");
+}
+
+static void on_effect(void *ctx, const effect_spec *spec)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    buf packed;
+    buf_init(&packed);
+    effect_put(&packed, spec, true);
+    bytes copy = arena_bytes(&def->arena, buf_bytes(&packed));
+    bool ok = !packed.failed && copy.data && MEM_GROW(def->effects, def->effect_capacity, def->effect_count + 1);
+    buf_deinit(&packed);
+    if (!ok) {
+        no_memory(c);
+        return;
+    }
+    weir_error err = {0};
+    if (effect_get(copy, &def->arena, &def->effects[def->effect_count], &err) == 0) def->effect_count++;
+    else if (c->failure.code == 0) c->failure = err;
+}
+
+static void on_node(void *ctx, node_spec *spec)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    buf packed;
+    buf_init(&packed);
+    spec_put_declared(&packed, spec);
+    bytes copy = arena_bytes(&def->arena, buf_bytes(&packed));
+    bool ok = !packed.failed && copy.data && MEM_GROW(def->nodes, def->node_capacity, def->node_count + 1);
+    buf_deinit(&packed);
+    if (!ok) {
+        no_memory(c);
+        return;
+    }
+    weir_error err = {0};
+    if (spec_get_declared(copy, &def->arena, &def->nodes[def->node_count], &err) == 0) def->node_count++;
+    else if (c->failure.code == 0) c->failure = err;
+}
+
+static void on_default(void *ctx, bytes target)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    bytes copy = arena_bytes(&def->arena, target);
+    if (copy.data && MEM_GROW(def->defaults, def->default_capacity, def->default_count + 1))
+        def->defaults[def->default_count++] = copy;
+    else no_memory(c);
+}
+
+static void on_read(void *ctx, item_kind kind, bytes name, hash128 hash)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    bytes copy = arena_bytes(&def->arena, name);
+    if (copy.data && MEM_GROW(def->seen, def->seen_capacity, def->seen_count + 1))
+        def->seen[def->seen_count++] = (struct definition_seen){kind, copy, hash};
+    else no_memory(c);
+}
+
+/* Drop what must not be shown; true: something was. */
+static bool hide(const map *hidden, const char **paths, size_t *count)
+{
+    size_t kept = 0;
+    if (!hidden) return false;
+    for (size_t i = 0; i < *count; i++)
+        if (!map_get(hidden, bytes_str(paths[i]))) paths[kept++] = paths[i];
+    bool dropped = kept < *count;
+    *count = kept;
+    return dropped;
+}
+
+static void on_glob(void *ctx, script_host *host, bytes pattern)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    struct definition_glob g = {.pattern = arena_bytes(&def->arena, pattern)};
+    if (c->failure.code != 0) return;
+    if (!g.pattern.data || !MEM_GROW(def->globs, def->glob_capacity, def->glob_count + 1)) {
+        no_memory(c);
+        return;
+    }
+    if (observe_glob(c->w, g.pattern, &def->arena, &g.paths, &g.count, &g.hash, &c->failure) != 0) return;
+    if (hide(c->hidden, g.paths, &g.count)) g.hash = scan_names_hash(g.paths, g.count);
+    for (size_t i = 0; i < g.count; i++) script_glob_answer(host, bytes_str(g.paths[i]));
+    def->globs[def->glob_count++] = g;
+}
+
+static void on_value(void *ctx, bytes name, bytes fallback, buf *answer)
+{
+    collector *c = ctx;
+    weir_error err = {0};
+    bytes value = {0};
+    cat_item *item = catalog_item_named(c->w->catalog, ITEM_VALUE, name, !c->quiet, &err);
+    if (item) (void)observe_value(c->w, item, &value, &err);
+    if (err.code != 0 && c->failure.code == 0) c->failure = err;
+    if (value.size == 0) value = fallback;
+    buf_append(answer, value.data, value.size);
+}
+
+/* An output that holds what weir wrote is not for the definition to read; one whose content is another's counts as a source. */
+static bool on_may_read(void *ctx, bytes path)
+{
+    collector *c = ctx;
+    weir_error err = {0};
+    const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, path, false, &err);
+    if (err.code != 0 && c->failure.code == 0) c->failure = err;
+    return !item || item->node == 0 || item->disk_differs;
+}
+
+static const char *copy_text(mem_arena *arena, const char *text)
+{
+    return text ? arena_strdup(arena, text) : NULL;
+}
+
+static void on_diagnose(void *ctx, const diagnostic *d)
+{
+    collector *c = ctx;
+    definition *def = c->def;
+    if (!MEM_GROW(def->diagnostics, def->diagnostic_capacity, def->diagnostic_count + 1)) {
+        no_memory(c);
+        return;
+    }
+    mem_arena *arena = &def->arena;
+    def->diagnostics[def->diagnostic_count++] = (diagnostic){.file = copy_text(arena, d->file),
+                                                             .line = d->line,
+                                                             .column = d->column,
+                                                             .message = copy_text(arena, d->message),
+                                                             .hint = copy_text(arena, d->hint),
+                                                             .source = copy_text(arena, d->source)};
+}
+
+static void on_loaded(void *ctx, size_t errors, bytes always)
+{
+    collector *c = ctx;
+    c->def->errors += errors;
+    c->def->loaded = true;
+    c->def->always = arena_bytes(&c->def->arena, always);
+    if (!c->def->always.data) no_memory(c);
+}
+
+static void on_died(void *ctx, const char *how)
+{
+    collector *c = ctx;
+    (void)how; /* whoever waits says it */
+    c->def->died = true;
+}
+
+script_events define_events(collector *c)
+{
+    return (script_events){.ctx = c,
+                           .effect = on_effect,
+                           .node = on_node,
+                           .default_target = on_default,
+                           .definition_read = on_read,
+                           .glob = on_glob,
+                           .value = on_value,
+                           .may_read = on_may_read,
+                           .diagnose = on_diagnose,
+                           .loaded = on_loaded,
+                           .died = on_died};
+}
+
+void define_tell(weir *w, definition *def)
+{
+    for (size_t i = 0; i < def->diagnostic_count; i++) {
+        const diagnostic *d = &def->diagnostics[i];
+        weir_diagnostic out = {.file = d->file,
+                               .line = d->line,
+                               .column = d->column,
+                               .message = d->message ? d->message : "out of memory",
+                               .hint = d->hint,
+                               .source = d->source};
+        tell(w, &(weir_event){.kind = WEIR_EVENT_DIAGNOSTIC, .diagnostic = &out});
+    }
+    def->diagnostic_count = 0;
+}
+
+/* --- reads of the definition ------------------------------------------------------------------------------------- */
+
+static int add_read(definition *def, const cat_item *item, hash128 hash, weir_error *err)
+{
+    if (!MEM_GROW(def->reads, def->read_capacity, def->read_count + 1)) return error_nomem(err, "loading the workflow");
+    def->reads[def->read_count++] = (definition_read){item->id, hash};
+    return 0;
+}
+
+/* The hash that the host saw is stored: if the file moved since, the next run loads again. */
+static int read_file(weir *w, cat_item *item, hash128 seen, weir_error *err)
+{
+    if (observe_known(w, item) && hash_equal(item->hash, seen)) return 0;
+    return observe_one(w, item, err);
+}
+
+static int read_outside(weir *w, cat_item *item, hash128 *hash, weir_error *err)
+{
+    int rc = observe_outside_hash(w, item->kind, item->name, hash, NULL, err);
+    if (rc == 0 && !hash_equal(item->hash, *hash)) catalog_observe(w->catalog, item, *hash, 0, 0);
+    return rc;
+}
+
+static int take_seen(weir *w, definition *def, const struct definition_seen *seen, weir_error *err)
+{
+    hash128 hash = seen->hash;
+    cat_item *item = catalog_item_named(w->catalog, seen->kind, seen->name, true, err);
+    if (!item) return err->code;
+    int rc = seen->kind == ITEM_FILE ? read_file(w, item, hash, err) : read_outside(w, item, &hash, err);
+    return rc == 0 ? add_read(def, item, hash, err) : rc;
+}
+
+static int take_glob(weir *w, definition *def, const struct definition_glob *glob, weir_error *err)
+{
+    cat_item *item = catalog_item_named(w->catalog, ITEM_GLOB, glob->pattern, true, err);
+    if (!item) return err->code;
+    if (!hash_equal(item->hash, glob->hash)) catalog_observe(w->catalog, item, glob->hash, 0, 0);
+    return add_read(def, item, glob->hash, err);
+}
+
+static int compare_reads(const void *a, const void *b)
+{
+    uint64_t x = ((const definition_read *)a)->item, y = ((const definition_read *)b)->item;
+    return (x > y) - (x < y);
+}
+
+/* One entry an item; what was seen with two contents matches none. */
+static void merge_reads(definition *def)
+{
+    size_t kept = 0;
+    if (def->read_count > 1) qsort(def->reads, def->read_count, sizeof *def->reads, compare_reads);
+    for (size_t i = 0; i < def->read_count; i++) {
+        definition_read *last = kept ? &def->reads[kept - 1] : NULL;
+        if (!last || last->item != def->reads[i].item) def->reads[kept++] = def->reads[i];
+        else if (!hash_equal(last->hash, def->reads[i].hash)) last->hash = HASH_NONE;
+    }
+    def->read_count = kept;
+}
+
+static int resolve_reads(weir *w, definition *def, weir_error *err)
+{
+    struct definition_seen build = {.kind = ITEM_BUILD, .name = bytes_str("weir")};
+    int rc = take_seen(w, def, &build, err);
+    for (size_t i = 0; rc == 0 && i < def->seen_count; i++) rc = take_seen(w, def, &def->seen[i], err);
+    for (size_t i = 0; rc == 0 && i < def->glob_count; i++) rc = take_glob(w, def, &def->globs[i], err);
+    merge_reads(def);
+    return rc;
+}
+
+/* --- loading ----------------------------------------------------------------------------------------------------- */
+
+static void drop_host(weir *w)
+{
+    script_host_close(w->host);
+    w->host = NULL;
+    w->host_ready = false;
+}
+
+/* The collector is the host's for as long as that lives: in the catalog's arena, and the definition is w->reload. */
+static int load(weir *w, const map *hidden, weir_error *err)
+{
+    drop_host(w);
+    definition_clear(&w->reload);
+    collector *c = arena_zero(catalog_arena(w->catalog), 1, sizeof *c);
+    if (!c) return error_nomem(err, "loading the workflow");
+    *c = (collector){.w = w, .def = &w->reload, .hidden = hidden};
+    script_events events = define_events(c);
+    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = w->workflow};
+    int rc = script_host_start(&w->host, &w->loop, &config, &events, err);
+    if (rc == 0) rc = script_host_wait(w->host, err);
+    if (c->failure.code != 0) {
+        if (err) *err = c->failure;
+        rc = c->failure.code;
+    }
+    c->hidden = NULL;
+    w->host_ready = rc == 0 && w->reload.errors == 0;
+    if (!w->host_ready) drop_host(w);
+    return rc;
+}
+
+static int outputs_of(const definition *def, map *paths, weir_error *err)
+{
+    for (size_t i = 0; i < def->node_count; i++)
+        for (size_t j = 0; j < def->nodes[i].output_count; j++)
+            if (!map_put(paths, def->nodes[i].outputs[j].path, NULL)) return error_nomem(err, "loading the workflow");
+    return 0;
+}
+
+static bool globs_show(const definition *def, const map *paths)
+{
+    for (size_t i = 0; i < def->glob_count; i++)
+        for (size_t j = 0; j < def->globs[i].count; j++)
+            if (map_get(paths, bytes_str(def->globs[i].paths[j]))) return true;
+    return false;
+}
+
+static int load_settled(weir *w, weir_error *err)
+{
+    map outputs;
+    map_init(&outputs);
+    int rc = load(w, NULL, err);
+    if (rc == 0) rc = outputs_of(&w->reload, &outputs, err);
+    if (rc == 0 && globs_show(&w->reload, &outputs)) rc = load(w, &outputs, err);
+    map_deinit(&outputs);
+    define_tell(w, &w->reload);
+    return rc;
+}
+
+/* --- is it stale? ------------------------------------------------------------------------------------------------ */
+
+typedef struct graph_row {
+    uint64_t id, nodes; /* id 0: none */
+    bool is_always;
+} graph_row;
+
+static int read_graph(weir *w, graph_row *row, weir_error *err)
+{
+    *row = (graph_row){0};
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_GRAPH_BY_FILE, err);
+    if (!s) return err->code;
+    db_bind_bytes(s, 1, bytes_str(w->workflow ? w->workflow : ""));
+    int rc = db_step(s, err);
+    if (rc == 1) *row = (graph_row){(uint64_t)db_int(s, 0), (uint64_t)db_int(s, 3), db_bytes(s, 2).size > 0};
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* Has one of its reads another content now? Memory is ahead of the row. */
+static int reads_moved(weir *w, uint64_t graph, bool *moved, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_DEFINITION_READS, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)graph);
+    int rc = 0;
+    size_t count = 0;
+    while (!*moved && (rc = db_step(s, err)) == 1) {
+        hash128 then = db_hash(s, 1);
+        const cat_item *item = catalog_item(w->catalog, (uint64_t)db_int(s, 0), err);
+        if (!item && err && err->code != 0) {
+            rc = err->code;
+            break;
+        }
+        *moved = !item || hash_is_none(then) || !hash_equal(then, item->hash);
+        count++;
+    }
+    db_reset(s);
+    if (rc >= 0 && count == 0) *moved = true;
+    return rc < 0 ? rc : 0;
+}
+
+int define_is_stale(weir *w, bool *stale, weir_error *err)
+{
+    graph_row row;
+    *stale = false;
+    int rc = read_graph(w, &row, err);
+    if (rc != 0) return rc;
+    if (!w->workflow) {
+        *stale = row.id == 0 || w->declared.node_count > 0;
+        return 0;
+    }
+    *stale = row.id == 0 || row.is_always;
+    return *stale ? 0 : reads_moved(w, row.id, stale, err);
+}
+
+static int define_anew(weir *w, uint64_t graph, bool *changed, weir_error *err)
+{
+    definition *def = w->workflow ? &w->reload : &w->declared;
+    int rc = w->workflow ? load_settled(w, err) : 0;
+    if (rc == 0 && w->workflow) rc = resolve_reads(w, def, err);
+    if (rc == 0) rc = define_compare(w, def, graph, changed, err);
+    w->summary->errors = def->errors;
+    if (rc != 0) drop_host(w);
+    return rc;
+}
+
+int define_graph(weir *w, bool *changed, weir_error *err)
+{
+    graph_row row = {0};
+    bool stale = false;
+    *changed = false;
+    w->changed_nodes = NULL;
+    w->changed_count = 0;
+    w->new_defaults = NULL;
+    w->new_default_count = 0;
+    w->has_new_definition = false;
+    int rc = define_is_stale(w, &stale, err);
+    if (rc == 0) rc = read_graph(w, &row, err);
+    if (rc != 0) return rc;
+    w->graph = row.id;
+    w->summary->nodes = row.nodes;
+    return stale ? define_anew(w, row.id, changed, err) : 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * define.h - a definition on its way into the graph. For define*.c alone.
+ *
+ *   define.c          what the host says is collected; is the stored definition still right?
+ *   define_resolve.c  names become ids, edges, heights
+ *   define_check.c    everything that can be wrong before anything runs
+ *   define_apply.c    the difference to what is stored is said
+ *
+ * Nodes are numbered 0..count-1 in the order of the workflow while they are looked at here. Loop thread only.
+ */
+#ifndef WEIR_RUN_DEFINE_H
+#define WEIR_RUN_DEFINE_H
+
+#include "engine/run/engine.h"
+
+typedef struct declared_node {
+    node_spec *spec; /* in the definition */
+    uint64_t id;
+    uint32_t height;
+    /* what is stored under this name */
+    bool is_known;
+    int old_status;
+    uint32_t old_height;
+    hash128 old_spec; /* hash of its stored bytes */
+} declared_node;
+
+typedef struct declared_effect {
+    effect_spec spec;
+    uint64_t id;
+    bool is_known, is_changed;
+} declared_effect;
+
+typedef struct declared_edge {
+    uint32_t from, to; /* `to` takes what `from` makes */
+} declared_edge;
+
+typedef struct comparison {
+    weir *w;
+    definition *def;
+    mem_arena arena;
+    uint64_t graph;
+    bool is_new_graph, has_others; /* others: the store holds further graphs */
+    declared_node *nodes;
+    size_t count;
+    declared_effect *effects;
+    size_t effect_count, effect_capacity;
+    map by_name;   /* node name -> number + 1 */
+    map by_path;   /* output path -> number + 1 */
+    map by_item;   /* output item -> number + 1 */
+    map by_effect; /* name -> number + 1 */
+    declared_edge *edges; /* declared ones first, then discovered ones */
+    size_t edge_count, edge_capacity, declared_count;
+    uint64_t *gone; /* stored nodes that are not declared any more */
+    size_t gone_count, gone_capacity;
+    size_t host_errors; /* some declarations may be missing */
+} comparison;
+
+/** Compare a complete definition with the stored one, and say the difference. `graph` 0: a new one. */
+int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir_error *err);
+
+int resolve_names(comparison *c, weir_error *err);   /* by_name; ids of nodes and effects; what is stored */
+int resolve_outputs(comparison *c, weir_error *err); /* items of by_path */
+int resolve_inputs(comparison *c, weir_error *err);  /* ids of members, edges */
+int resolve_heights(comparison *c, weir_error *err); /* tells cycles */
+
+int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
+int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
+
+int define_apply(comparison *c, bool *changed, weir_error *err);
+
+/** "file:line" of a declaration, or "" */
+const char *declared_at(comparison *c, const node_spec *spec);
+/** Copies of names carry a NUL: for messages. In the arena of the comparison. */
+const char *define_text(comparison *c, bytes text);
+
+#endif

@@ -1,0 +1,342 @@
+/*
+ * define_apply.c - the difference between a definition and what is stored is said, in the log and in memory.
+ *
+ * Effects first, then nodes in the order of the workflow, new heights, nodes that vanished, and last the definition itself with
+ * what it read: a log cut off anywhere before that is a definition that is compared once more. A node that takes over an
+ * output names its claim before the old one gives it up; the fold and the catalog only release what is still claimed by the
+ * old one.
+ *
+ * A dry run takes the same way; the journal keeps silent, and the nodes that would be due are listed for the planner.
+ *
+ * Loop thread only.
+ */
+#include "engine/run/define.h"
+#include "generated/schema.h"
+
+static const char doing[] = "recording the definition";
+
+typedef struct application {
+    comparison *c;
+    catalog *catalog;
+    journal *journal;
+    buf *body;
+    buf spec;      /* stored form of the node in hand */
+    map heirs;     /* what a vanished node leaves: base and first output, or inputs -> its id */
+    map said;      /* node ids that became due here */
+    bool has_heirs, changed;
+} application;
+
+/* --- which nodes are due ----------------------------------------------------------------------------------------- */
+
+static int note_due(application *a, uint64_t node, weir_error *err)
+{
+    return map_put(&a->said, map_key_u64(&node), NULL) ? 0 : error_nomem(err, doing);
+}
+
+static int list_due(application *a, weir_error *err)
+{
+    weir *w = a->c->w;
+    size_t at = 0;
+    bytes key;
+    w->changed_nodes = arena_alloc(catalog_arena(a->catalog), (a->said.count + 1) * sizeof *w->changed_nodes);
+    if (!w->changed_nodes) return error_nomem(err, doing);
+    w->changed_count = 0;
+    while (map_next(&a->said, &at, &key, NULL)) memcpy(&w->changed_nodes[w->changed_count++], key.data, sizeof(uint64_t));
+    return 0;
+}
+
+/* --- effects ----------------------------------------------------------------------------------------------------- */
+
+static int say_effect(application *a, const declared_effect *e, weir_error *err)
+{
+    buf_clear(&a->spec);
+    effect_put(&a->spec, &e->spec, false);
+    if (a->spec.failed) return error_nomem(err, doing);
+    event_put_effect(a->body, &(event_effect){.effect = e->id, .graph = a->c->graph, .spec = buf_bytes(&a->spec)});
+    uint64_t seq = journal_say(a->journal, EVENT_EFFECT, a->body);
+    cat_effect *known = catalog_put_effect(a->catalog, e->id, &e->spec, err);
+    if (!known) return err->code;
+    known->seq = seq;
+    known->graph = a->c->graph;
+    a->changed = true;
+    return 0;
+}
+
+static int code_changed(application *a, uint64_t id, weir_error *err)
+{
+    cat_node *node = catalog_node(a->catalog, id, err);
+    if (!node) return err->code;
+    if (node->status == CAT_GONE || map_get(&a->said, map_key_u64(&id))) return 0;
+    event_put_node_due(a->body, &(event_node_due){.node = id, .reason = REASON_CODE_CHANGED});
+    journal_say(a->journal, EVENT_NODE_DUE, a->body);
+    node->status = CAT_DUE;
+    node->due = REASON_CODE_CHANGED;
+    return note_due(a, id, err);
+}
+
+/* After the nodes: those that were declared anew have their reason already, those that vanished are gone. */
+static int say_code_changes(application *a, const declared_effect *e, weir_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0, capacity = 0;
+    db_stmt *s = db_get(catalog_db(a->catalog), SQL_NODES_OF_EFFECT, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)e->id);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(ids, capacity, count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        ids[count++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = code_changed(a, ids[i], err);
+    mem_free(ids);
+    return rc;
+}
+
+/* --- successors -------------------------------------------------------------------------------------------------- */
+
+/* What a vanished and a new node must share to be one another's successor. */
+static hash128 legacy(const node_spec *spec)
+{
+    hash_stream h;
+    hash_begin(&h);
+    hash_update(&h, spec->base.data, spec->base.size);
+    hash_update(&h, "", 1);
+    if (spec->output_count > 0) {
+        hash_update(&h, "output", 6);
+        hash_update(&h, &spec->outputs[0].id, sizeof spec->outputs[0].id);
+        return hash_end(&h);
+    }
+    for (size_t i = 0; i < spec->input_count; i++)
+        for (size_t j = 0; j < spec->inputs[i].count; j++) {
+            const spec_member *m = &spec->inputs[i].members[j];
+            uint64_t part[2] = {(uint64_t)m->kind, m->id};
+            hash_update(&h, spec->inputs[i].port.data, spec->inputs[i].port.size);
+            hash_update(&h, part, sizeof part);
+        }
+    return hash_end(&h);
+}
+
+static bool has_new_node(const comparison *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (!c->nodes[i].is_known) return true;
+    return false;
+}
+
+static int find_heirs(application *a, weir_error *err)
+{
+    const comparison *c = a->c;
+    if (c->gone_count == 0 || !has_new_node(c)) return 0;
+    for (size_t i = 0; i < c->gone_count; i++) {
+        const cat_node *node = catalog_node(a->catalog, c->gone[i], err);
+        if (!node) return err->code;
+        if (node->execution == 0) continue;
+        hash128 key = legacy(&node->spec);
+        uint64_t *slot = map_put(&a->heirs, bytes_of(key.bytes, HASH_SIZE), NULL);
+        if (!slot) return error_nomem(err, doing);
+        *slot = node->id;
+    }
+    a->has_heirs = a->heirs.count > 0;
+    return 0;
+}
+
+/* Each vanished node has one successor. */
+static uint64_t take_heir(application *a, const declared_node *n)
+{
+    if (!a->has_heirs || n->is_known) return 0;
+    hash128 key = legacy(n->spec);
+    uint64_t *slot = map_get(&a->heirs, bytes_of(key.bytes, HASH_SIZE));
+    uint64_t heir = slot ? *slot : 0;
+    if (slot) *slot = 0;
+    return heir;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------- */
+
+static int remember_node(application *a, const declared_node *n, uint64_t seq, uint64_t successor_of, weir_error *err)
+{
+    bool was_live = n->is_known && n->old_status != CAT_GONE;
+    const cat_node *before = successor_of ? catalog_node(a->catalog, successor_of, err) : NULL;
+    if (successor_of && !before) return err->code;
+    cat_node *node = catalog_put_node(a->catalog, n->id, n->spec, err);
+    if (!node) return err->code;
+    node->graph = a->c->graph;
+    node->spec_seq = seq;
+    node->height = n->height;
+    node->status = CAT_DUE;
+    node->due = was_live && node->settled != 0 ? REASON_PARAMS_CHANGED : REASON_NEW;
+    if (before) {
+        node->due = REASON_PARAMS_CHANGED;
+        node->successor = successor_of;
+        node->execution = before->execution;
+        node->value = before->value;
+    }
+    return note_due(a, n->id, err);
+}
+
+static int say_height(application *a, const declared_node *n, weir_error *err)
+{
+    cat_node *node = catalog_node(a->catalog, n->id, err);
+    if (!node) return err->code;
+    event_put_edge_found(a->body, &(event_edge_found){.to = n->id, .to_height = n->height});
+    journal_say(a->journal, EVENT_EDGE_FOUND, a->body);
+    node->height = n->height;
+    return 0;
+}
+
+static int say_node(application *a, const declared_node *n, weir_error *err)
+{
+    buf_clear(&a->spec);
+    spec_put_stored(&a->spec, n->spec);
+    if (a->spec.failed) return error_nomem(err, doing);
+    bool is_live = n->is_known && n->old_status != CAT_GONE;
+    if (is_live && hash_equal(hash_bytes(a->spec.data, a->spec.size), n->old_spec))
+        return n->height == n->old_height ? 0 : say_height(a, n, err);
+    uint64_t successor_of = take_heir(a, n);
+    event_node e = {.node = n->id, .graph = a->c->graph, .height = n->height, .successor_of = successor_of, .spec = buf_bytes(&a->spec)};
+    event_put_node(a->body, &e);
+    if (a->body->failed) return error_nomem(err, doing);
+    uint64_t seq = journal_say(a->journal, EVENT_NODE, a->body);
+    a->changed = true;
+    return remember_node(a, n, seq, successor_of, err);
+}
+
+static int say_removed(application *a, uint64_t id, weir_error *err)
+{
+    cat_node *node = catalog_node(a->catalog, id, err);
+    if (!node) return err->code;
+    event_put_node_removed(a->body, &(event_node_removed){.node = id});
+    journal_say(a->journal, EVENT_NODE_REMOVED, a->body);
+    node->status = CAT_GONE;
+    node->due = 0;
+    for (size_t i = 0; i < node->spec.output_count; i++) {
+        cat_item *item = catalog_item(a->catalog, node->spec.outputs[i].id, err);
+        if (!item && err->code != 0) return err->code;
+        if (item && item->node == id) item->node = 0;
+    }
+    a->changed = true;
+    return 0;
+}
+
+/* --- the definition ---------------------------------------------------------------------------------------------- */
+
+static void say_definition(application *a)
+{
+    const comparison *c = a->c;
+    const definition *def = c->def;
+    event_definition e = {.graph = c->graph,
+                          .file = bytes_str(c->w->workflow ? c->w->workflow : ""),
+                          .reads = def->reads,
+                          .read_count = def->read_count,
+                          .defaults = def->defaults,
+                          .default_count = def->default_count,
+                          .always = def->always.data ? def->always : bytes_str("")};
+    event_put_definition(a->body, &e);
+    journal_say(a->journal, EVENT_DEFINITION, a->body);
+}
+
+/* The default targets of this run: in a dry run they are nowhere else. */
+static int keep_defaults(application *a, weir_error *err)
+{
+    weir *w = a->c->w;
+    const definition *def = a->c->def;
+    mem_arena *arena = catalog_arena(a->catalog);
+    w->new_defaults = arena_zero(arena, def->default_count + 1, sizeof *w->new_defaults);
+    if (!w->new_defaults) return error_nomem(err, doing);
+    for (size_t i = 0; i < def->default_count; i++) w->new_defaults[i] = arena_bytes(arena, def->defaults[i]);
+    w->new_default_count = def->default_count;
+    w->has_new_definition = true;
+    return arena->failed ? error_nomem(err, doing) : 0;
+}
+
+static int say_all(application *a, weir_error *err)
+{
+    comparison *c = a->c;
+    int rc = find_heirs(a, err);
+    for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
+        if (!c->effects[i].is_known || c->effects[i].is_changed) rc = say_effect(a, &c->effects[i], err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
+    for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
+    for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
+        if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);
+    /* declared from C, the same again: nothing to say */
+    if (rc == 0 && (a->changed || c->is_new_graph || c->w->workflow)) say_definition(a);
+    if (rc == 0) rc = keep_defaults(a, err);
+    return rc == 0 ? list_due(a, err) : rc;
+}
+
+int define_apply(comparison *c, bool *changed, weir_error *err)
+{
+    catalog *known = c->w->catalog;
+    application a = {.c = c, .catalog = known, .journal = catalog_journal(known), .body = catalog_body(known)};
+    buf_init(&a.spec);
+    map_init(&a.heirs);
+    map_init(&a.said);
+    int rc = say_all(&a, err);
+    if (rc == 0 && !c->w->dry) rc = catalog_refresh(known, err);
+    *changed = a.changed;
+    c->w->graph = c->graph;
+    c->w->summary->nodes = c->count;
+    map_deinit(&a.said);
+    map_deinit(&a.heirs);
+    buf_deinit(&a.spec);
+    return rc;
+}
+
+/* --- all of it --------------------------------------------------------------------------------------------------- */
+
+static int open_comparison(comparison *c, uint64_t graph, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_GRAPH_LAST, err);
+    if (!s) return err->code;
+    int rc = db_step(s, err);
+    uint64_t last = rc == 1 ? (uint64_t)db_int(s, 0) : 0, count = rc == 1 ? (uint64_t)db_int(s, 1) : 0;
+    db_reset(s);
+    if (rc < 0) return rc;
+    c->is_new_graph = graph == 0;
+    c->graph = graph ? graph : last + 1;
+    c->has_others = count > (graph ? 1u : 0u);
+    c->count = c->def->node_count;
+    c->host_errors = c->def->errors;
+    c->nodes = arena_zero(&c->arena, c->count + 1, sizeof *c->nodes);
+    return c->nodes ? 0 : error_nomem(err, "comparing the definition");
+}
+
+static int compare(comparison *c, bool *changed, weir_error *err)
+{
+    int rc = resolve_names(c, err);
+    if (rc == 0) rc = check_outputs(c, err);
+    if (rc == 0) rc = resolve_outputs(c, err);
+    if (rc == 0) rc = resolve_inputs(c, err);
+    if (rc == 0) rc = resolve_heights(c, err);
+    if (rc == 0) rc = check_rest(c, err);
+    if (rc == 0 && c->arena.failed) rc = error_nomem(err, "comparing the definition");
+    if (rc == 0 && c->def->errors > 0)
+        rc = error_set(err, WEIR_WORKFLOW, "the workflow has %zu error%s", c->def->errors, c->def->errors == 1 ? "" : "s");
+    c->w->summary->nodes = c->count;
+    if (rc != 0 || (c->w->request && c->w->request->flags & WEIR_RUN_CHECK)) return rc;
+    return define_apply(c, changed, err);
+}
+
+int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir_error *err)
+{
+    comparison c = {.w = w, .def = def};
+    weir_error local = {0};
+    if (!err) err = &local;
+    arena_init(&c.arena);
+    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect};
+    for (size_t i = 0; i < 4; i++) map_init(maps[i]);
+    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what an earlier run of this engine said is to be seen */
+    if (rc == 0) rc = open_comparison(&c, graph, err);
+    if (rc == 0) rc = compare(&c, changed, err);
+    for (size_t i = 0; i < 4; i++) map_deinit(maps[i]);
+    arena_deinit(&c.arena);
+    mem_free(c.effects);
+    mem_free(c.edges);
+    mem_free(c.gone);
+    return rc;
+}

@@ -1,0 +1,424 @@
+/*
+ * define_resolve.c - names of a definition become ids, edges and heights.
+ *
+ * Everything that is stored for the graph is read with one statement; a declaration is compared by the hash of its stored bytes. Heights
+ * come from an order of the declared edges together with those that earlier executions discovered; where a discovered one
+ * closes a circle with new declarations (its trace will not be met again) the declared ones alone count, and no
+ * node sinks.
+ *
+ * Loop thread only. Memory: the arena of the comparison.
+ * After: Kahn, "Topological Sorting of Large Networks", 1962.
+ */
+#include "engine/run/define.h"
+#include "engine/world/scan.h"
+#include "generated/schema.h"
+
+static const char doing[] = "comparing the definition";
+
+const char *define_text(comparison *c, bytes text)
+{
+    bytes copy = arena_bytes(&c->arena, text);
+    return copy.data ? (const char *)copy.data : "";
+}
+
+const char *declared_at(comparison *c, const node_spec *spec)
+{
+    if (!spec->position.file) return "";
+    const char *text = arena_printf(&c->arena, "%s:%d", spec->position.file, spec->position.line);
+    return text ? text : "";
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------------- */
+
+static int index_names(comparison *c, weir_error *err)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        node_spec *spec = &c->def->nodes[i];
+        bool added = false;
+        uint64_t *slot = map_put(&c->by_name, spec->name, &added);
+        if (!slot) return error_nomem(err, doing);
+        c->nodes[i].spec = spec;
+        if (added) {
+            *slot = i + 1;
+            continue;
+        }
+        const char *at = declared_at(c, c->nodes[*slot - 1].spec);
+        tell_static(c->w, c->def, &spec->position, "nodes have different names", "a node \"%s\" was declared before%s%s",
+                    define_text(c, spec->name), at[0] ? ", at " : "", at);
+    }
+    return 0;
+}
+
+static int stored_hash(bytes body, mem_arena *scratch, hash128 *hash, weir_error *err)
+{
+    event_body event;
+    int rc = event_get(EVENT_NODE, body, scratch, &event, err);
+    if (rc == 0) *hash = hash_bytes(event.node.spec.data, event.node.spec.size);
+    return rc;
+}
+
+static int take_stored(comparison *c, db_stmt *s, mem_arena *scratch, weir_error *err)
+{
+    int status = (int)db_int(s, 2);
+    const uint64_t *slot = map_get(&c->by_name, db_bytes(s, 1));
+    if (!slot && status == CAT_GONE) return 0;
+    if (!slot) {
+        if (!MEM_GROW(c->gone, c->gone_capacity, c->gone_count + 1)) return error_nomem(err, doing);
+        c->gone[c->gone_count++] = (uint64_t)db_int(s, 0);
+        return 0;
+    }
+    declared_node *n = &c->nodes[*slot - 1];
+    n->is_known = true;
+    n->id = (uint64_t)db_int(s, 0);
+    n->old_status = status;
+    n->old_height = (uint32_t)db_int(s, 3);
+    return stored_hash(db_bytes(s, 6), scratch, &n->old_spec, err);
+}
+
+static int load_stored(comparison *c, weir_error *err)
+{
+    mem_arena scratch;
+    if (c->is_new_graph) return 0;
+    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_NODES_OF_GRAPH, err);
+    if (!s) return err->code;
+    arena_init(&scratch);
+    db_bind_int(s, 1, (int64_t)c->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        int failed = take_stored(c, s, &scratch, err);
+        if (scratch.used > (1u << 16)) arena_reset(&scratch);
+        if (failed == 0) continue;
+        rc = failed;
+        break;
+    }
+    db_reset(s);
+    arena_deinit(&scratch);
+    return rc < 0 ? rc : 0;
+}
+
+/* --- effects ----------------------------------------------------------------------------------------------------- */
+
+static int add_effect(comparison *c, const effect_spec *spec, weir_error *err)
+{
+    bool added = false;
+    uint64_t *slot = map_put(&c->by_effect, spec->name, &added);
+    if (!slot || !MEM_GROW(c->effects, c->effect_capacity, c->effect_count + 1)) return error_nomem(err, doing);
+    if (!added) return 0;
+    c->effects[c->effect_count] = (declared_effect){.spec = *spec};
+    *slot = ++c->effect_count;
+    return 0;
+}
+
+/* A graph that is declared from C names its effects only. */
+static bool find_effect(const comparison *c, bytes name, effect_spec *spec)
+{
+    const registry_entry *entry = c->w->registry ? registry_find(c->w->registry, name) : NULL;
+    bytes none = bytes_str("");
+    *spec = (effect_spec){.name = name, .kind = EFFECT_COMMAND, .version = none, .always = none, .library = none};
+    if (bytes_equal(name, bytes_str("sh"))) return true;
+    if (!entry) return false;
+    spec->kind = EFFECT_C;
+    spec->version = bytes_str(entry->effect->version ? entry->effect->version : "");
+    spec->code = entry->build;
+    spec->library = entry->library;
+    return true;
+}
+
+static int use_effect(comparison *c, const node_spec *node, weir_error *err)
+{
+    effect_spec spec;
+    if (map_get(&c->by_effect, node->effect)) return 0;
+    if (find_effect(c, node->effect, &spec)) return add_effect(c, &spec, err);
+    if (c->host_errors == 0)
+        tell_static(c->w, c->def, &node->position, NULL, "node \"%s\" applies \"%s\", which is not an effect",
+                    define_text(c, node->name), define_text(c, node->effect));
+    return 0;
+}
+
+static bool same_effect(const effect_spec *a, const effect_spec *b)
+{
+    return a->kind == b->kind && hash_equal(a->code, b->code) && bytes_equal(a->version, b->version) &&
+           bytes_equal(a->always, b->always) && bytes_equal(a->library, b->library);
+}
+
+static int match_effect(comparison *c, declared_effect *e, weir_error *err)
+{
+    int rc = c->is_new_graph ? 0 : catalog_effect_named(c->w->catalog, c->graph, e->spec.name, &e->id, err);
+    if (rc != 0) return rc;
+    if (e->id == 0) {
+        e->id = catalog_new_effect_id(c->w->catalog);
+        return 0;
+    }
+    const cat_effect *old = catalog_effect(c->w->catalog, e->id, err);
+    if (!old) return err->code ? err->code : error_set(err, WEIR_BUG, "effect %llu is not stored", (unsigned long long)e->id);
+    e->is_known = true;
+    e->is_changed = !same_effect(&e->spec, &old->spec);
+    return 0;
+}
+
+static int resolve_effects(comparison *c, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->def->effect_count; i++) rc = add_effect(c, &c->def->effects[i], err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) rc = use_effect(c, c->nodes[i].spec, err);
+    for (size_t i = 0; rc == 0 && i < c->effect_count; i++) rc = match_effect(c, &c->effects[i], err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        const uint64_t *slot = map_get(&c->by_effect, c->nodes[i].spec->effect);
+        c->nodes[i].spec->effect_id = slot ? c->effects[*slot - 1].id : 0;
+    }
+    return rc;
+}
+
+int resolve_names(comparison *c, weir_error *err)
+{
+    int rc = index_names(c, err);
+    if (rc == 0) rc = load_stored(c, err);
+    if (rc == 0) rc = resolve_effects(c, err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++)
+        if (c->nodes[i].id == 0) c->nodes[i].id = catalog_new_node_id(c->w->catalog);
+    return rc;
+}
+
+/* --- outputs and inputs ------------------------------------------------------------------------------------------ */
+
+int resolve_outputs(comparison *c, weir_error *err)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        node_spec *spec = c->nodes[i].spec;
+        for (size_t j = 0; j < spec->output_count; j++) {
+            const uint64_t *owner = map_get(&c->by_path, spec->outputs[j].path);
+            if (!owner || *owner != i + 1) continue; /* told already */
+            const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, spec->outputs[j].path, true, err);
+            if (!item) return err->code;
+            spec->outputs[j].id = item->id;
+            uint64_t *slot = map_put(&c->by_item, map_key_u64(&item->id), NULL);
+            if (!slot) return error_nomem(err, doing);
+            *slot = i + 1;
+        }
+    }
+    return 0;
+}
+
+static int add_edge(comparison *c, size_t from, size_t to, weir_error *err)
+{
+    if (!MEM_GROW(c->edges, c->edge_capacity, c->edge_count + 1)) return error_nomem(err, doing);
+    c->edges[c->edge_count++] = (declared_edge){(uint32_t)from, (uint32_t)to};
+    return 0;
+}
+
+static int unknown_node(comparison *c, const node_spec *spec, const spec_input *input, const spec_member *m)
+{
+    if (c->host_errors == 0)
+        tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\" is node \"%s\", which is not declared",
+                    define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name));
+    return 0;
+}
+
+static int resolve_node_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
+{
+    const node_spec *spec = c->nodes[number].spec;
+    const uint64_t *slot = map_get(&c->by_name, m->name);
+    if (!slot) return unknown_node(c, spec, input, m);
+    const declared_node *up = &c->nodes[*slot - 1];
+    m->id = up->id;
+    if (m->kind == MEMBER_OUTPUT && spec_output_index(up->spec, m->port) < 0)
+        tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": node \"%s\" has no output \"%s\"",
+                    define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name),
+                    define_text(c, m->port));
+    return add_edge(c, *slot - 1, number, err);
+}
+
+static int resolve_file_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
+{
+    const node_spec *spec = c->nodes[number].spec;
+    weir_error why = {0};
+    buf path;
+    buf_init(&path);
+    int rc = scan_normalise(m->name, &path, &why);
+    if (rc != 0) {
+        buf_deinit(&path);
+        if (rc == WEIR_NOMEM) return error_nomem(err, doing);
+        tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": %s", define_text(c, input->port),
+                    define_text(c, spec->name), why.message);
+        return 0;
+    }
+    const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, buf_bytes(&path), true, err);
+    const uint64_t *owner = map_get(&c->by_path, buf_bytes(&path));
+    buf_deinit(&path);
+    if (!item) return err->code;
+    m->id = item->id;
+    return owner ? add_edge(c, *owner - 1, number, err) : 0;
+}
+
+/* A variable, value or tool that was never looked at gets its content now. */
+static int resolve_outside_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
+{
+    const node_spec *spec = c->nodes[number].spec;
+    weir_error why = {0};
+    cat_item *item = catalog_item_named(c->w->catalog, m->item, m->name, true, err);
+    if (!item) return err->code;
+    m->id = item->id;
+    hash128 hash = item->hash;
+    int rc = hash_is_none(hash) ? observe_outside_hash(c->w, m->item, m->name, &hash, NULL, &why) : 0;
+    bool is_missing = rc == WEIR_NOTFOUND || (m->item == ITEM_TOOL && hash_equal(hash, HASH_ABSENT));
+    if (rc != 0 && rc != WEIR_NOTFOUND) {
+        if (err) *err = why;
+        return rc;
+    }
+    if (rc == 0 && hash_is_none(item->hash)) catalog_observe(c->w->catalog, item, hash, 0, 0);
+    if (is_missing)
+        tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": %s", define_text(c, input->port),
+                    define_text(c, spec->name),
+                    why.message[0] ? why.message
+                                   : arena_printf(&c->arena, "program \"%s\" is not on the PATH", define_text(c, m->name)));
+    return 0;
+}
+
+static int resolve_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
+{
+    if (m->kind != MEMBER_ITEM) return resolve_node_member(c, number, input, m, err);
+    if (m->item == ITEM_FILE) return resolve_file_member(c, number, input, m, err);
+    return resolve_outside_member(c, number, input, m, err);
+}
+
+static int discovered_edges(comparison *c, weir_error *err)
+{
+    map by_id;
+    int rc = 0;
+    map_init(&by_id);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        if (!c->nodes[i].is_known) continue;
+        uint64_t *slot = map_put(&by_id, map_key_u64(&c->nodes[i].id), NULL);
+        if (slot) *slot = i;
+        else rc = error_nomem(err, doing);
+    }
+    db_stmt *s = rc == 0 && by_id.count ? db_get(catalog_db(c->w->catalog), SQL_USES_DISCOVERED, err) : NULL;
+    if (rc == 0 && by_id.count && !s) rc = err->code;
+    if (s) db_bind_int(s, 1, (int64_t)c->graph);
+    while (s && (rc = db_step(s, err)) == 1) {
+        uint64_t user = (uint64_t)db_int(s, 0), item = (uint64_t)db_int(s, 1);
+        const uint64_t *to = map_get(&by_id, map_key_u64(&user)), *from = map_get(&c->by_item, map_key_u64(&item));
+        rc = to && from && *from - 1 != *to ? add_edge(c, *from - 1, *to, err) : 0;
+        if (rc != 0) break;
+    }
+    if (s) db_reset(s);
+    map_deinit(&by_id);
+    return rc < 0 ? rc : 0;
+}
+
+int resolve_inputs(comparison *c, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        node_spec *spec = c->nodes[i].spec;
+        for (size_t j = 0; rc == 0 && j < spec->input_count; j++)
+            for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++)
+                rc = resolve_member(c, i, &spec->inputs[j], &spec->inputs[j].members[k], err);
+    }
+    c->declared_count = c->edge_count;
+    return rc == 0 ? discovered_edges(c, err) : rc;
+}
+
+/* --- heights ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ordering {
+    uint32_t *open;  /* by node: sources that have no height yet */
+    uint32_t *first; /* by node: where its users begin */
+    uint32_t *users;
+    uint32_t *queue;
+    size_t done;
+} ordering;
+
+static bool prepare(comparison *c, size_t edges, ordering *o)
+{
+    o->open = arena_zero(&c->arena, c->count + 1, sizeof *o->open);
+    o->first = arena_zero(&c->arena, c->count + 2, sizeof *o->first);
+    o->users = arena_alloc(&c->arena, (edges + 1) * sizeof *o->users);
+    o->queue = arena_alloc(&c->arena, (c->count + 1) * sizeof *o->queue);
+    if (c->arena.failed) return false;
+    for (size_t i = 0; i < edges; i++) {
+        o->open[c->edges[i].to]++;
+        o->first[c->edges[i].from + 2]++;
+    }
+    for (size_t i = 2; i < c->count + 2; i++) o->first[i] += o->first[i - 1];
+    for (size_t i = 0; i < edges; i++) o->users[o->first[c->edges[i].from + 1]++] = c->edges[i].to;
+    return true;
+}
+
+/* Nodes in an order in which sources come first; those in a circle, and behind one, are left out. */
+static void put_in_order(comparison *c, ordering *o)
+{
+    size_t end = 0;
+    o->done = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        c->nodes[i].height = 1;
+        if (o->open[i] == 0) o->queue[end++] = (uint32_t)i;
+    }
+    while (o->done < end) {
+        uint32_t at = o->queue[o->done++];
+        uint32_t above = c->nodes[at].height + 1;
+        for (uint32_t u = o->first[at]; u < o->first[at + 1]; u++) {
+            declared_node *user = &c->nodes[o->users[u]];
+            if (user->height < above) user->height = above;
+            if (--o->open[o->users[u]] == 0) o->queue[end++] = o->users[u];
+        }
+    }
+}
+
+/* `path` runs against the edges, from a node back to itself. */
+static void tell_cycle(comparison *c, const uint32_t *path, size_t count)
+{
+    buf text;
+    buf_init(&text);
+    for (size_t i = count; i-- > 0;) {
+        buf_text(&text, define_text(c, c->nodes[path[i]].spec->name));
+        buf_text(&text, " -> ");
+    }
+    buf_text(&text, define_text(c, c->nodes[path[count - 1]].spec->name));
+    const char *shown = buf_cstr(&text);
+    tell_static(c->w, c->def, &c->nodes[path[count - 1]].spec->position, "each of these nodes takes what the one before makes",
+                "nodes wait for one another: %s", shown ? shown : "out of memory");
+    buf_deinit(&text);
+}
+
+/* Every node left has a source that is left: walking back from it ends in a circle. Each circle is met once. */
+static int tell_cycles(comparison *c, const ordering *o, weir_error *err)
+{
+    uint32_t *back = arena_zero(&c->arena, c->count, sizeof *back);
+    uint32_t *walk = arena_zero(&c->arena, c->count, sizeof *walk); /* number of the walk that came by; 0: none */
+    uint32_t *path = arena_zero(&c->arena, c->count, sizeof *path);
+    if (c->arena.failed) return error_nomem(err, doing);
+    for (size_t i = 0; i < c->declared_count; i++)
+        if (o->open[c->edges[i].from] && o->open[c->edges[i].to]) back[c->edges[i].to] = c->edges[i].from;
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (!o->open[i] || walk[i]) continue;
+        size_t length = 0;
+        uint32_t at = i;
+        for (; !walk[at]; at = back[at]) {
+            walk[at] = i + 1;
+            path[length++] = at;
+        }
+        if (walk[at] != i + 1) continue;
+        size_t start = 0;
+        while (path[start] != at) start++;
+        tell_cycle(c, path + start, length - start);
+    }
+    return 0;
+}
+
+int resolve_heights(comparison *c, weir_error *err)
+{
+    ordering o = {0};
+    if (c->count >= UINT32_MAX || c->edge_count >= UINT32_MAX)
+        return error_set(err, WEIR_LIMIT, "the workflow declares too many nodes or edges");
+    if (!prepare(c, c->edge_count, &o)) return error_nomem(err, doing);
+    put_in_order(c, &o);
+    if (o.done == c->count) return 0;
+    if (c->declared_count < c->edge_count) {
+        if (!prepare(c, c->declared_count, &o)) return error_nomem(err, doing);
+        put_in_order(c, &o);
+        for (size_t i = 0; i < c->count; i++)
+            if (c->nodes[i].height < c->nodes[i].old_height) c->nodes[i].height = c->nodes[i].old_height;
+    }
+    return o.done == c->count ? 0 : tell_cycles(c, &o, err);
+}
