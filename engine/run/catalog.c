@@ -383,6 +383,11 @@ cat_node *catalog_node(catalog *c, uint64_t id, weir_error *err)
     return load_node(c, id, err);
 }
 
+cat_node *catalog_loaded(const catalog *c, uint64_t id)
+{
+    return known(&c->nodes, id);
+}
+
 static int stored_id(catalog *c, int statement, uint64_t graph, bytes name, uint64_t *id, weir_error *err)
 {
     db_stmt *q = catalog_query(c, statement, err);

@@ -69,6 +69,8 @@ cat_item *catalog_item(catalog *c, uint64_t id, weir_error *err);
 /** Find by name; `make`: give it an id and say so in the log. NULL: absent (err->code 0), or an error. */
 cat_item *catalog_item_named(catalog *c, item_kind kind, bytes name, bool make, weir_error *err);
 cat_node *catalog_node(catalog *c, uint64_t id, weir_error *err);
+/** The same, only if it is in memory already: asks nobody. */
+cat_node *catalog_loaded(const catalog *c, uint64_t id);
 /** Id of a node by name; 0: none, also vanished ones count. */
 int catalog_node_named(catalog *c, uint64_t graph, bytes name, uint64_t *id, weir_error *err);
 cat_effect *catalog_effect(catalog *c, uint64_t id, weir_error *err);

@@ -1,0 +1,537 @@
+/*
+ * targets.c - which nodes a run is about, and where its first turn begins.
+ *
+ * A target is looked for as a node's name, as a pattern over names, as an output, as a folder of outputs, and as a name without
+ * params, in this order. What it needs is taken in through the stored edges. Without targets the run is about every node, and
+ * nothing is loaded to say so.
+ *
+ * Memory is ahead of the database: what it holds about a node counts. A dry run's new declarations are in memory alone.
+ *
+ * Loop thread only.
+ */
+#include "engine/model/near.h"
+#include "engine/run/engine.h"
+#include "engine/world/scan.h"
+#include "generated/schema.h"
+
+static const char doing[] = "choosing what to run";
+
+bool targets_wanted(const weir *w, uint64_t node)
+{
+    return !w->limited || map_get(&w->wanted, map_key_u64(&node)) != NULL;
+}
+
+/* --- the nodes of the graph -------------------------------------------------------------------------------------- */
+
+/* Calls `each` for the name of every live node: the stored ones, and those that only a dry run knows. */
+static int each_name(weir *w, int (*each)(void *ctx, uint64_t node, bytes name, weir_error *err), void *ctx, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODES_NAMED, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        rc = each(ctx, (uint64_t)db_int(s, 0), db_bytes(s, 1), err);
+        if (rc != 0) break;
+    }
+    db_reset(s);
+    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) {
+        const cat_node *node = catalog_node(w->catalog, w->changed_nodes[i], err);
+        if (!node) return err->code;
+        rc = each(ctx, node->id, node->spec.name, err);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+typedef struct search {
+    weir *w;
+    bytes target;
+    bool is_base;  /* else a pattern with * */
+    bool found;
+} search;
+
+/* Only * is special: names hold brackets and slashes. */
+static bool star_match(bytes pattern, bytes name)
+{
+    size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
+    while (n < name.size) {
+        if (p < pattern.size && pattern.data[p] == '*') {
+            star = p++;
+            mark = n;
+        } else if (p < pattern.size && pattern.data[p] == name.data[n]) {
+            p++;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            n = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size && pattern.data[p] == '*') p++;
+    return p == pattern.size;
+}
+
+static bool has_base(bytes base, bytes name)
+{
+    return name.size > base.size && name.data[base.size] == '[' && memcmp(name.data, base.data, base.size) == 0;
+}
+
+/* A live node of this graph is a target; false with err->code 0: it is not live. */
+static bool add_target(weir *w, uint64_t id, weir_error *err)
+{
+    const cat_node *node = catalog_node(w->catalog, id, err);
+    bool added = false;
+    if (!node || node->status == CAT_GONE || node->graph != w->graph) return false;
+    if (!map_put(&w->wanted, map_key_u64(&id), &added)) {
+        error_nomem(err, doing);
+        return false;
+    }
+    if (!added) return true;
+    if (w->target_node_count == w->target_node_capacity) {
+        size_t capacity = w->target_node_capacity ? w->target_node_capacity * 2 : 16;
+        uint64_t *larger = arena_alloc(catalog_arena(w->catalog), capacity * sizeof *larger);
+        if (!larger) {
+            error_nomem(err, doing);
+            return false;
+        }
+        if (w->target_node_count) memcpy(larger, w->target_nodes, w->target_node_count * sizeof *larger);
+        w->target_nodes = larger;
+        w->target_node_capacity = capacity;
+    }
+    w->target_nodes[w->target_node_count++] = id;
+    return true;
+}
+
+static int add_matching(void *ctx, uint64_t node, bytes name, weir_error *err)
+{
+    search *s = ctx;
+    if (!(s->is_base ? has_base(s->target, name) : star_match(s->target, name))) return 0;
+    if (add_target(s->w, node, err)) s->found = true;
+    return err->code;
+}
+
+static int by_name(weir *w, bytes target, bool *found, weir_error *err)
+{
+    uint64_t id = 0;
+    int rc = catalog_node_named(w->catalog, w->graph, target, &id, err);
+    if (rc == 0 && id != 0) *found = add_target(w, id, err);
+    return rc == 0 ? err->code : rc;
+}
+
+static int by_search(weir *w, bytes target, bool is_base, bool *found, weir_error *err)
+{
+    search s = {.w = w, .target = target, .is_base = is_base};
+    int rc = each_name(w, add_matching, &s, err);
+    *found = s.found;
+    return rc;
+}
+
+static int by_output(weir *w, bytes path, bool *found, weir_error *err)
+{
+    const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, path, false, err);
+    if (item && item->node != 0) *found = add_target(w, item->node, err);
+    return err->code;
+}
+
+static int by_folder(weir *w, bytes path, bool *found, weir_error *err)
+{
+    buf from, to;
+    buf_init(&from);
+    buf_init(&to);
+    buf_append(&from, path.data, path.size);
+    buf_append(&to, path.data, path.size);
+    buf_byte(&from, '/');
+    buf_byte(&to, '0'); /* what follows / */
+    db_stmt *s = from.failed || to.failed ? NULL : db_get(catalog_db(w->catalog), SQL_OUTPUTS_BELOW, err);
+    int rc = s ? 0 : err->code ? err->code : error_nomem(err, doing);
+    if (s) {
+        db_bind_bytes(s, 1, buf_bytes(&from));
+        db_bind_bytes(s, 2, buf_bytes(&to));
+        while ((rc = db_step(s, err)) == 1) {
+            if (add_target(w, (uint64_t)db_int(s, 2), err)) *found = true;
+            if (err->code != 0) break;
+        }
+        if (rc == 1) rc = err->code;
+        db_reset(s);
+    }
+    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) { /* claims that are in memory alone */
+        const cat_node *node = catalog_node(w->catalog, w->changed_nodes[i], err);
+        for (size_t j = 0; node && j < node->spec.output_count; j++) {
+            const cat_item *item = catalog_item(w->catalog, node->spec.outputs[j].id, err);
+            if (!item || item->name.size <= from.size || memcmp(item->name.data, from.data, from.size) != 0) continue;
+            if (add_target(w, node->id, err)) *found = true;
+        }
+        rc = err->code;
+    }
+    buf_deinit(&from);
+    buf_deinit(&to);
+    return rc;
+}
+
+/* --- unknown ----------------------------------------------------------------------------------------------------- */
+
+typedef struct names {
+    mem_arena arena;
+    const char **list;
+    size_t count, capacity;
+} names;
+
+static int keep_name(void *ctx, uint64_t node, bytes name, weir_error *err)
+{
+    names *n = ctx;
+    (void)node;
+    bytes copy = arena_bytes(&n->arena, name);
+    if (!copy.data || !MEM_GROW(n->list, n->capacity, n->count + 1)) return error_nomem(err, doing);
+    n->list[n->count++] = (const char *)copy.data;
+    return 0;
+}
+
+static int keep_outputs(weir *w, names *n, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_OUTPUTS_ALL, err);
+    if (!s) return err->code;
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        rc = keep_name(n, 0, db_bytes(s, 0), err);
+        if (rc != 0) break;
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int unknown(weir *w, const char *target, weir_error *err)
+{
+    names n = {0};
+    arena_init(&n.arena);
+    int rc = each_name(w, keep_name, &n, err);
+    if (rc == 0) rc = keep_outputs(w, &n, err);
+    const char *near = rc == 0 ? near_name(target, n.list, n.count) : NULL;
+    if (rc == 0 && near)
+        rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"; did you mean \"%s\"?", target, near);
+    else if (rc == 0) rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"", target);
+    mem_free(n.list);
+    arena_deinit(&n.arena);
+    return rc;
+}
+
+/* --- choosing ---------------------------------------------------------------------------------------------------- */
+
+static int select_path(weir *w, bytes target, bool *found, weir_error *err)
+{
+    buf path;
+    buf_init(&path);
+    int rc = scan_normalise(target, &path, NULL) == 0 ? by_output(w, buf_bytes(&path), found, err) : 0;
+    if (rc == 0 && !*found && path.size > 0) rc = by_folder(w, buf_bytes(&path), found, err);
+    buf_deinit(&path);
+    return rc;
+}
+
+static int select_one(weir *w, const char *text, weir_error *err)
+{
+    bytes target = bytes_str(text);
+    bool found = false;
+    int rc = by_name(w, target, &found, err);
+    if (rc == 0 && !found && memchr(target.data, '*', target.size)) rc = by_search(w, target, false, &found, err);
+    if (rc == 0 && !found) rc = select_path(w, target, &found, err);
+    if (rc == 0 && !found) rc = by_search(w, target, true, &found, err);
+    return rc != 0 || found ? rc : unknown(w, text, err);
+}
+
+static int select_defaults(weir *w, weir_error *err)
+{
+    int rc = 0;
+    if (w->has_new_definition) {
+        for (size_t i = 0; rc == 0 && i < w->new_default_count; i++) {
+            w->limited = true;
+            rc = select_one(w, (const char *)w->new_defaults[i].data, err);
+        }
+        return rc;
+    }
+    mem_arena arena;
+    bytes *list = NULL;
+    size_t count = 0, capacity = 0;
+    arena_init(&arena);
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_DEFINITION_DEFAULTS, err);
+    rc = s ? 0 : err->code;
+    if (s) db_bind_int(s, 1, (int64_t)w->graph);
+    while (s && (rc = db_step(s, err)) == 1) {
+        bytes copy = arena_bytes(&arena, db_bytes(s, 0));
+        if (!copy.data || !MEM_GROW(list, capacity, count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        list[count++] = copy;
+    }
+    if (s) db_reset(s);
+    w->limited = count > 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = select_one(w, (const char *)list[i].data, err);
+    mem_free(list);
+    arena_deinit(&arena);
+    return rc < 0 ? rc : 0;
+}
+
+typedef struct closure {
+    weir *w;
+    map fresh; /* dry run: nodes whose declaration is in memory alone */
+    uint64_t *stack;
+    size_t count, capacity;
+} closure;
+
+static int take_in(closure *c, uint64_t node, weir_error *err)
+{
+    bool added = false;
+    if (node == 0) return 0;
+    if (!map_put(&c->w->wanted, map_key_u64(&node), &added)) return error_nomem(err, doing);
+    if (!added) return 0;
+    if (!MEM_GROW(c->stack, c->capacity, c->count + 1)) return error_nomem(err, doing);
+    c->stack[c->count++] = node;
+    return 0;
+}
+
+static int stored_sources(closure *c, uint64_t node, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_NODE_SOURCES, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)node);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        rc = take_in(c, (uint64_t)db_int(s, 0), err);
+        if (rc != 0) break;
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int declared_sources(closure *c, uint64_t id, weir_error *err)
+{
+    const cat_node *node = catalog_node(c->w->catalog, id, err);
+    if (!node) return err->code;
+    for (size_t i = 0; i < node->spec.input_count; i++)
+        for (size_t j = 0; j < node->spec.inputs[i].count; j++) {
+            const spec_member *m = &node->spec.inputs[i].members[j];
+            uint64_t source = m->id;
+            if (m->kind == MEMBER_ITEM) {
+                const cat_item *item = catalog_item(c->w->catalog, m->id, err);
+                if (!item && err->code != 0) return err->code;
+                source = item ? item->node : 0;
+            }
+            int rc = take_in(c, source, err);
+            if (rc != 0) return rc;
+        }
+    return 0;
+}
+
+/* Everything that the targets need, also through discovered reads. */
+static int close_over(weir *w, weir_error *err)
+{
+    closure c = {.w = w};
+    int rc = 0;
+    map_init(&c.fresh);
+    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++)
+        if (!map_put(&c.fresh, map_key_u64(&w->changed_nodes[i]), NULL)) rc = error_nomem(err, doing);
+    for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) {
+        if (!MEM_GROW(c.stack, c.capacity, c.count + 1)) rc = error_nomem(err, doing);
+        else c.stack[c.count++] = w->target_nodes[i];
+    }
+    while (rc == 0 && c.count > 0) {
+        uint64_t node = c.stack[--c.count];
+        rc = map_get(&c.fresh, map_key_u64(&node)) ? declared_sources(&c, node, err) : stored_sources(&c, node, err);
+    }
+    mem_free(c.stack);
+    map_deinit(&c.fresh);
+    return rc;
+}
+
+int targets_select(weir *w, weir_error *err)
+{
+    int rc = 0;
+    error_clear(err);
+    map_clear(&w->wanted);
+    w->limited = false;
+    w->target_nodes = NULL;
+    w->target_node_count = w->target_node_capacity = 0;
+    if (w->request->target_count == 0) rc = select_defaults(w, err);
+    else w->limited = true;
+    for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], err);
+    return rc == 0 && w->limited ? close_over(w, err) : rc;
+}
+
+/* --- where the first turn begins --------------------------------------------------------------------------------- */
+
+typedef struct id_list {
+    uint64_t *ids; /* `width` numbers an entry */
+    size_t count, capacity;
+} id_list;
+
+/* The first `width` columns of all rows: a statement is done before the next one begins. */
+static int read_rows(db_stmt *s, size_t width, id_list *list, weir_error *err)
+{
+    int rc;
+    list->count = 0;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(list->ids, list->capacity, list->count + width)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        for (size_t i = 0; i < width; i++) list->ids[list->count++] = (uint64_t)db_int(s, (int)i);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int query_rows(weir *w, int statement, uint64_t first, uint64_t second, size_t width, id_list *list, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
+    if (!s) return err->code;
+    if (first) db_bind_int(s, 1, (int64_t)first);
+    if (second) db_bind_int(s, 2, (int64_t)second);
+    return read_rows(s, width, list, err);
+}
+
+/* Loads the node: whoever is due is looked at anyway, and memory knows best. */
+static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
+{
+    *node = NULL;
+    if (!targets_wanted(w, id)) return 0;
+    cat_node *n = catalog_node(w->catalog, id, err);
+    if (!n) return err->code;
+    if (n->status != CAT_GONE && n->graph == w->graph) *node = n;
+    return 0;
+}
+
+static int mark(weir *w, uint64_t id, weir_error *err)
+{
+    cat_node *node;
+    int rc = due_now(w, id, &node, err);
+    return rc == 0 && node ? plan_due(w->plan, node->id, node->height, err) : rc;
+}
+
+static int mark_unsettled(weir *w, id_list *list, weir_error *err)
+{
+    int rc = query_rows(w, SQL_NODES_UNSETTLED, w->graph, 0, 1, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        cat_node *node;
+        rc = due_now(w, list->ids[i], &node, err);
+        if (rc == 0 && node && node->status != CAT_SETTLED) rc = plan_due(w->plan, node->id, node->height, err);
+    }
+    for (size_t i = 0; rc == 0 && i < w->changed_count; i++) rc = mark(w, w->changed_nodes[i], err);
+    return rc;
+}
+
+static int mark_always(weir *w, id_list *list, weir_error *err)
+{
+    int rc = query_rows(w, SQL_NODES_ALWAYS, w->graph, 0, 1, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        cat_node *node;
+        rc = due_now(w, list->ids[i], &node, err);
+        if (rc == 0 && node && node->always) rc = plan_due(w->plan, node->id, node->height, err);
+    }
+    return rc;
+}
+
+static int force(weir *w, uint64_t id, weir_error *err)
+{
+    cat_node *node;
+    int rc = due_now(w, id, &node, err);
+    if (rc != 0 || !node) return rc;
+    node->forced = true;
+    return plan_due(w->plan, node->id, node->height, err);
+}
+
+static int mark_forced(weir *w, id_list *list, weir_error *err)
+{
+    int rc = 0;
+    if (!(w->request->flags & WEIR_RUN_FORCE)) return 0;
+    if (w->limited && w->request->target_count > 0) {
+        for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) rc = force(w, w->target_nodes[i], err);
+        return rc;
+    }
+    rc = query_rows(w, SQL_NODES_NAMED, w->graph, 0, 1, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++) rc = force(w, list->ids[i], err);
+    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) rc = force(w, w->changed_nodes[i], err);
+    return rc;
+}
+
+/* Users that were settled before the change `seq`. */
+static int mark_users(weir *w, uint64_t source, bool is_node, uint64_t seq, id_list *list, weir_error *err)
+{
+    int rc = query_rows(w, is_node ? SQL_NODE_USERS : SQL_ITEM_USERS, source, w->graph, 3, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i += 3) {
+        cat_node *node = NULL;
+        if (list->ids[i + 2] < seq) rc = due_now(w, list->ids[i], &node, err);
+        if (rc == 0 && node && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
+    }
+    return rc;
+}
+
+static int mark_pending(weir *w, id_list *list, weir_error *err)
+{
+    id_list pending = {0};
+    int rc = query_rows(w, SQL_PENDING_ALL, 0, 0, 3, &pending, err);
+    for (size_t i = 0; rc == 0 && i < pending.count; i += 3)
+        rc = mark_users(w, pending.ids[i], pending.ids[i + 1] != 0, pending.ids[i + 2], list, err);
+    mem_free(pending.ids);
+    return rc;
+}
+
+/* What the scan found: a source has new content, an output is not what was written. */
+static int mark_observed(weir *w, id_list *list, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    int rc = 0;
+    while (rc == 0 && map_next(&w->observe_again, &at, &key, NULL)) {
+        uint64_t id;
+        if (key.size != sizeof id) continue;
+        memcpy(&id, key.data, sizeof id);
+        const cat_item *item = catalog_item(w->catalog, id, err);
+        if (!item) rc = err->code;
+        else if (item->node != 0) rc = item->disk_differs ? mark(w, item->node, err) : 0;
+        else rc = mark_users(w, id, false, UINT64_MAX, list, err);
+    }
+    return rc;
+}
+
+int targets_start(weir *w, weir_error *err)
+{
+    id_list list = {0};
+    error_clear(err);
+    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
+    if (rc == 0) rc = mark_unsettled(w, &list, err);
+    if (rc == 0) rc = mark_always(w, &list, err);
+    if (rc == 0) rc = mark_forced(w, &list, err);
+    if (rc == 0) rc = mark_pending(w, &list, err);
+    if (rc == 0) rc = mark_observed(w, &list, err);
+    mem_free(list.ids);
+    return rc;
+}
+
+/* --- users ------------------------------------------------------------------------------------------------------- */
+
+int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+{
+    *count = 0;
+    *users = NULL;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_USERS, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)node);
+    db_bind_int(s, 2, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        uint64_t id = (uint64_t)db_int(s, 0);
+        if (id == node || !targets_wanted(w, id)) continue;
+        uint32_t height = (uint32_t)db_int(s, 1);
+        const cat_node *known = catalog_loaded(w->catalog, id); /* memory is ahead */
+        if (known && known->status == CAT_GONE) continue;
+        if (known) height = known->height;
+        if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        w->users[(*count)++] = (plan_user){id, height};
+    }
+    db_reset(s);
+    *users = w->users;
+    return rc < 0 ? rc : 0;
+}
