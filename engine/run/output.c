@@ -103,6 +103,8 @@ int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, w
 
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err)
 {
+    scan_request r;
+    if (hash_is_none(hash)) return scan_item(w, item, &r, err); /* put back unread: look at it */
     return output_sign_as(w, item, hash, NULL, err);
 }
 

@@ -164,12 +164,14 @@ static int remove_fresh(recovery *r, const open_execution *x, const old_output *
     return rc == 0 ? os_unlinkat(r->w->rootfd, o->path, err) : rc;
 }
 
-static hash128 hash_at(recovery *r, const char *path)
+/* Is what was recorded at the path? Never, if nothing is known of the old one (changed by hand, and kept then). */
+static bool is_as_recorded(recovery *r, const old_output *o)
 {
     scan_config config = output_scan(r->w);
-    scan_request look = {.path = bytes_str(path)};
+    scan_request look = {.path = bytes_str(o->path)};
+    if (hash_is_none(o->hash)) return false;
     scan_one(&config, &look);
-    return look.code == 0 ? look.hash : HASH_NONE;
+    return look.code == 0 && hash_equal(look.hash, o->hash);
 }
 
 /* `temp` holds the old output. */
@@ -181,7 +183,7 @@ static int put_in_place(recovery *r, const open_execution *x, const old_output *
     int rc = is_blocked(r, o, st, &blocked, err);
     if (rc == 0 && blocked) return output_store(r->w, temp, &content, err);
     bool is_other = st->type != OS_ABSENT && st->type != OS_DIR;
-    if (rc == 0 && is_other && !hash_equal(hash_at(r, o->path), o->hash))
+    if (rc == 0 && is_other && !is_as_recorded(r, o))
         rc = keep_what_is_there(r, x, o, err);
     if (rc == 0) rc = os_make_parents(r->w->rootfd, o->path, output_made_folder, r->w, err);
     os_kill_point("recover_before_rename");
@@ -195,7 +197,7 @@ static int from_store(recovery *r, const open_execution *x, const old_output *o,
     weir_error why = {0};
     const char *temp = ".weir/tmp/recover";
     if (hash_is_none(o->hash) || hash_equal(o->hash, HASH_ABSENT)) return 0;
-    if (st->type != OS_ABSENT && hash_equal(hash_at(r, o->path), o->hash)) return 0;
+    if (st->type != OS_ABSENT && is_as_recorded(r, o)) return 0;
     int rc = output_from_store(r->w, o->hash, o->mode, temp, &made, &why);
     if (rc == WEIR_NOTFOUND) return 0;
     if (rc != 0) return error_set(err, rc, "%s", why.message);
