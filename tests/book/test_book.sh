@@ -82,7 +82,7 @@ for step in $steps; do
     book_run noop --stats
     row noop noop "$nodes"
     check_ran noop "$work/wanted"
-    idle=$(book_events noop get hosts hashed)
+    idle=$(book_events noop get hosts_started files_hashed)
     [ "$idle" = "0 0" ] || fail "no-op: script hosts started and files hashed: expected 0 0, got $idle"
 
     find "$tree/src" "$tree/listings" -type f -exec touch {} +

@@ -1,0 +1,111 @@
+/*
+ * ls.c - weir ls: the nodes, one a line.
+ */
+#include "engine/door/commands.h"
+#include "engine/door/query.h"
+#include "engine/store/jsonout.h"
+
+enum { FLUSH = 64 * 1024 };
+
+/* `*` in the pattern stands for any run of characters. */
+static bool matches_star(bytes pattern, bytes name)
+{
+    size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
+    while (n < name.size) {
+        if (p < pattern.size && pattern.data[p] == '*') {
+            star = p++;
+            mark = n;
+        } else if (p < pattern.size && pattern.data[p] == name.data[n]) {
+            p++;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            n = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size && pattern.data[p] == '*') p++;
+    return p == pattern.size;
+}
+
+static bool is_base(bytes pattern, bytes name)
+{
+    return name.size > pattern.size && name.data[pattern.size] == '[' && memcmp(name.data, pattern.data, pattern.size) == 0;
+}
+
+static bool matches(const char *pattern, bytes name, bytes effect)
+{
+    if (!pattern) return true;
+    bytes p = bytes_str(pattern);
+    return matches_star(p, name) || is_base(p, name) || bytes_equal(p, effect);
+}
+
+static void put_json(buf *to, const node_row *node, bool first)
+{
+    buf_text(to, first ? "\n" : ",\n");
+    jsonout_open(to, '{');
+    jsonout_member(to, "node", node->name);
+    jsonout_member(to, "effect", node->effect);
+    jsonout_key(to, "status");
+    jsonout_string(to, query_status_name(node));
+    if (node->status == 1) {
+        jsonout_key(to, "due");
+        jsonout_string(to, reason_name((reason_kind)node->due));
+    }
+    jsonout_close(to, '}');
+}
+
+static void put_line(buf *to, const node_row *node)
+{
+    bool color = print_has_color(stdout);
+    static const print_style styles[] = {STYLE_PLAIN, STYLE_NOTE, STYLE_BAD, STYLE_WARN};
+    print_styled(to, color, node->status >= 0 && node->status < 4 ? styles[node->status] : STYLE_DIM, query_status_name(node));
+    for (size_t i = strlen(query_status_name(node)); i < 9; i++) buf_byte(to, ' ');
+    size_t start = to->size;
+    print_name(to, node->effect);
+    print_pad(to, start, 12);
+    buf_byte(to, ' ');
+    print_name(to, node->name);
+    if (node->status == 1 && node->due) buf_printf(to, " (%s)", reason_name((reason_kind)node->due));
+    buf_byte(to, '\n');
+}
+
+static int list(query *q, const options *o, uint64_t *shown)
+{
+    buf out;
+    int rc;
+    db_stmt *s = QUERY_ASK(q, SQL_DOOR_NODES_ALL, q->graph);
+    if (!s) return q->err.code;
+    buf_init(&out);
+    if (o->json) buf_byte(&out, '[');
+    while ((rc = query_step(q, s)) == 1) {
+        node_row node = {.name = db_bytes(s, 1), .effect = db_bytes(s, 2), .status = (int)db_int(s, 3), .due = (int)db_int(s, 4)};
+        if (!matches(o->word_count ? o->words[0] : NULL, node.name, node.effect)) continue;
+        if (o->json) put_json(&out, &node, *shown == 0);
+        else put_line(&out, &node);
+        ++*shown;
+        if (out.size > FLUSH) print_out(&out);
+    }
+    if (o->json) buf_text(&out, *shown ? "\n]\n" : "]\n");
+    print_out(&out);
+    buf_deinit(&out);
+    return rc;
+}
+
+static void tell_none(const options *o)
+{
+    if (o->word_count) print_message("no node matches %s", o->words[0]);
+    else print_message("there are no nodes");
+}
+
+int command_ls(const options *o)
+{
+    query q;
+    uint64_t shown = 0;
+    int rc = query_open(&q, o);
+    if (rc == 0) rc = list(&q, o, &shown);
+    if (rc == 0 && shown == 0 && !o->quiet && !o->json)
+        tell_none(o);
+    return query_end(&q, rc, EXIT_DONE);
+}

@@ -1,0 +1,374 @@
+/*
+ * present.c - a run as a person sees it, on stderr.
+ *
+ * On a terminal one status line that is drawn over and over: counts, then what has been running longest. Elsewhere a plain line
+ * for each thing that happened. The captured output of a node comes in one block, when the node has ended.
+ *
+ *   [12/137] 3 running, 4 s: compile[unit=main] 4 s, test 2 s, ...
+ *   ran       page[post=intro] (input-changed content/intro.md), 0.004 s
+ *   failed    compile[unit=main]: exit code 1, 0.05 s
+ *   weir: 3 ran (input-changed 2, code-changed 1), 1 cut off, 136 unchanged, 0.02 s
+ */
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "engine/base/os.h"
+#include "engine/door/report.h"
+
+enum { REASON_NAMES = 24, DRAW_EVERY_MS = 100, RUNNING_SHOWN = 3 };
+
+typedef struct running {
+    char *node; /* owned */
+    int64_t since_ns;
+} running;
+
+typedef struct reason_count {
+    char name[32];
+    uint64_t count;
+} reason_count;
+
+struct present {
+    const options *o;
+    bool color, is_terminal;
+    bool is_drawn;             /* a status line stands there */
+    int64_t started_ns, drawn_ns;
+    running *running;          /* in order of their start */
+    size_t running_count, running_capacity;
+    reason_count reasons[REASON_NAMES];
+    size_t reason_count;
+    size_t done, open;
+    uint64_t errors;
+    buf text;                  /* scratch */
+};
+
+present *present_new(const options *o)
+{
+    present *p = mem_zero(1, sizeof *p);
+    if (!p) return NULL;
+    const char *term = getenv("TERM");
+    p->o = o;
+    p->color = print_has_color(stderr);
+    p->is_terminal = isatty(STDERR_FILENO) == 1 && term && strcmp(term, "dumb") != 0;
+    p->started_ns = os_monotonic_ns();
+    return p;
+}
+
+void present_free(present *p)
+{
+    if (!p) return;
+    for (size_t i = 0; i < p->running_count; i++) mem_free(p->running[i].node);
+    mem_free(p->running);
+    buf_deinit(&p->text);
+    mem_free(p);
+}
+
+/* --- the status line --------------------------------------------------------------------------------------------- */
+
+static void erase(present *p)
+{
+    if (!p->is_drawn) return;
+    (void)!write(STDERR_FILENO, "\r\x1b[K", 4);
+    p->is_drawn = false;
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+/* Cut to so many characters. */
+static void cut(buf *text, size_t width)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < text->size; i++) {
+        if ((text->data[i] & 0xc0) != 0x80) used++;
+        if (used > width) {
+            text->size = i;
+            return;
+        }
+    }
+}
+
+static void put_whole_seconds(buf *to, int64_t nanoseconds)
+{
+    int64_t seconds = nanoseconds / 1000000000;
+    if (seconds >= 60) buf_printf(to, " %d:%02d", (int)(seconds / 60), (int)(seconds % 60));
+    else if (seconds > 0) buf_printf(to, " %d s", (int)seconds);
+}
+
+/* By what went before: told once it has gone on long enough to mean something. */
+static void put_estimate(present *p, int64_t now)
+{
+    int64_t elapsed = now - p->started_ns;
+    if (elapsed < 3000000000 || p->done < 5 || p->open == 0) return;
+    buf_text(&p->text, ", about");
+    put_whole_seconds(&p->text, elapsed / (int64_t)p->done * (int64_t)p->open + 1000000000);
+    buf_text(&p->text, " to go");
+}
+
+static void draw(present *p)
+{
+    int64_t now = os_monotonic_ns();
+    if (!p->is_terminal || p->o->quiet || (p->is_drawn && now - p->drawn_ns < (int64_t)DRAW_EVERY_MS * 1000000)) return;
+    buf_clear(&p->text);
+    buf_printf(&p->text, "[%zu/%zu] %zu running", p->done, p->done + p->open, p->running_count);
+    put_estimate(p, now);
+    for (size_t i = 0; i < p->running_count && i < RUNNING_SHOWN; i++) {
+        buf_text(&p->text, i == 0 ? ": " : ", ");
+        print_name(&p->text, bytes_str(p->running[i].node));
+        put_whole_seconds(&p->text, now - p->running[i].since_ns);
+    }
+    if (p->running_count > RUNNING_SHOWN) buf_text(&p->text, ", ...");
+    if (p->text.failed) return;
+    cut(&p->text, terminal_width() - 1);
+    erase(p);
+    print_err(&p->text);
+    p->is_drawn = true;
+    p->drawn_ns = now;
+}
+
+static void start_running(present *p, const char *node)
+{
+    if (!MEM_GROW(p->running, p->running_capacity, p->running_count + 1)) return;
+    char *name = mem_strdup(node);
+    if (name) p->running[p->running_count++] = (running){name, os_monotonic_ns()};
+}
+
+static void stop_running(present *p, const char *node)
+{
+    size_t i = 0;
+    while (i < p->running_count && strcmp(p->running[i].node, node) != 0) i++;
+    if (i == p->running_count) return;
+    mem_free(p->running[i].node);
+    p->running_count--;
+    memmove(&p->running[i], &p->running[i + 1], (p->running_count - i) * sizeof *p->running);
+}
+
+/* --- lines ------------------------------------------------------------------------------------------------------- */
+
+static void begin_line(present *p, print_style style, const char *word, const char *node)
+{
+    buf_clear(&p->text);
+    print_styled(&p->text, p->color, style, word);
+    for (size_t i = strlen(word); i < 10; i++) buf_byte(&p->text, ' ');
+    print_name(&p->text, bytes_str(node));
+}
+
+static void end_line(present *p)
+{
+    buf_byte(&p->text, '\n');
+    erase(p);
+    print_err(&p->text);
+}
+
+static void put_reasons(present *p, const weir_event *e)
+{
+    size_t shown = p->o->verbose ? e->reason_count : 1;
+    if (e->reason_count == 0) return;
+    buf_text(&p->text, " (");
+    for (size_t i = 0; i < e->reason_count && i < shown; i++) {
+        const weir_reason *r = &e->reasons[i];
+        const char *what = r->name && *r->name ? r->name : r->input ? r->input : "";
+        buf_printf(&p->text, "%s%s%s", i ? ", " : "", r->reason, *what ? " " : "");
+        print_name(&p->text, bytes_str(what));
+    }
+    if (e->reason_count > shown) buf_printf(&p->text, " and %zu more", e->reason_count - shown);
+    buf_byte(&p->text, ')');
+}
+
+static void put_failure(present *p, const weir_event *e)
+{
+    buf_text(&p->text, ": ");
+    if (e->message && *e->message) print_safe(&p->text, bytes_str(e->message), SAFE_LINES);
+    else if (e->signal) buf_printf(&p->text, "signal %d (%s)", e->signal, strsignal(e->signal));
+    else buf_printf(&p->text, "exit code %d", e->exit_code);
+}
+
+static void put_log(present *p, const weir_event *e)
+{
+    if (!e->log || e->log_size == 0) return;
+    bytes log = bytes_of(e->log, e->log_size);
+    print_safe(&p->text, log, SAFE_LINES | (p->color ? SAFE_COLOR : 0));
+    if (!p->text.failed && p->text.data[p->text.size - 1] != '\n') buf_byte(&p->text, '\n');
+}
+
+static void count_reason(present *p, const weir_event *e)
+{
+    const char *name = e->reason_count ? e->reasons[0].reason : NULL;
+    if (!name) return;
+    size_t i = 0;
+    while (i < p->reason_count && strcmp(p->reasons[i].name, name) != 0) i++;
+    if (i == REASON_NAMES) return;
+    if (i == p->reason_count) snprintf(p->reasons[p->reason_count++].name, sizeof p->reasons[i].name, "%s", name);
+    p->reasons[i].count++;
+}
+
+static void show_failed(present *p, const weir_event *e)
+{
+    begin_line(p, STYLE_BAD, "failed", e->node);
+    put_failure(p, e);
+    buf_text(&p->text, ", ");
+    print_seconds(&p->text, e->seconds);
+    buf_byte(&p->text, '\n');
+    put_log(p, e);
+    erase(p);
+    print_err(&p->text);
+}
+
+static void show_ran(present *p, const weir_event *e)
+{
+    bool has_log = e->log && e->log_size > 0;
+    if (p->o->quiet || (p->is_terminal && !p->o->verbose && !has_log)) return;
+    begin_line(p, STYLE_GOOD, e->outcome && *e->outcome ? e->outcome : "ran", e->node);
+    put_reasons(p, e);
+    buf_text(&p->text, ", ");
+    print_seconds(&p->text, e->seconds);
+    if (!e->changed) buf_text(&p->text, ", same result as before");
+    buf_byte(&p->text, '\n');
+    put_log(p, e);
+    erase(p);
+    print_err(&p->text);
+}
+
+static void finished(present *p, const weir_event *e)
+{
+    stop_running(p, e->node);
+    if (e->outcome && strcmp(e->outcome, "failed") == 0) {
+        show_failed(p, e);
+    } else {
+        count_reason(p, e);
+        show_ran(p, e);
+    }
+    draw(p);
+}
+
+static void settled(present *p, const weir_event *e)
+{
+    const char *what = e->outcome ? e->outcome : "";
+    bool is_unchanged = strcmp(what, "unchanged") == 0;
+    bool is_blocked = strcmp(what, "blocked") == 0;
+    if (p->o->quiet || (!p->o->verbose && (is_unchanged || p->is_terminal))) return;
+    begin_line(p, is_blocked ? STYLE_WARN : is_unchanged ? STYLE_DIM : STYLE_NOTE, what, e->node);
+    if (is_blocked && e->cause && *e->cause) {
+        buf_text(&p->text, " by ");
+        print_name(&p->text, bytes_str(e->cause));
+    } else {
+        put_reasons(p, e);
+    }
+    end_line(p);
+}
+
+static void would_run(present *p, const weir_event *e)
+{
+    bool is_sure = e->kind == WEIR_EVENT_WOULD_RUN;
+    if (p->o->quiet) return;
+    if (is_sure) count_reason(p, e);
+    begin_line(p, is_sure ? STYLE_GOOD : STYLE_DIM, is_sure ? "would run" : "maybe", e->node);
+    put_reasons(p, e);
+    end_line(p);
+}
+
+void present_event(void *ctx, const weir_event *e)
+{
+    present *p = ctx;
+    switch (e->kind) {
+    case WEIR_EVENT_STARTED:
+        start_running(p, e->node);
+        draw(p);
+        return;
+    case WEIR_EVENT_FINISHED: finished(p, e); return;
+    case WEIR_EVENT_SETTLED: settled(p, e); return;
+    case WEIR_EVENT_WOULD_RUN: case WEIR_EVENT_MAYBE: would_run(p, e); return;
+    case WEIR_EVENT_DIAGNOSTIC:
+        erase(p);
+        if (e->diagnostic) print_diagnostic(e->diagnostic);
+        return;
+    case WEIR_EVENT_MESSAGE:
+        erase(p);
+        print_message("%s", e->message ? e->message : "");
+        return;
+    case WEIR_EVENT_PROGRESS:
+        p->done = e->done;
+        p->open = e->open;
+        draw(p);
+        return;
+    }
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------------- */
+
+static void put_part(buf *to, size_t start, uint64_t count, const char *word)
+{
+    if (count == 0) return;
+    if (to->size > start) buf_text(to, ", ");
+    print_count(to, count);
+    buf_printf(to, " %s", word);
+}
+
+static void put_nothing(buf *to, const weir_summary *s)
+{
+    buf_text(to, "nothing to do, ");
+    print_count(to, s->nodes);
+    buf_text(to, s->nodes == 1 ? " node" : " nodes");
+}
+
+void present_summary(buf *to, const weir_summary *s, const char *reasons, bool dry)
+{
+    size_t start = to->size;
+    if (s->interrupted) buf_text(to, "interrupted");
+    put_part(to, start, dry ? s->would_run : s->ran, dry ? "would run" : "ran");
+    if (to->size > start && *reasons) buf_printf(to, " (%s)", reasons);
+    if (dry) put_part(to, start, s->maybe, "perhaps");
+    put_part(to, start, s->restored, "restored");
+    put_part(to, start, s->cut_off, "cut off");
+    put_part(to, start, s->failed, "failed");
+    put_part(to, start, s->blocked, "blocked");
+    put_part(to, start, s->removed, s->removed == 1 ? "output removed" : "outputs removed");
+    if (to->size == start) put_nothing(to, s);
+    else put_part(to, start, s->unchanged, "unchanged");
+    buf_text(to, ", ");
+    print_seconds(to, s->seconds);
+}
+
+static void put_reason_counts(const present *p, buf *to)
+{
+    for (size_t i = 0; i < p->reason_count; i++) {
+        buf_printf(to, "%s%s ", i ? ", " : "", p->reasons[i].name);
+        print_count(to, p->reasons[i].count);
+    }
+}
+
+static void show_stats(const weir_counters *c)
+{
+    buf text;
+    buf_init(&text);
+#define X(name)                                                                                    \
+    buf_printf(&text, "  %-18s %15llu\n", #name, (unsigned long long)c->name);
+    WEIR_COUNTERS(X)
+#undef X
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == '_') text.data[i] = ' ';
+    print_err(&text);
+    buf_deinit(&text);
+}
+
+void present_finish(present *p, const weir_summary *s, int rc)
+{
+    buf reasons;
+    erase(p);
+    bool has_end = rc == 0 || rc == WEIR_FAILED || rc == WEIR_CANCELLED;
+    if (has_end && (!p->o->quiet || rc != 0)) {
+        buf_init(&reasons);
+        put_reason_counts(p, &reasons);
+        const char *because = buf_cstr(&reasons);
+        buf_clear(&p->text);
+        buf_text(&p->text, "weir: ");
+        present_summary(&p->text, s, because ? because : "", p->o->dry);
+        buf_byte(&p->text, '\n');
+        print_err(&p->text);
+        buf_deinit(&reasons);
+    }
+    if (p->o->stats) show_stats(&s->counters);
+}

@@ -1,0 +1,167 @@
+/*
+ * run.c - weir run: opens the engine, asks for one run, and tells what happened.
+ */
+#include "engine/door/commands.h"
+#include "engine/door/query.h"
+#include "engine/door/report.h"
+#include "engine/door/session.h"
+
+typedef struct request_words {
+    mem_arena arena;
+    const char **targets;
+    size_t target_count;
+    weir_assignment *values;
+    size_t value_count;
+} request_words;
+
+/* Words into targets and values. */
+static int sort_words(const options *o, request_words *r, weir_error *err)
+{
+    int rc = 0;
+    r->targets = arena_zero(&r->arena, o->word_count + 1, sizeof *r->targets);
+    r->values = arena_zero(&r->arena, o->word_count + 1, sizeof *r->values);
+    if (!r->targets || !r->values) return error_nomem(err, "reading the command line");
+    for (size_t i = 0; rc == 0 && i < o->word_count; i++) {
+        if (session_is_assignment(o->words[i])) rc = session_assignment(&r->arena, o->words[i], &r->values[r->value_count++], err);
+        else r->targets[r->target_count++] = o->words[i];
+    }
+    return rc;
+}
+
+/* --- targets written in a folder below the project ----------------------------------------------------------------- */
+
+static bool has_outputs_below(query *q, const char *folder)
+{
+    buf first;
+    buf last;
+    buf_init(&first);
+    buf_init(&last);
+    buf_printf(&first, "%s/", folder);
+    buf_printf(&last, "%s0", folder); /* '0' comes after '/' */
+    db_stmt *s = query_get(q, SQL_DOOR_OUTPUTS_BELOW);
+    if (s) db_bind_bytes(s, 1, buf_bytes(&first));
+    if (s) db_bind_bytes(s, 2, buf_bytes(&last));
+    bool has = s && query_step(q, s) == 1;
+    if (s) db_reset(s);
+    buf_deinit(&first);
+    buf_deinit(&last);
+    return has;
+}
+
+/* The path below the root, if `word` means an output or a folder of outputs as seen from the working folder. */
+static const char *as_path(query *q, mem_arena *arena, const char *word)
+{
+    uint64_t id = 0;
+    item_row item;
+    const char *result = NULL;
+    if (query_node_id(q, word, &id) != 0 || id != 0) return NULL;
+    char *path = project_path(&q->project, word);
+    if (path && *path && ((query_item_named(q, ITEM_FILE, bytes_str(path), &item) == 1 && item.node) || has_outputs_below(q, path)))
+        result = arena_strdup(arena, path);
+    mem_free(path);
+    return result;
+}
+
+/* Paths that are plain to see need no database; other words are looked up in what was recorded. */
+static void resolve_targets(const options *o, request_words *r)
+{
+    query q;
+    bool is_open = r->target_count > 0 && query_open(&q, o) == 0;
+    bool is_below = is_open && *q.project.prefix;
+    for (size_t i = 0; i < r->target_count; i++) {
+        const char *word = r->targets[i];
+        bool is_plain = word[0] == '/' || strncmp(word, "./", 2) == 0 || strncmp(word, "../", 3) == 0;
+        const char *path = is_open && (is_below || is_plain) ? as_path(&q, &r->arena, word) : NULL;
+        if (path) r->targets[i] = path;
+        else if (is_open && is_plain) {
+            char *inside = project_path(&q.project, word);
+            if (inside && *inside) r->targets[i] = arena_strdup(&r->arena, inside);
+            mem_free(inside);
+        }
+        if (!r->targets[i]) r->targets[i] = word; /* no memory: as written */
+    }
+    if (r->target_count > 0) query_close(&q);
+}
+
+/* --- the run ------------------------------------------------------------------------------------------------------- */
+
+typedef struct reporting {
+    present *present;
+    lines *lines;
+} reporting;
+
+static void listen(void *ctx, const weir_event *event)
+{
+    reporting *to = ctx;
+    if (to->lines) lines_event(to->lines, event);
+    else present_event(to->present, event);
+}
+
+static unsigned run_flags(const options *o)
+{
+    return (o->dry ? WEIR_RUN_DRY : 0u) | (o->force ? WEIR_RUN_FORCE : 0u) | (o->stop_first ? WEIR_RUN_STOP_FIRST : 0u);
+}
+
+static int exit_code(int rc)
+{
+    if (rc == WEIR_CANCELLED || (rc != 0 && session_signal())) return EXIT_SIGNAL + (session_signal() ? session_signal() : 2);
+    return print_exit_code(rc);
+}
+
+/* Failures of nodes were told as they happened; everything else is an error of this command. */
+static void tell_error(reporting *to, int rc, const weir_summary *summary, const session *s)
+{
+    if (rc == 0 || rc == WEIR_FAILED || rc == WEIR_CANCELLED) return;
+    weir_error err = s->err;
+    if (rc == WEIR_WORKFLOW && summary->errors > 0 && !err.message[0])
+        error_set(&err, rc, "%llu errors in %s; nothing ran", (unsigned long long)summary->errors, s->project.workflow);
+    if (to->lines) lines_error(to->lines, &err);
+    print_failure(&err, s->hint);
+}
+
+static int run(const options *o, request_words *words, reporting *to, session *s)
+{
+    weir_summary summary = {.size = sizeof summary};
+    weir_request request = {.size = sizeof request,
+                            .targets = words->targets,
+                            .target_count = words->target_count,
+                            .values = words->values,
+                            .value_count = words->value_count,
+                            .jobs = o->jobs,
+                            .flags = run_flags(o),
+                            .trigger = "command"};
+    int rc = session_open(s, o, listen, to);
+    if (rc != 0) {
+        tell_error(to, rc, &summary, s);
+        return exit_code(rc);
+    }
+    rc = weir_run(s->engine, &request, &summary, &s->err);
+    if (to->present) present_finish(to->present, &summary, rc);
+    tell_error(to, rc, &summary, s);
+    if (to->lines) lines_finish(to->lines, &summary, rc);
+    return exit_code(rc);
+}
+
+int command_run(const options *o)
+{
+    session s = {0};
+    request_words words = {0};
+    reporting to = {0};
+    arena_init(&words.arena);
+    int rc = sort_words(o, &words, &s.err);
+    if (o->json) to.lines = lines_new(o);
+    else to.present = present_new(o);
+    if (rc == 0 && !to.lines && !to.present) rc = error_nomem(&s.err, "starting");
+    int code;
+    if (rc == 0) {
+        resolve_targets(o, &words);
+        code = run(o, &words, &to, &s);
+        session_close(&s);
+    } else {
+        code = print_failure(&s.err, "");
+    }
+    present_free(to.present);
+    lines_free(to.lines);
+    arena_deinit(&words.arena);
+    return print_end(code);
+}

@@ -1,0 +1,30 @@
+/*
+ * session.h - an open engine for one command: run, check, set.
+ *
+ * While it is open SIGINT, SIGTERM and SIGHUP ask the engine to stop: once, start nothing more; twice, end what runs. One at a time.
+ */
+#ifndef WEIR_DOOR_SESSION_H
+#define WEIR_DOOR_SESSION_H
+
+#include "engine/door/project.h"
+#include "engine/weir.h"
+
+typedef struct session {
+    project project;
+    weir *engine;
+    char hint[256];
+    weir_error err;
+} session;
+
+/** Find the project, open the engine. Close also after a failure. */
+int session_open(session *s, const options *o, weir_listener listener, void *listener_ctx);
+void session_close(session *s);
+/** The signal that asked to stop; 0: none did. */
+int session_signal(void);
+
+/** Does a word read NAME=VALUE? A node's name with params does not. */
+bool session_is_assignment(const char *word);
+/** NAME=VALUE: the name, and the value as JSON text, in the arena. WEIR_USAGE. */
+int session_assignment(mem_arena *arena, const char *word, weir_assignment *out, weir_error *err);
+
+#endif

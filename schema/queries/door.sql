@@ -1,0 +1,92 @@
+-- door.sql - the questions of the command line. Read-only. A name with "_all" reads a whole table: a listing is asked for.
+
+-- name: door_graph_first
+SELECT id FROM graph ORDER BY id LIMIT 1;
+
+-- name: door_graph
+SELECT file, nodes FROM graph WHERE id = ?1;
+
+-- name: door_node
+SELECT n.graph, n.name, f.name, f.kind, n.height, n.status, n.due, n.always, n.spec, n.successor, n.settled, n.execution, n.value, f.seq
+  FROM node n JOIN effect f ON f.id = n.effect WHERE n.id = ?1;
+
+-- name: door_nodes_all
+SELECT n.id, n.name, f.name, n.status, n.due FROM node n JOIN effect f ON f.id = n.effect
+ WHERE n.graph = ?1 AND n.status <> 9 ORDER BY n.name;
+
+-- name: door_outputs
+SELECT id, name, hash, size, mode FROM item WHERE node = ?1;
+
+-- name: door_outputs_below
+SELECT 1 FROM item WHERE kind = 1 AND name > ?1 AND name < ?2 AND node IS NOT NULL LIMIT 1;
+
+-- name: door_last_maker
+SELECT n.id FROM vanished_output v JOIN node n ON n.id = v.node WHERE v.item = ?1;
+
+-- name: door_run
+SELECT id, graph, started, finished, at, duration, trigger, ran, unchanged, restored, cut_off, failed, blocked, complete
+  FROM run WHERE id = ?1;
+
+-- name: door_runs_all
+SELECT id, graph, started, finished, at, duration, trigger, ran, unchanged, restored, cut_off, failed, blocked, complete
+  FROM run WHERE id <= ?1 ORDER BY id DESC LIMIT ?2;
+
+-- name: door_settlements
+SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+ WHERE node = ?1 AND run = ?2 ORDER BY seq;
+
+-- name: door_settlement_last
+SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+ WHERE node = ?1 AND run <= ?2 AND outcome <> 3 ORDER BY seq DESC LIMIT 1;
+
+-- name: door_settlement_before
+SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+ WHERE node = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1;
+
+-- name: door_reasons
+SELECT reason, source, node, old_hash, new_hash, detail FROM reason WHERE settlement = ?1 ORDER BY position;
+
+-- name: door_execution
+SELECT id, node, run, finished, result, key, spec, effect, value, log, exit, signal, at, duration, cpu, memory
+  FROM execution WHERE id = ?1;
+
+-- name: door_executions
+SELECT id, node, run, finished, result, key, spec, effect, value, log, exit, signal, at, duration, cpu, memory
+  FROM execution WHERE node = ?1 AND (?2 = 0 OR run = ?2) ORDER BY id DESC LIMIT ?3;
+
+-- name: door_settled_in_run
+SELECT s.node, n.name, s.outcome, s.execution, s.changed, x.result, x.at, x.duration, x.log, x.exit, x.signal, x.finished
+  FROM settlement s JOIN node n ON n.id = s.node LEFT JOIN execution x ON x.id = s.execution AND x.finished = s.seq
+ WHERE s.run = ?1 ORDER BY s.seq LIMIT ?2;
+
+-- name: door_events
+SELECT seq, run, at, kind, body FROM event WHERE seq >= ?1 ORDER BY seq LIMIT ?2;
+
+-- name: door_event_last
+SELECT max(seq) FROM event;
+
+-- name: door_event
+SELECT kind, body FROM event WHERE seq = ?1;
+
+-- name: door_unsettled_count
+SELECT status, count(*) FROM node WHERE status IN (1, 2, 3) AND graph = ?1 GROUP BY status;
+
+-- name: door_unsettled
+SELECT id, name, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1 LIMIT ?2;
+
+-- name: door_pending_users
+SELECT n.id, n.name FROM pending p JOIN use u ON u.item = p.source JOIN node n ON n.id = u.node
+ WHERE p.node = 0 AND n.settled < p.seq AND n.status = 0 AND n.graph = ?1
+UNION
+SELECT n.id, n.name FROM pending p JOIN edge e ON e.src = p.source JOIN node n ON n.id = e.dst
+ WHERE p.node = 1 AND n.settled < p.seq AND n.status = 0 AND n.graph = ?1
+UNION
+SELECT n.id, n.name FROM pending p JOIN item i ON i.node = p.source JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
+ WHERE p.node = 1 AND n.settled < p.seq AND n.status = 0 AND n.graph = ?1
+ LIMIT ?2;
+
+-- name: door_always_count
+SELECT count(*) FROM node WHERE always = 1 AND status <> 9 AND graph = ?1;
+
+-- name: door_payload_prefix
+SELECT hash FROM payload WHERE hash >= ?1 AND hash <= ?2 LIMIT 3;
