@@ -398,7 +398,10 @@ int define_is_stale(weir *w, bool *stale, weir_error *err)
         return 0;
     }
     *stale = row.id == 0 || row.is_always;
-    return *stale ? 0 : reads_moved(w, row.id, stale, err);
+    if (*stale) return 0;
+    w->graph = row.id;
+    rc = observe_globs(w, err);
+    return rc == 0 ? reads_moved(w, row.id, stale, err) : rc;
 }
 
 static int define_anew(weir *w, uint64_t graph, bool *changed, weir_error *err)

@@ -250,28 +250,32 @@ static int resolve_file_member(comparison *c, size_t number, const spec_input *i
     return owner ? add_edge(c, *owner - 1, number, err) : 0;
 }
 
-/* A variable, value or tool that was never looked at gets its content now. */
+static void tell_no_tool(comparison *c, const node_spec *spec, const spec_input *input, const spec_member *m)
+{
+    tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": program \"%s\" is not on the PATH",
+                define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name));
+}
+
+/* A variable, value or tool gets its content now if it was never looked at. */
 static int resolve_outside_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
 {
-    const node_spec *spec = c->nodes[number].spec;
-    weir_error why = {0};
     cat_item *item = catalog_item_named(c->w->catalog, m->item, m->name, true, err);
+    hash128 hash;
+    buf path;
     if (!item) return err->code;
     m->id = item->id;
-    hash128 hash = item->hash;
-    int rc = hash_is_none(hash) ? observe_outside_hash(c->w, m->item, m->name, &hash, NULL, &why) : 0;
-    bool is_missing = rc == WEIR_NOTFOUND || (m->item == ITEM_TOOL && hash_equal(hash, HASH_ABSENT));
-    if (rc != 0 && rc != WEIR_NOTFOUND) {
-        if (err) *err = why;
-        return rc;
+    if (m->item != ITEM_TOOL && !hash_is_none(item->hash)) return 0;
+    buf_init(&path);
+    int rc = observe_outside_hash(c->w, m->item, m->name, &hash, &path, err);
+    bool is_missing = rc == WEIR_NOTFOUND || (rc == 0 && m->item == ITEM_TOOL && path.size == 0);
+    buf_deinit(&path);
+    if (is_missing) {
+        tell_no_tool(c, c->nodes[number].spec, input, m);
+        error_clear(err);
+        return 0;
     }
-    if (rc == 0 && hash_is_none(item->hash)) catalog_observe(c->w->catalog, item, hash, 0, 0);
-    if (is_missing)
-        tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": %s", define_text(c, input->port),
-                    define_text(c, spec->name),
-                    why.message[0] ? why.message
-                                   : arena_printf(&c->arena, "program \"%s\" is not on the PATH", define_text(c, m->name)));
-    return 0;
+    if (rc == 0 && !hash_equal(item->hash, hash)) catalog_observe(c->w->catalog, item, hash, 0, 0);
+    return rc;
 }
 
 static int resolve_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)

@@ -407,15 +407,28 @@ static int mark(weir *w, uint64_t id, weir_error *err)
     return rc == 0 && node ? plan_due(w->plan, node->id, node->height, err) : rc;
 }
 
+/*
+ * A later turn of the run does not try again what failed or was impure in this one, and what is blocked waits for its failed
+ * node to be tried.
+ */
+static bool is_open(const weir *w, const cat_node *node)
+{
+    if (w->turns == 0) return node->status != CAT_SETTLED;
+    return node->status == CAT_DUE && node->due != REASON_IMPURE;
+}
+
 static int mark_unsettled(weir *w, id_list *list, weir_error *err)
 {
+    cat_node *node;
     int rc = query_rows(w, SQL_NODES_UNSETTLED, w->graph, 0, 1, list, err);
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        cat_node *node;
         rc = due_now(w, list->ids[i], &node, err);
-        if (rc == 0 && node && node->status != CAT_SETTLED) rc = plan_due(w->plan, node->id, node->height, err);
+        if (rc == 0 && node && is_open(w, node)) rc = plan_due(w->plan, node->id, node->height, err);
     }
-    for (size_t i = 0; rc == 0 && i < w->changed_count; i++) rc = mark(w, w->changed_nodes[i], err);
+    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) {
+        rc = due_now(w, w->changed_nodes[i], &node, err);
+        if (rc == 0 && node && is_open(w, node)) rc = plan_due(w->plan, node->id, node->height, err);
+    }
     return rc;
 }
 
@@ -460,7 +473,8 @@ static int mark_users(weir *w, uint64_t source, bool is_node, uint64_t seq, id_l
     for (size_t i = 0; rc == 0 && i < list->count; i += 3) {
         cat_node *node = NULL;
         if (list->ids[i + 2] < seq) rc = due_now(w, list->ids[i], &node, err);
-        if (rc == 0 && node && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
+        bool waits = node && node->status == CAT_BLOCKED && w->turns > 0;
+        if (rc == 0 && node && !waits && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
     }
     return rc;
 }
@@ -493,14 +507,15 @@ static int mark_observed(weir *w, id_list *list, weir_error *err)
     return rc;
 }
 
+/* Nodes that failed, always run or are forced have their one attempt in the first turn; later turns are for what moved meanwhile. */
 int targets_start(weir *w, weir_error *err)
 {
     id_list list = {0};
     error_clear(err);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
     if (rc == 0) rc = mark_unsettled(w, &list, err);
-    if (rc == 0) rc = mark_always(w, &list, err);
-    if (rc == 0) rc = mark_forced(w, &list, err);
+    if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
+    if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
     if (rc == 0) rc = mark_pending(w, &list, err);
     if (rc == 0) rc = mark_observed(w, &list, err);
     mem_free(list.ids);
