@@ -84,7 +84,8 @@ static inline void project_write(project *p, const char *name, const char *text)
     static int64_t age;
     int fd = openat(p->w.rootfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-    struct timespec times[2] = {{.tv_sec = 1000000000 + ++age}, {.tv_sec = 1000000000 + age}};
+    age++;
+    struct timespec times[2] = {{.tv_sec = 1000000000 + age}, {.tv_sec = 1000000000 + age}};
     futimens(fd, times);
     close(fd);
     nanosleep(&(struct timespec){.tv_nsec = 25000000}, NULL); /* its ctime cannot be set */
