@@ -182,6 +182,7 @@ void weir_close(weir *w)
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
     mem_free(w->would_run);
+    mem_free(w->users);
     os_close(w->lockfd);
     os_close(w->weirfd);
     os_close(w->rootfd);
@@ -527,6 +528,12 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->limited = w->any_raced = false;
     w->worker_failures = 0;
     w->would_run_count = 0;
+    w->changed_nodes = w->target_nodes = NULL;
+    w->changed_count = w->target_node_count = w->target_node_capacity = w->new_default_count = 0;
+    w->new_defaults = NULL;
+    w->has_new_definition = false;
+    w->turns = 0;
+    w->static_errors = 0;
     w->keys_computed = w->probes = 0;
     w->plan_total = (plan_counts){0};
     map_clear(&w->programs);
