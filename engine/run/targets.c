@@ -350,8 +350,6 @@ int targets_select(weir *w, weir_error *err)
     map_clear(&w->wanted);
     w->limited = false;
     w->target_nodes = NULL;
-    w->users = NULL;
-    w->users_capacity = 0;
     w->target_node_count = w->target_node_capacity = 0;
     if (w->request->target_count == 0) rc = select_defaults(w, err);
     else w->limited = true;
@@ -526,19 +524,6 @@ int targets_start(weir *w, weir_error *err)
 
 /* --- users ------------------------------------------------------------------------------------------------------- */
 
-/* One more, in the arena of the run. */
-static bool users_room(weir *w, size_t count)
-{
-    if (count < w->users_capacity) return true;
-    size_t capacity = count ? count * 2 : 64;
-    plan_user *larger = arena_alloc(catalog_arena(w->catalog), capacity * sizeof *larger);
-    if (!larger) return false;
-    if (count) memcpy(larger, w->users, count * sizeof *larger);
-    w->users = larger;
-    w->users_capacity = capacity;
-    return true;
-}
-
 int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
 {
     *count = 0;
@@ -555,7 +540,7 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
         const cat_node *known = catalog_loaded(w->catalog, id); /* memory is ahead */
         if (known && known->status == CAT_GONE) continue;
         if (known) height = known->height;
-        if (!users_room(w, *count)) {
+        if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) {
             rc = error_nomem(err, doing);
             break;
         }

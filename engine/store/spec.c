@@ -33,7 +33,7 @@ enum part {
 enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8, EFFECT_PARTS_ALL = 15 };
 
 /* Above kind and item kind in the shape of a member: an item with a default (a named value) has it in `port`. */
-enum { SHAPE_DEFAULT = 0x80 };
+enum { SHAPE_DEFAULT = 0x40 }; /* below 0x80: read as a varint of one byte */
 
 enum port_flag { PORT_LIST = 1, PORT_UNIFORM = 2, PORT_FLAGS_ALL = 3 };
 
