@@ -47,7 +47,7 @@ static int take_note(weir *w, cat_item *item, const scan_request *r, weir_error 
     if (r->known && r->known_racy == r->racy && hash_equal(r->known_hash, r->hash) &&
         scan_sig_equal(&r->known_sig, &r->sig))
         return 0;
-    return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
+    return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy || item->disk_differs, err);
 }
 
 /* What is behind the path. Something that cannot be read as a file is an answer, not an error. */

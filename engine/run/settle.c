@@ -180,6 +180,7 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
     output_record *now = arena_zero(&t->arena, result->output_count ? result->output_count : 1, sizeof *now);
     if (!now) return error_nomem(err, "restoring outputs");
     bool changed = false;
+    observe_dirty(w);
     int rc = bring_back(t, result, now, &changed, err);
     if (rc <= 0) return rc;
     say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_RESTORED, .execution = result->execution,
@@ -216,6 +217,7 @@ static void settle_miss(task *t)
         would_run(t);
         return;
     }
+    observe_dirty(t->w); /* from here on a kill leaves signatures unwritten */
     t->state = TASK_READY;
     t->w->ready_count++;
 }
