@@ -110,7 +110,7 @@ struct weir {
     bool has_new_definition;
     uint64_t *target_nodes; /* what the request names, without what is above; in the catalog's arena */
     size_t target_node_count, target_node_capacity;
-    plan_user *users;       /* answer of targets_users; in the catalog's arena */
+    plan_user *users;       /* answer of targets_users; mem_free at the end */
     size_t users_capacity;
     int64_t started_ns;
 };
