@@ -384,6 +384,7 @@ static void say_started(weir *w)
                                                      .targets = targets, .target_count = targets ? n : 0,
                                                      .forced = (w->request->flags & WEIR_RUN_FORCE) != 0});
     journal_say(w->journal, EVENT_RUN_STARTED, body);
+    w->run_said = true;
     arena_deinit(&scratch);
 }
 
@@ -481,8 +482,9 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
-    if (rc == 0 && (w->request->flags & WEIR_RUN_CHECK)) return 0;
-    if (rc == 0) rc = targets_select(w, err);
+    if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
+    rc = targets_select(w, err);
+    if (rc == 0 && !w->dry) say_started(w);
     if (rc == 0) rc = turns(w, err);
     if (rc == 0 && w->dry) rc = tell_maybe(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
@@ -532,7 +534,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->changed_nodes = w->target_nodes = NULL;
     w->changed_count = w->target_node_count = w->target_node_capacity = w->new_default_count = 0;
     w->new_defaults = NULL;
-    w->has_new_definition = false;
+    w->has_new_definition = w->run_said = false;
     w->turns = 0;
     w->static_errors = 0;
     w->keys_computed = w->probes = 0;
@@ -566,9 +568,9 @@ static int finish(weir *w, int rc, weir_error *err)
         weir_error quiet = {0};
         weir_error *to = rc == 0 ? err : &quiet;
         end = observe_write(w, true, to);
-        say_run_finished(w, complete);
+        if (w->run_said) say_run_finished(w, complete);
         if (end == 0) end = journal_sync(w->journal, true, to);
-        s->run = w->run;
+        s->run = w->run_said ? w->run : 0;
         if (rc == 0) rc = end;
     } else {
         journal_sync(w->journal, false, NULL);
@@ -589,7 +591,6 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     if (rc == 0 && !w->dry) {
         if (!w->session_said) rc = say_session(w, err);
         w->session_said = true;
-        say_started(w);
     }
     if (rc == 0) rc = bring_up_to_date(w, err);
     rc = finish(w, rc, err);

@@ -68,7 +68,7 @@ struct weir {
     definition declared;   /* by weir_declare */
     atomic_int interrupts;
     uv_async_t interrupt_wake;
-    bool has_wake, session_said;
+    bool has_wake, session_said, run_said;
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;
     weir_counters base;      /* counters of the process when the run began */
