@@ -403,7 +403,9 @@ static void on_began(void *ctx, script_worker *worker, uint64_t execution)
 {
     task *t = task_of(ctx, execution);
     (void)worker;
-    if (t) t->started_us = os_wall_us();
+    if (!t) return;
+    t->started_us = os_wall_us();
+    t->started_ns = os_monotonic_ns();
 }
 
 static void hand_out_again(task *t)
@@ -427,6 +429,7 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
     if (t) {
         char message[200];
         snprintf(message, sizeof message, "the worker died: %s", how);
+        if (t->started_ns) t->end.duration_us = (uint64_t)((os_monotonic_ns() - t->started_ns) / 1000);
         job_failed(t, stopping ? EXECUTION_INTERRUPTED : EXECUTION_TRANSIENT, stopping ? "interrupted" : message);
     }
     for (size_t i = 0; i < unfinished_count; i++) {
