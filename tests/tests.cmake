@@ -5,8 +5,8 @@
 #   tests/<room>/bench_*.c          the same, built but not run (measurements are started by hand)
 #   tests/<room>/test_*.sh|lua|py   run in a fresh folder, with WEIR_BIN, WEIR_BUILD and WEIR_SOURCE in the environment
 #
-# A test is a process of its own with a time limit; one that cannot run here exits with 77 and counts as skipped. Its label is its floor or room: `ctest -L store`. The target
-# tests_<floor> builds the C tests of one floor.
+# A test is a process of its own with a time limit; one that cannot run here exits with 77 and counts as skipped. Its
+# label is its floor or room: `ctest -L store`. The target tests_<floor> builds the C tests of one floor.
 
 set(test_environment "UBSAN_OPTIONS=print_stacktrace=1" "WEIR_SOURCE=${PROJECT_SOURCE_DIR}"
     "WEIR_BUILD=${PROJECT_BINARY_DIR}" "WEIR_BIN=${PROJECT_BINARY_DIR}/weir")

@@ -152,7 +152,7 @@ static int take_lock(const project *p, int *fd, weir_error *err)
     buf_init(&path);
     buf_printf(&path, "%s/.weir/lock", p->root);
     const char *name = buf_cstr(&path);
-    *fd = name ? os_openat(AT_FDCWD, name, OS_READ | OS_WRITE | OS_CREATE, 0666, err) : error_nomem(err, "taking the lock");
+    *fd = name ? os_openat(AT_FDCWD, name, OS_READ | OS_WRITE | OS_CREATE, 0600, err) : error_nomem(err, "taking the lock");
     int rc = *fd < 0 ? *fd : os_lock(*fd, name, err);
     buf_deinit(&path);
     return rc;
@@ -208,7 +208,7 @@ int command_db(const options *o)
 {
     if (strcmp(o->words[0], "check") == 0) return check(o);
     if (strcmp(o->words[0], "rebuild") == 0) return rebuild(o);
-    print_message("weir db cannot %s", o->words[0]);
+    print_message("there is no db %s", o->words[0]);
     print_hint("weir db check, weir db rebuild");
     return EXIT_USAGE;
 }

@@ -80,6 +80,11 @@ static void put_run(buf *to, const run_row *r)
     buf_text(to, "  ");
     if (r->finished) present_summary(to, &summary, "", false);
     else buf_text(to, "did not come to its end, or is still going on");
+    if (!bytes_equal(r->trigger, bytes_str("command"))) {
+        buf_text(to, " (");
+        print_name(to, r->trigger);
+        buf_byte(to, ')');
+    }
     buf_byte(to, '\n');
 }
 

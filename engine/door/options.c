@@ -174,7 +174,7 @@ static int refuse(reading *r, const flag *f, const char *shown)
     const char *names[sizeof FLAGS / sizeof *FLAGS];
     size_t count = 0;
     if (c) snprintf(r->hint, 200, "`weir help %s` lists its flags", c->name);
-    if (f) return error_set(r->err, WEIR_USAGE, "weir %s takes no flag %s", c->name, shown);
+    if (f) return error_set(r->err, WEIR_USAGE, "%s takes no flag %s", c->name, shown);
     for (size_t i = 0; i < FLAG_COUNT_OF_ALL; i++)
         if (flag_is_of(&FLAGS[i], c)) names[count++] = FLAGS[i].name;
     const char *near = strncmp(shown, "--", 2) == 0 ? near_name(shown + 2, names, count) : NULL;
@@ -254,9 +254,9 @@ static int check_words(reading *r)
     const command *c = r->o->command;
     if (!c || r->o->help) return 0;
     snprintf(r->hint, 200, "weir %s%s%s", c->name, *c->words ? " " : "", c->words);
-    if (r->o->word_count < (size_t)c->least) return error_set(r->err, WEIR_USAGE, "weir %s needs more than that", c->name);
+    if (r->o->word_count < (size_t)c->least) return error_set(r->err, WEIR_USAGE, "%s needs more than that", c->name);
     if (c->most >= 0 && r->o->word_count > (size_t)c->most)
-        return error_set(r->err, WEIR_USAGE, "weir %s cannot take \"%s\" as well", c->name, r->o->words[c->most]);
+        return error_set(r->err, WEIR_USAGE, "%s cannot take \"%s\" as well", c->name, r->o->words[c->most]);
     r->hint[0] = '\0';
     return 0;
 }

@@ -223,8 +223,10 @@ static void show_ran(present *p, const weir_event *e)
     if (p->o->quiet || (p->is_terminal && !p->o->verbose && !has_log)) return;
     begin_line(p, STYLE_GOOD, e->outcome && *e->outcome ? e->outcome : "ran", e->node);
     put_reasons(p, e);
-    buf_text(&p->text, ", ");
-    print_seconds(&p->text, e->seconds);
+    if (e->seconds >= 0.001) { /* less says nothing */
+        buf_text(&p->text, ", ");
+        print_seconds(&p->text, e->seconds);
+    }
     if (!e->changed) buf_text(&p->text, ", same result as before");
     buf_byte(&p->text, '\n');
     put_log(p, e);
@@ -273,6 +275,10 @@ static void would_run(present *p, const weir_event *e)
 void present_event(void *ctx, const weir_event *e)
 {
     present *p = ctx;
+    if (e->done + e->open > 0) {
+        p->done = e->done;
+        p->open = e->open;
+    }
     switch (e->kind) {
     case WEIR_EVENT_STARTED:
         start_running(p, e->node);
@@ -289,11 +295,7 @@ void present_event(void *ctx, const weir_event *e)
         erase(p);
         print_message("%s", e->message ? e->message : "");
         return;
-    case WEIR_EVENT_PROGRESS:
-        p->done = e->done;
-        p->open = e->open;
-        draw(p);
-        return;
+    case WEIR_EVENT_PROGRESS: draw(p); return;
     }
 }
 
@@ -317,17 +319,19 @@ static void put_nothing(buf *to, const weir_summary *s)
 void present_summary(buf *to, const weir_summary *s, const char *reasons, bool dry)
 {
     size_t start = to->size;
+    uint64_t sure = s->would_run + s->maybe;
+    uint64_t unchanged = !dry ? s->unchanged : s->nodes > sure ? s->nodes - sure : 0;
     if (s->interrupted) buf_text(to, "interrupted");
     put_part(to, start, dry ? s->would_run : s->ran, dry ? "would run" : "ran");
     if (to->size > start && *reasons) buf_printf(to, " (%s)", reasons);
-    if (dry) put_part(to, start, s->maybe, "perhaps");
+    if (dry) put_part(to, start, s->maybe, "might run then");
     put_part(to, start, s->restored, "restored");
     put_part(to, start, s->cut_off, "cut off");
     put_part(to, start, s->failed, "failed");
     put_part(to, start, s->blocked, "blocked");
     put_part(to, start, s->removed, s->removed == 1 ? "output removed" : "outputs removed");
     if (to->size == start) put_nothing(to, s);
-    else put_part(to, start, s->unchanged, "unchanged");
+    else put_part(to, start, unchanged, "unchanged");
     buf_text(to, ", ");
     print_seconds(to, s->seconds);
 }

@@ -172,6 +172,13 @@ static int find_maker(query *q, const char *path, uint64_t *id)
     return rc < 0 ? rc : 0;
 }
 
+/* A name without its params belongs to several nodes. */
+static bool is_base(const char *base, const char *name)
+{
+    size_t size = strlen(base);
+    return strncmp(base, name, size) == 0 && name[size] == '[';
+}
+
 static void suggest(query *q, const char *wrong)
 {
     size_t count = 0;
@@ -180,7 +187,12 @@ static void suggest(query *q, const char *wrong)
     weir_error ignored;
     while (s && count < NAMES_MAX && db_step(s, &ignored) == 1) {
         bytes name = query_bytes(q, s, 1);
-        if (name.data) names[count++] = (const char *)name.data;
+        if (!name.data) break;
+        names[count++] = (const char *)name.data;
+        if (!is_base(wrong, names[count - 1])) continue;
+        snprintf(q->hint, sizeof q->hint, "`weir ls %.60s` lists the nodes of that name, such as %.120s", wrong, names[count - 1]);
+        db_reset(s);
+        return;
     }
     if (s) db_reset(s);
     const char *near = names ? near_name(wrong, names, count) : NULL;

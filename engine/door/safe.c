@@ -39,6 +39,20 @@ static bool is_treacherous(uint32_t code)
            (code >= 0x2066 && code <= 0x2069) || code == 0xfeff || (code >= 0xe0000 && code <= 0xe007f);
 }
 
+/* ESC [ m and ESC [ 0 m switch colours off. */
+static bool is_reset(const uint8_t *at, size_t size)
+{
+    return size == 3 || (size == 4 && at[2] == '0');
+}
+
+/* In front of a last newline, so that the text still ends with it. */
+static void put_reset(buf *to)
+{
+    bool ends_line = !to->failed && to->size > 0 && to->data[to->size - 1] == '\n';
+    if (ends_line) to->size--;
+    buf_text(to, ends_line ? "\x1b[0m\n" : "\x1b[0m");
+}
+
 static void put_control(buf *to, uint8_t c)
 {
     buf_byte(to, '^');
@@ -68,7 +82,7 @@ void print_safe(buf *to, bytes text, unsigned keep)
         size_t color = color_size(at, end);
         if (color) {
             if (keep & SAFE_COLOR) buf_append(to, at, color);
-            colored = (keep & SAFE_COLOR) != 0;
+            colored = (keep & SAFE_COLOR) && !is_reset(at, color);
             at += color;
         } else if ((keep & SAFE_LINES) && *at == '\r' && at + 1 < end && at[1] == '\n') {
             at++;
@@ -78,7 +92,7 @@ void print_safe(buf *to, bytes text, unsigned keep)
             at += put_character(to, at, end);
         }
     }
-    if (colored) buf_text(to, "\x1b[0m");
+    if (colored) put_reset(to);
 }
 
 void print_name(buf *to, bytes name)

@@ -293,6 +293,7 @@ static int read_question(const options *o, buf *sql, weir_error *err)
 static const char *hint_for(const weir_error *err)
 {
     if (err->code == WEIR_LIMIT) return "a question has 10 seconds; narrow it down, or ask a copy of the database";
+    if (strstr(err->message, "not authorized")) return "only questions are answered here: SELECT ...";
     if (err->code == WEIR_USAGE) return "the views are weir_runs, _nodes, _edges, _inputs, _outputs, _events, _executions, _reasons";
     return "";
 }

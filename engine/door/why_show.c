@@ -141,7 +141,9 @@ static void put_reason(buf *to, const why_reason *r)
 static void put_reasons(buf *to, const why *w, const options *o)
 {
     size_t shown = w->reason_count <= SHOWN || o->verbose ? w->reason_count : SHOWN;
-    for (size_t i = 0; i < shown; i++) put_reason(to, &w->reasons[i]);
+    bool is_unchanged = strcmp(w->outcome, "unchanged") == 0;
+    for (size_t i = 0; i < shown; i++)
+        if (!is_unchanged || w->reasons[i].name.size) put_reason(to, &w->reasons[i]);
     if (shown < w->reason_count) buf_printf(to, "  and %zu more (-v shows all)\n", w->reason_count - shown);
 }
 
