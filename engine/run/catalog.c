@@ -312,8 +312,9 @@ void catalog_wrote(catalog *c, const output_record *output)
 static bool end_texts(catalog *c, node_spec *spec)
 {
     spec->name = arena_bytes(&c->arena, spec->name);
+    spec->effect = arena_bytes(&c->arena, spec->effect);
     if (spec->depfile.size) spec->depfile = arena_bytes(&c->arena, spec->depfile);
-    return spec->name.data && spec->depfile.data;
+    return spec->name.data && spec->effect.data && spec->depfile.data;
 }
 
 static int read_node_body(catalog *c, bytes body, node_spec *spec, weir_error *err)
