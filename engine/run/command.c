@@ -2,7 +2,7 @@
  * command.c - one execution of a command, from intent to record.
  *
  *   command_begin   foreign content kept, folders made, intent said (asides, fresh outputs, token)
- *   ... committed:  old outputs put aside as .weir/tmp/<token>/<n>, list files written, spawned, pid said
+ *   command_act     (committed, and a slot is free) old outputs put aside as .weir/tmp/<token>/<n>, list files written, spawned, pid said
  *   ... ended:      depfile read; outputs and inputs looked at by the pool
  *   ... scanned:    an input that moved: raced; outputs equal to the old ones get the old file back; FINISHED
  *   ... committed:  .weir/tmp/<token> removed
@@ -214,7 +214,6 @@ static void command_failed(task *t, execution_result result, const char *message
     char copy[480];
     snprintf(copy, sizeof copy, "%s", message);
     put_back(t);
-    w->commands_running--;
     leftover *l = leftover_new(t);
     settle_failed(t, result, copy);
     if (l) journal_when_committed(w->journal, sweep, l);
@@ -519,7 +518,6 @@ static void scanned(void *ctx)
         return;
     }
     weir *w = t->w;
-    w->commands_running--;
     leftover *l = leftover_new(t);
     settle_finish(t);
     if (l) journal_when_committed(w->journal, sweep, l); /* asides go once the completion is committed */
@@ -533,6 +531,8 @@ static void ended(void *ctx, const process_result *result)
     weir_error err = {0};
     t->process = NULL;
     t->state = TASK_FINISHING;
+    t->w->commands_running--;
+    t->w->commands_begun--;
     t->log = arena_bytes(&t->arena, result->output);
     t->end.exit_code = result->exit_code;
     t->end.signal = (uint64_t)result->signal;
@@ -625,6 +625,7 @@ static int spawn(task *t, weir_error *err)
     int64_t pid = 0;
     uint64_t ticks = 0;
     t->started_ns = os_monotonic_ns();
+    t->started_us = os_wall_us();
     rc = process_start(w->processes, &p, ended, t, &t->process, &pid, &ticks, err);
     if (rc != 0) return rc;
     buf *body = catalog_body(w->catalog);
@@ -634,21 +635,47 @@ static int spawn(task *t, weir_error *err)
 }
 
 /* The intent is committed. */
-static void act(void *ctx)
+static void armed(void *ctx)
 {
     task *t = ctx;
     weir_error err = {0};
-    if (journal_failed(t->w->journal, &err) != 0) {
-        t->w->commands_running--;
-        schedule_fail(t->w, &err);
-        schedule_free(t);
-        return;
-    }
+    t->state = TASK_ARMED;
+    if (journal_failed(t->w->journal, &err) == 0) return;
+    t->w->commands_begun--;
+    schedule_fail(t->w, &err);
+    schedule_free(t);
+}
+
+void command_disarm(task *t)
+{
+    t->w->commands_begun--;
+    t->state = TASK_FINISHING;
+    command_failed(t, EXECUTION_INTERRUPTED, "interrupted");
+}
+
+void command_act(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    int rc = 0;
     os_kill_point("command_intent");
-    int rc = put_aside(t, &err);
+    for (size_t i = 0; rc == 0 && i < t->node->spec.output_count; i++) { /* it may have waited for a slot */
+        cat_item *item = catalog_item(w->catalog, t->node->spec.outputs[i].id, &err);
+        rc = item ? output_keep_foreign(w, item, t->node->id, &err) : WEIR_BUG;
+    }
+    if (rc == 0) rc = put_aside(t, &err);
     if (rc == 0) rc = write_lists(t, &err);
     if (rc == 0) rc = spawn(t, &err);
-    if (rc != 0) command_failed(t, EXECUTION_TRANSIENT, err.message);
+    if (rc == 0) {
+        t->state = TASK_RUNNING;
+        w->commands_running++;
+        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
+                              .effect = (const char *)t->node->spec.effect.data});
+        return;
+    }
+    w->commands_begun--;
+    t->state = TASK_FINISHING;
+    command_failed(t, EXECUTION_TRANSIENT, err.message);
 }
 
 /* What is at the outputs' places now: foreign content is kept, ours will be put aside. */
@@ -688,6 +715,7 @@ void command_begin(task *t)
     event_started intent = {.node = t->node->id, .job = t->node->spec.job};
     t->execution = catalog_new_execution_id(w->catalog);
     t->started_us = os_wall_us();
+    t->state = TASK_INTENT;
     int rc = os_random(t->token.bytes, HASH_SIZE, &err);
     if (rc == 0) rc = plan_asides(t, &intent, &err);
     if (rc != 0) {
@@ -700,7 +728,6 @@ void command_begin(task *t)
     buf *body = catalog_body(w->catalog);
     event_put_started(body, &intent);
     journal_say(w->journal, EVENT_STARTED, body);
-    tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
-                          .effect = (const char *)t->node->spec.effect.data});
-    journal_when_committed(w->journal, act, t);
+    w->commands_begun++;
+    journal_when_committed(w->journal, armed, t);
 }

@@ -89,6 +89,7 @@ struct weir {
     bool host_ready, bare_ready;
     definition reload;     /* what the host said when it was started for its workers */
     int slots;
+    size_t commands_begun;   /* commands from their intent to the end of their process */
     size_t commands_running, jobs_running;
     size_t ready_count;    /* tasks that wait for a slot or a worker */
     task *tasks;           /* all open ones, doubly linked */
@@ -180,7 +181,14 @@ int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *cou
 int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
-typedef enum task_state { TASK_SETTLING, TASK_OBSERVING, TASK_READY, TASK_RUNNING, TASK_FINISHING } task_state;
+typedef enum task_state {
+    TASK_SETTLING,
+    TASK_READY,    /* must run; waits for a slot or a worker */
+    TASK_INTENT,   /* a command whose intent is being committed */
+    TASK_ARMED,    /* committed; waits for a free slot */
+    TASK_RUNNING,
+    TASK_FINISHING /* ended; its outputs are looked at */
+} task_state;
 
 struct task {
     weir *w;
@@ -243,7 +251,12 @@ void settle_finish(task *t);
 void settle_failed(task *t, execution_result result, const char *message);
 
 /* --- command.c, jobs.c ------------------------------------------------------------------------------------------- */
+/** Say the intent; once it is committed the task is armed. */
 void command_begin(task *t);
+/** Put the old outputs aside and spawn. */
+void command_act(task *t);
+/** An armed one that will not start after all. */
+void command_disarm(task *t);
 /** program, expanded line and tool fingerprint, for the key. */
 int command_prepare(task *t, weir_error *err);
 /** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */

@@ -102,17 +102,22 @@ int schedule_due(weir *w, uint64_t node, weir_error *err)
     return plan_due(w->plan, node, n->height, err);
 }
 
-/* Hand ready commands to free slots; jobs have their own queue. */
+/*
+ * Commands: an intent must be committed before the act, so as many again as there are slots have theirs committed ahead, and a slot that
+ * becomes free is filled at once.
+ */
 static void start_ready(weir *w)
 {
-    if (schedule_stopping(w)) return;
     task *next = NULL;
+    if (schedule_stopping(w)) return;
     for (task *t = w->tasks; t && w->commands_running < (size_t)w->slots; t = next) {
         next = t->next;
+        if (t->state == TASK_ARMED) command_act(t);
+    }
+    for (task *t = w->tasks; t && w->commands_begun < 2 * (size_t)w->slots; t = next) {
+        next = t->next;
         if (t->state != TASK_READY || t->effect->spec.kind != EFFECT_COMMAND) continue;
-        t->state = TASK_RUNNING;
         w->ready_count--;
-        w->commands_running++;
         command_begin(t);
     }
 }
@@ -124,6 +129,7 @@ static void drop_waiting(weir *w)
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
         if (t->state == TASK_READY) schedule_free(t);
+        else if (t->state == TASK_ARMED) command_disarm(t);
     }
 }
 
@@ -142,7 +148,7 @@ static void stop_running(weir *w)
 static int take_ready(weir *w, weir_error *err)
 {
     while (!schedule_stopping(w) && w->ready_count < (size_t)w->slots * 2 + 256) {
-        bool idle = w->commands_running + w->jobs_running + w->ready_count < (size_t)w->slots;
+        bool idle = w->commands_begun + w->jobs_running + w->ready_count < (size_t)w->slots;
         uint64_t node = 0;
         int rc = plan_next(w->plan, idle, &node, err);
         if (rc <= 0) return rc;
