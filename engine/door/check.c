@@ -7,7 +7,7 @@
 #include "engine/store/jsonout.h"
 
 typedef struct checking {
-    bool json;
+    bool json, verbose;
     buf list; /* of diagnostics, as JSON */
     size_t errors;
 } checking;
@@ -33,7 +33,7 @@ static void listen(void *ctx, const weir_event *event)
     if (event->kind != WEIR_EVENT_DIAGNOSTIC || !event->diagnostic) return;
     c->errors++;
     if (c->json) put_diagnostic(&c->list, event->diagnostic);
-    else print_diagnostic(event->diagnostic);
+    else if (c->errors <= PRINT_DIAGNOSTICS || c->verbose) print_diagnostic(event->diagnostic);
 }
 
 static void put_json(checking *c, const session *s, const weir_summary *summary, int rc)
@@ -66,6 +66,7 @@ static void say(const checking *c, const options *o, const session *s, const wei
     const char *nodes = buf_cstr(&count);
     if (rc == WEIR_WORKFLOW && c->errors > 0 && !err.message[0])
         error_set(&err, rc, "%zu %s in %s", c->errors, c->errors == 1 ? "error" : "errors", s->project.workflow);
+    print_more_diagnostics(c->verbose ? 0 : c->errors);
     if (rc != 0) print_failure(&err, s->hint);
     else if (!o->quiet) print_message("%s is sound, %s %s", s->project.workflow, nodes ? nodes : "", summary->nodes == 1 ? "node" : "nodes");
     buf_deinit(&count);
@@ -74,7 +75,7 @@ static void say(const checking *c, const options *o, const session *s, const wei
 int command_check(const options *o)
 {
     session s;
-    checking c = {.json = o->json};
+    checking c = {.json = o->json, .verbose = o->verbose};
     weir_summary summary = {.size = sizeof summary};
     weir_request request = {.size = sizeof request, .flags = WEIR_RUN_CHECK, .trigger = "check"};
     int rc = session_open(&s, o, listen, &c);

@@ -145,6 +145,18 @@ static int check(const options *o)
 
 /* --- rebuild -------------------------------------------------------------------------------------------------------- */
 
+/* Who holds the lock, as it wrote into the file. */
+static int locked_by(const project *p, const char *path, weir_error *err)
+{
+    buf text;
+    buf_init(&text);
+    (void)os_read_file(AT_FDCWD, path, 400, &text, NULL);
+    const char *who = buf_cstr(&text);
+    error_set(err, WEIR_LOCKED, "another weir works in %s (%s); wait for it or end it", p->root, who && *who ? who : "it did not say who");
+    buf_deinit(&text);
+    return WEIR_LOCKED;
+}
+
 /* The lock of the engine; lives as long as the descriptor. */
 static int take_lock(const project *p, int *fd, weir_error *err)
 {
@@ -154,6 +166,7 @@ static int take_lock(const project *p, int *fd, weir_error *err)
     const char *name = buf_cstr(&path);
     *fd = name ? os_openat(AT_FDCWD, name, OS_READ | OS_WRITE | OS_CREATE, 0600, err) : error_nomem(err, "taking the lock");
     int rc = *fd < 0 ? *fd : os_lock(*fd, name, err);
+    if (rc == WEIR_LOCKED) rc = locked_by(p, name, err);
     buf_deinit(&path);
     return rc;
 }

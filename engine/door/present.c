@@ -38,7 +38,7 @@ struct present {
     reason_count reasons[REASON_NAMES];
     size_t reason_count;
     size_t done, open;
-    uint64_t errors;
+    uint64_t diagnostics;
     buf text;                  /* scratch */
 };
 
@@ -207,8 +207,9 @@ static void count_reason(present *p, const weir_event *e)
 
 static void show_failed(present *p, const weir_event *e)
 {
-    begin_line(p, STYLE_BAD, "failed", e->node);
-    put_failure(p, e);
+    bool is_stopped = e->message && strcmp(e->message, "interrupted") == 0;
+    begin_line(p, is_stopped ? STYLE_WARN : STYLE_BAD, is_stopped ? "stopped" : "failed", e->node);
+    if (!is_stopped) put_failure(p, e);
     buf_text(&p->text, ", ");
     print_seconds(&p->text, e->seconds);
     buf_byte(&p->text, '\n');
@@ -289,7 +290,7 @@ void present_event(void *ctx, const weir_event *e)
     case WEIR_EVENT_WOULD_RUN: case WEIR_EVENT_MAYBE: would_run(p, e); return;
     case WEIR_EVENT_DIAGNOSTIC:
         erase(p);
-        if (e->diagnostic) print_diagnostic(e->diagnostic);
+        if (e->diagnostic && (p->diagnostics++ < PRINT_DIAGNOSTICS || p->o->verbose)) print_diagnostic(e->diagnostic);
         return;
     case WEIR_EVENT_MESSAGE:
         erase(p);
@@ -362,6 +363,7 @@ void present_finish(present *p, const weir_summary *s, int rc)
 {
     buf reasons;
     erase(p);
+    print_more_diagnostics(p->o->verbose ? 0 : p->diagnostics);
     bool has_end = rc == 0 || rc == WEIR_FAILED || rc == WEIR_CANCELLED;
     if (has_end && (!p->o->quiet || rc != 0)) {
         buf_init(&reasons);

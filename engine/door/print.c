@@ -178,6 +178,18 @@ void print_diagnostic(const weir_diagnostic *d)
     buf_deinit(&text);
 }
 
+void print_more_diagnostics(uint64_t count)
+{
+    buf text;
+    if (count <= PRINT_DIAGNOSTICS) return;
+    buf_init(&text);
+    buf_text(&text, "and ");
+    print_count(&text, count - PRINT_DIAGNOSTICS);
+    buf_text(&text, " more (-v tells all)\n");
+    print_err(&text);
+    buf_deinit(&text);
+}
+
 /* --- pieces ------------------------------------------------------------------------------------------------------ */
 
 void print_count(buf *to, uint64_t number)

@@ -42,6 +42,10 @@ int print_failure(const weir_error *err, const char *hint);
 int print_exit_code(int code);
 /** file:line:column, the source line with a caret, the hint; on stderr. */
 void print_diagnostic(const weir_diagnostic *d);
+/* So many are told one by one, without -v: a wrong line in a loop is wrong ten thousand times. */
+enum { PRINT_DIAGNOSTICS = 20 };
+/** "and 9,980 more", if there were more than PRINT_DIAGNOSTICS. */
+void print_more_diagnostics(uint64_t count);
 
 /** Write to stdout and clear; a failure is kept for print_end. */
 void print_out(buf *data);

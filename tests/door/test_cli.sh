@@ -233,6 +233,42 @@ expect 2 run
 has err "weir.lua:"
 expect 2 check --json
 is_json 'not d.ok and #d.diagnostics == 1'
+cat > many.lua << 'END'
+local weir = require "weir"
+for n = 1, 100 do weir.copy("c" .. n) { inputs = { frm = weir.file "in.txt" }, outputs = { to = "many/" .. n } } end
+END
+expect 2 run -f many.lua
+has err "hint: "
+has err "and 180 more" # two for each: one name too many, one missing
+[ "$(grep -c '^many.lua:2' ../err)" -eq 20 ] || fail "not 20 errors are told"
+
+# --- interruption, and who holds the lock ---------------------------------------------------------------------------------
+
+cat > slow.lua << 'END'
+local weir = require "weir"
+weir.sh "slow" { outputs = { to = "slow.txt" }, cmd = "echo begun > begun; sleep 30; echo > {{to}}" }
+END
+rm -f begun
+"$WEIR_BIN" run -f slow.lua > ../slow.out 2>&1 &
+slow=$!
+tries=0
+until [ -e begun ] || [ "$tries" -ge 200 ]; do sleep 0.05; tries=$((tries + 1)); done
+expect 4 run
+has err "another weir works in"
+expect 4 db rebuild
+has err "process $slow"
+expect 0 status # looking needs no lock
+kill -TERM "$slow"
+sleep 0.2
+kill -TERM "$slow"
+wait "$slow"
+code=$?
+[ "$code" -eq 143 ] || fail "ended by SIGTERM: exit code $code, expected 143"
+expect 0 why slow -f slow.lua
+has out "interrupted"
+
+# --- streams ------------------------------------------------------------------------------------------------------------
+
 if [ -e /dev/full ]; then
     "$WEIR_BIN" ls > /dev/full 2> ../err
     [ $? -eq 3 ] || fail "a full disk below stdout is exit code 3"
