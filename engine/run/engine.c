@@ -536,7 +536,6 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->new_defaults = NULL;
     w->has_new_definition = w->run_said = false;
     w->turns = 0;
-    w->static_errors = 0;
     w->keys_computed = w->probes = 0;
     w->plan_total = (plan_counts){0};
     map_clear(&w->programs);
@@ -607,6 +606,5 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     if (rc == 0 && summary->failed + summary->blocked > 0)
         rc = error_set(err, WEIR_FAILED, "%llu failed, %llu blocked", (unsigned long long)summary->failed, (unsigned long long)summary->blocked);
     atomic_store(&w->interrupts, 0);
-    summary->errors = w->static_errors;
     return rc;
 }

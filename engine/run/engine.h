@@ -72,7 +72,6 @@ struct weir {
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;
     weir_counters base;      /* counters of the process when the run began */
-    uint64_t static_errors;
 
     /* of the current run */
     uint64_t run, graph;

@@ -451,6 +451,7 @@ void settle_failed(task *t, execution_result result, const char *message)
     t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
     t->node->due = interrupted ? REASON_INTERRUPTED : 0;
     if (!interrupted) w->summary->failed++;
-    tell_finished(t, OUTCOME_FAILED, log);
+    bool began = t->started_ns != 0 || !interrupted; /* what was stopped before it began is no news */
+    if (began) tell_finished(t, OUTCOME_FAILED, log);
     schedule_settled(t, false, true);
 }

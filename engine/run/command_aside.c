@@ -1,0 +1,94 @@
+/*
+ * command_aside.c - old outputs out of the way of a command, and back again if it fails.
+ *
+ * A1  From the rename into .weir/tmp/<token> until FINISHED is committed the old content exists there; the committed intent names it.
+ */
+#include <stdio.h>
+
+#include "engine/run/command_internal.h"
+
+char *command_aside_path(task *t, const struct aside *a)
+{
+    char hex[HASH_HEX];
+    return arena_printf(&t->arena, ".weir/tmp/%s/%lld", hash_hex(t->token, hex), (long long)a->number);
+}
+
+int command_put_aside(task *t, weir_error *err)
+{
+    weir *w = t->w;
+    char hex[HASH_HEX];
+    char folder[80];
+    snprintf(folder, sizeof folder, ".weir/tmp/%s", hash_hex(t->token, hex));
+    int rc = os_mkdirat(w->rootfd, folder, 0700, err);
+    for (size_t i = 0; rc == 0 && i < t->aside_count; i++) {
+        struct aside *a = &t->asides[i];
+        if (a->number < 0) continue;
+        rc = os_renameat(w->rootfd, (const char *)a->item->name.data, w->rootfd, command_aside_path(t, a), err);
+        if (rc == 0) a->put = true;
+        os_kill_point("command_aside");
+    }
+    return rc;
+}
+
+/* What the attempt wrote goes, the old outputs come back. */
+static void put_back(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    for (size_t i = 0; i < t->aside_count; i++) {
+        struct aside *a = &t->asides[i];
+        const char *path = (const char *)a->item->name.data;
+        int rc = 0;
+        if (a->number < 0) {
+            rc = os_remove_tree(w->rootfd, path, &err);
+            sigcache_drop(w->sigs, a->item->name);
+        } else if (a->put) {
+            rc = os_remove_tree(w->rootfd, path, &err);
+            if (rc == 0) rc = os_renameat(w->rootfd, command_aside_path(t, a), w->rootfd, path, &err);
+            if (rc == 0) rc = output_sign(w, a->item, a->hash, &err);
+        }
+        if (rc != 0) tell_message(w, "%s: putting the last good output back: %s", path, err.message);
+    }
+}
+
+typedef struct leftover {
+    weir *w;
+    char folder[80];
+} leftover;
+
+static void sweep(void *ctx)
+{
+    leftover *l = ctx;
+    os_remove_tree(l->w->rootfd, l->folder, NULL);
+    mem_free(l);
+}
+
+/* NULL: no memory; then the next start sweeps. */
+static leftover *leftover_new(task *t)
+{
+    char hex[HASH_HEX];
+    leftover *l = mem_zero(1, sizeof *l);
+    if (!l) return NULL;
+    l->w = t->w;
+    snprintf(l->folder, sizeof l->folder, ".weir/tmp/%s", hash_hex(t->token, hex));
+    return l;
+}
+
+void command_failed(task *t, execution_result result, const char *message)
+{
+    weir *w = t->w;
+    char copy[480];
+    snprintf(copy, sizeof copy, "%s", message);
+    put_back(t);
+    leftover *l = leftover_new(t);
+    settle_failed(t, result, copy);
+    if (l) journal_when_committed(w->journal, sweep, l);
+}
+
+void command_succeeded(task *t)
+{
+    weir *w = t->w;
+    leftover *l = leftover_new(t);
+    settle_finish(t);
+    if (l) journal_when_committed(w->journal, sweep, l); /* asides go once the completion is committed */
+}

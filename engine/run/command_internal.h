@@ -1,0 +1,21 @@
+/*
+ * command_internal.h - what the files of a command's execution share: command.c starts and ends it, command_prepare.c knows its words,
+ * command_aside.c moves old outputs out of the way and back, command_judge.c looks at what it left behind.
+ */
+#ifndef WEIR_RUN_COMMAND_INTERNAL_H
+#define WEIR_RUN_COMMAND_INTERNAL_H
+
+#include "engine/run/engine.h"
+
+/** Rename the old outputs into .weir/tmp/<token>, which is made. */
+int command_put_aside(task *t, weir_error *err);
+/** Where an old output waits; in the task's arena. */
+char *command_aside_path(task *t, const struct aside *a);
+/** The attempt failed: what it wrote goes, the old outputs come back, FINISHED is said. Frees the task. */
+void command_failed(task *t, execution_result result, const char *message);
+/** Outputs and reads are in t->end: FINISHED is said; asides go once that is committed. Frees the task. */
+void command_succeeded(task *t);
+/** The command ended well: read its depfile, look at outputs and inputs, then succeed or fail. */
+void command_judge(task *t);
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * command_judge.c - what a command left behind: its outputs, what it read, whether an input moved meanwhile.
+ *
+ * The first group of reads is all that was declared, then comes what the depfile names. Hashes are those that the engine believed in
+ * at the start; a source that is found different now makes the attempt raced.
+ */
+#include "engine/model/depfile.h"
+#include "engine/run/command_internal.h"
+
+enum { DEPFILE_LIMIT = 64 * 1024 * 1024 };
+
+typedef struct read_list {
+    task *t;
+    size_t capacity;
+    bool failed;
+} read_list;
+
+static void add_read(read_list *l, read_record r)
+{
+    event_finished *e = &l->t->end;
+    if (e->read_count == l->capacity) {
+        size_t capacity = l->capacity ? 2 * l->capacity : 8;
+        read_record *more = arena_alloc(&l->t->arena, capacity * sizeof *more);
+        if (!more) {
+            l->failed = true;
+            return;
+        }
+        if (e->read_count) memcpy(more, e->reads, e->read_count * sizeof *more);
+        e->reads = more;
+        l->capacity = capacity;
+    }
+    e->reads[e->read_count++] = r;
+}
+
+static int keep_chunk(void *ctx, hash128 hash, bytes chunk)
+{
+    task *t = ctx;
+    blob_row row = {0};
+    hash128 same;
+    (void)hash;
+    int rc = blob_take_bytes(t->w->blobs, chunk, &same, &row, NULL);
+    if (rc == 0 && row.stored) journal_payload(t->w->journal, &row);
+    return rc;
+}
+
+static int member_reads(read_list *l, int32_t port, const spec_member *m, weir_error *err)
+{
+    task *t = l->t;
+    read_record r = {.ref = {.aspect = ASPECT_CONTENT, .port = port, .member = 0, .sub = -1}};
+    if (m->kind == MEMBER_NODE) {
+        const cat_node *up = catalog_node(t->w->catalog, m->id, err);
+        if (!up) return err->code ? err->code : WEIR_BUG;
+        for (size_t i = 0; i < up->spec.output_count; i++) {
+            const cat_item *item = catalog_item(t->w->catalog, up->spec.outputs[i].id, err);
+            if (!item) return err->code ? err->code : WEIR_BUG;
+            r.ref.sub = up->spec.output_count > 1 ? (int32_t)i : -1;
+            r.source = item->id;
+            r.hash = item->hash;
+            add_read(l, r);
+        }
+        if (!hash_is_none(up->value))
+            add_read(l, (read_record){.ref = {.aspect = ASPECT_VALUE, .port = port, .member = 0, .sub = -1}, .source = up->id,
+                                      .source_is_node = true, .hash = up->value});
+        return 0;
+    }
+    cat_item *item = NULL;
+    int rc = resolve_file(t, m, -1, &item, err);
+    if (rc != 0 || !item) return rc;
+    r.source = item->id;
+    r.hash = item->hash;
+    add_read(l, r);
+    return 0;
+}
+
+static bool is_declared(const task *t, uint64_t item)
+{
+    const node_spec *spec = &t->node->spec;
+    for (size_t i = 0; i < spec->output_count; i++)
+        if (spec->outputs[i].id == item) return true;
+    for (size_t i = 0; i < spec->input_count; i++)
+        for (size_t k = 0; k < spec->inputs[i].count; k++)
+            if (spec->inputs[i].members[k].kind == MEMBER_ITEM && spec->inputs[i].members[k].id == item) return true;
+    return false;
+}
+
+/* The first group: all declared inputs, as the engine believes in them at the start. */
+static int declared_reads(read_list *l, weir_error *err)
+{
+    task *t = l->t;
+    const node_spec *spec = &t->node->spec;
+    for (size_t i = 0; i < spec->input_count; i++) {
+        int rc = 0;
+        if (spec->inputs[i].is_list) {
+            read_record r = {.ref = {.aspect = ASPECT_LIST, .port = (int32_t)i, .member = -1, .sub = -1}};
+            rc = resolve_list(t, &spec->inputs[i], &r.hash, keep_chunk, t, err);
+            add_read(l, r);
+        } else if (spec->inputs[i].count == 1) {
+            rc = member_reads(l, (int32_t)i, &spec->inputs[i].members[0], err);
+        }
+        if (rc != 0) return rc;
+    }
+    if (t->program_item && !is_declared(t, t->program_item->id))
+        add_read(l, (read_record){.ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = t->program_item->id},
+                                  .source = t->program_item->id, .hash = t->program_item->hash});
+    return l->failed ? error_nomem(err, "recording reads") : 0;
+}
+
+/* --- the end: looking at the world ---------------------------------------------------------------------------------- */
+
+/* Sources that the command could read: declared ones, then what the depfile names. */
+typedef struct dep_list {
+    uint64_t *items;
+    size_t count, capacity;
+} dep_list;
+
+static bool add_dep(dep_list *d, uint64_t item)
+{
+    if (!MEM_GROW(d->items, d->capacity, d->count + 1)) return false;
+    d->items[d->count++] = item;
+    return true;
+}
+
+static int read_depfile(task *t, dep_list *deps, weir_error *err)
+{
+    weir *w = t->w;
+    const char *path = (const char *)t->node->spec.depfile.data;
+    buf text, normal;
+    buf_init(&text);
+    buf_init(&normal);
+    int rc = os_read_file(w->rootfd, path, DEPFILE_LIMIT, &text, err);
+    bytes *names = NULL;
+    size_t count = 0;
+    if (rc == WEIR_NOTFOUND) rc = 0; /* as an empty one */
+    if (rc == 0) rc = depfile_parse(buf_bytes(&text), &t->arena, &names, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        bytes name = names[i];
+        size_t root = strlen(w->root);
+        if (name.size > root + 1 && memcmp(name.data, w->root, root) == 0 && name.data[root] == '/')
+            name = bytes_of(name.data + root + 1, name.size - root - 1);
+        if (name.data[0] != '/') {
+            buf_clear(&normal);
+            rc = scan_normalise(name, &normal, err);
+            if (rc != 0) break;
+            name = buf_bytes(&normal);
+        }
+        const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, name, true, err);
+        if (!item) rc = err->code;
+        else if (!is_declared(t, item->id) && !add_dep(deps, item->id)) rc = error_nomem(err, "reading a depfile");
+    }
+    buf_deinit(&text);
+    buf_deinit(&normal);
+    if (rc == 0) rc = os_unlinkat(w->rootfd, path, err);
+    return rc == 0 ? 0 : error_context(err, rc, "depfile %s", path);
+}
+
+static void request_path(task *t, scan_request *r, const cat_item *item, int flags)
+{
+    *r = (scan_request){.item = item->id, .path = item->name, .flags = flags};
+    const scan_entry *known = flags & SCAN_KEEP ? NULL : sigcache_get(t->w->sigs, item->name);
+    if (known) {
+        r->known = true;
+        r->known_sig = known->sig;
+        r->known_hash = known->hash;
+        r->known_racy = known->racy;
+    }
+}
+
+static void scanned(void *ctx);
+
+static int look_around(task *t, const dep_list *deps, weir_error *err)
+{
+    weir *w = t->w;
+    const node_spec *spec = &t->node->spec;
+    size_t most = spec->output_count + deps->count;
+    for (size_t i = 0; i < spec->input_count; i++) most += spec->inputs[i].count;
+    t->requests = arena_zero(&t->arena, most ? most : 1, sizeof *t->requests);
+    if (!t->requests) return error_nomem(err, "looking at outputs");
+    size_t n = 0;
+    for (size_t i = 0; i < spec->output_count; i++)
+        request_path(t, &t->requests[n++], catalog_item(w->catalog, spec->outputs[i].id, err), spec->flags & SPEC_NO_STORE ? 0 : SCAN_KEEP);
+    for (size_t i = 0; i < spec->input_count; i++) {
+        for (size_t k = 0; k < spec->inputs[i].count; k++) {
+            const spec_member *m = &spec->inputs[i].members[k];
+            if (m->kind != MEMBER_ITEM || m->item != ITEM_FILE) continue;
+            const cat_item *item = catalog_item(w->catalog, m->id, err);
+            if (item && item->node == 0) request_path(t, &t->requests[n++], item, 0);
+        }
+    }
+    for (size_t i = 0; i < deps->count; i++) {
+        const cat_item *item = catalog_item(w->catalog, deps->items[i], err);
+        if (item && item->node == 0) request_path(t, &t->requests[n++], item, 0);
+    }
+    t->request_count = n;
+    return scan_submit(&w->loop, &w->scan, t->requests, n, scanned, t, err);
+}
+
+/* A source after the command: has it moved since it was believed? */
+static int check_source(task *t, const scan_request *r, bool found, bool *raced, weir_error *err)
+{
+    weir *w = t->w;
+    cat_item *item = catalog_item(w->catalog, r->item, err);
+    if (!item) return err->code;
+    if (r->code != 0) return error_set(err, r->code, "%s", r->message);
+    bool first = hash_is_none(item->hash);
+    if (!hash_equal(item->hash, r->hash)) {
+        catalog_observe(w->catalog, item, r->hash, r->size, r->mode);
+        if (!first) {
+            *raced = true;
+            uint64_t id = item->id;
+            map_put(&w->observe_again, map_key_u64(&id), NULL);
+        }
+    }
+    int64_t start_ns = (t->started_us - 10000) * 1000; /* file time lags the clock by up to a tick */
+    if (found && first && (r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns)) *raced = true;
+    return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
+}
+
+/* A discovered read of an output: its maker must come before. */
+int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err)
+{
+    weir *w = t->w;
+    const cat_node *maker = catalog_node(w->catalog, item->node, err);
+    if (!maker) return err->code ? err->code : WEIR_BUG;
+    plan_state state = plan_state_of(w->plan, maker->id);
+    if (state == PLAN_DUE || state == PLAN_RUNNING) *raced = true;
+    if (maker->height < t->node->height) return 0;
+    return lift_node(w, maker->id, t->node, maker->height + 1, err);
+}
+
+static int take_output(task *t, size_t port, scan_request *r, weir_error *err)
+{
+    weir *w = t->w;
+    cat_item *item = catalog_item(w->catalog, r->item, err);
+    if (!item) return err->code ? err->code : WEIR_BUG;
+    if (r->code != 0) return error_set(err, WEIR_FAILED, "output %s: %s", (const char *)item->name.data, r->message);
+    if (r->type != OS_FILE)
+        return error_set(err, WEIR_FAILED, "the command ended well but did not make its output %s%s", (const char *)item->name.data,
+                         r->type == OS_DIR ? " (a folder is there)" : "");
+    t->end.outputs[port] = (output_record){.port = (uint32_t)port, .item = item->id, .hash = r->hash, .size = r->size, .mode = r->mode};
+    return 0;
+}
+
+/* An output equal to the old one gets the old file back, so that its times stay. */
+static int settle_output(task *t, size_t port, scan_request *r, weir_error *err)
+{
+    weir *w = t->w;
+    cat_item *item = catalog_item(w->catalog, r->item, err);
+    if (!(t->node->spec.flags & SPEC_NO_STORE)) {
+        int rc = output_keep_payload(w, r, err);
+        if (rc != 0) return rc;
+    }
+    for (size_t i = 0; i < t->aside_count; i++) {
+        struct aside *a = &t->asides[i];
+        if (a->item != item || !a->put || !hash_equal(a->hash, r->hash) || a->mode != r->mode) continue;
+        int rc = os_renameat(w->rootfd, command_aside_path(t, a), w->rootfd, (const char *)item->name.data, err);
+        return rc ? rc : output_sign(w, item, r->hash, err);
+    }
+    (void)port;
+    return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
+}
+
+static int found_reads(read_list *l, const dep_list *deps, bool *raced, weir_error *err)
+{
+    task *t = l->t;
+    for (size_t i = 0; i < deps->count; i++) {
+        const cat_item *item = catalog_item(t->w->catalog, deps->items[i], err);
+        if (!item) return err->code;
+        if (item->node != 0) {
+            int rc = command_found_output(t, item, raced, err);
+            if (rc != 0) return rc;
+        }
+        add_read(l, (read_record){.ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item->id},
+                                  .group = 1, .source = item->id, .hash = item->hash});
+    }
+    return l->failed ? error_nomem(err, "recording reads") : 0;
+}
+
+/* Everything was looked at: judge it. */
+static int conclude(task *t, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    bool raced = false;
+    read_list reads = {.t = t};
+    int rc = declared_reads(&reads, err);
+    t->end.outputs = arena_zero(&t->arena, spec->output_count ? spec->output_count : 1, sizeof *t->end.outputs);
+    if (rc == 0 && !t->end.outputs) rc = error_nomem(err, "recording outputs");
+    for (size_t i = 0; rc == 0 && i < spec->output_count; i++) rc = take_output(t, i, &t->requests[i], err);
+    for (size_t i = spec->output_count; rc == 0 && i < t->request_count; i++)
+        rc = check_source(t, &t->requests[i], !is_declared(t, t->requests[i].item), &raced, err);
+    dep_list deps = {.items = t->observe, .count = t->observe_count};
+    if (rc == 0) rc = found_reads(&reads, &deps, &raced, err);
+    for (size_t i = 0; rc == 0 && i < spec->output_count; i++) rc = settle_output(t, i, &t->requests[i], err);
+    t->end.output_count = spec->output_count;
+    t->end.result = raced ? EXECUTION_RACED : EXECUTION_OK;
+    return rc;
+}
+
+static void scanned(void *ctx)
+{
+    task *t = ctx;
+    weir_error err = {0};
+    int rc = conclude(t, &err);
+    if (rc != 0) {
+        if (rc != WEIR_FAILED) schedule_fail(t->w, &err);
+        command_failed(t, rc == WEIR_FAILED ? EXECUTION_FAILED : EXECUTION_TRANSIENT, err.message);
+        return;
+    }
+    command_succeeded(t);
+}
+
+void command_judge(task *t)
+{
+    weir_error err = {0};
+    dep_list deps = {0};
+    int rc = t->node->spec.depfile.size ? read_depfile(t, &deps, &err) : 0;
+    mem_free(t->observe);
+    t->observe = deps.items;
+    t->observe_count = deps.count;
+    t->observe_capacity = deps.capacity;
+    if (rc == 0) rc = look_around(t, &deps, &err);
+    if (rc != 0) command_failed(t, EXECUTION_FAILED, err.message);
+}
