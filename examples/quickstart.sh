@@ -66,7 +66,7 @@ step "Installing what is missing"
 sh tests/setup.sh && echo "Everything is there."
 
 step "Building weir into build/release"
-quietly "$scratch/configure.log" cmake --preset release -DWEIR_TESTS=OFF
+quietly "$scratch/configure.log" cmake --preset release
 quietly "$scratch/build.log" cmake --build --preset release --parallel "$jobs" --target weir
 PATH=$root/build/release:$PATH
 export PATH

@@ -16,6 +16,6 @@ esac
 jobs=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 sh tests/setup.sh || exit $?
-cmake --preset "$preset" || exit $?
+cmake --preset "$preset" -DWEIR_TESTS=ON || exit $?
 cmake --build --preset "$preset" --parallel "$jobs" || exit $?
 exec ctest --preset "$preset" --output-on-failure --parallel "$jobs" "$@"
