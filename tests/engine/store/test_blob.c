@@ -110,7 +110,6 @@ static const char *file_of(hash128 hash, const char *ending)
 static void flip(const char *path, off_t at)
 {
     char byte;
-    chmod(path, 0644);
     int fd = open(path, O_RDWR);
     CHECK_INT(1, pread(fd, &byte, 1, at));
     byte ^= 1;
@@ -130,6 +129,7 @@ static void damaged_file(int kind, off_t at, bool cut, bool longer)
     buf b = {0};
     CHECK_OK(take(data, size, false, true, &hash, &row), err);
     const char *path = file_of(hash, kind ? ".zst" : "");
+    CHECK_INT(0, chmod(path, 0644)); /* blobs are read-only */
     if (cut) CHECK_INT(0, truncate(path, at));
     else if (longer) CHECK_INT(0, truncate(path, 500000));
     else flip(path, at);
