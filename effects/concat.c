@@ -29,6 +29,7 @@ static const weir_port inputs[] = {{"parts", WEIR_REQUIRED | WEIR_LIST, "what to
 static const weir_port outputs[] = {{"to", WEIR_REQUIRED, "where to"}, {NULL, 0, NULL}};
 static const weir_param params[] = {
     {"separator", "string", 0, "\"\"", "text between two parts"},
+    {"*", "any", 0, NULL, "any other: names the node"},
     {NULL, NULL, 0, NULL, NULL},
 };
 

@@ -35,6 +35,7 @@ static const weir_port inputs[] = {{"from", WEIR_REQUIRED, "what to copy"}, {NUL
 static const weir_port outputs[] = {{"to", WEIR_REQUIRED, "where to"}, {NULL, 0, NULL}};
 static const weir_param params[] = {
     {"mode", "string", 0, NULL, "permission bits in octal, \"644\" if not given"},
+    {"*", "any", 0, NULL, "any other: names the node"},
     {NULL, NULL, 0, NULL, NULL},
 };
 

@@ -80,7 +80,7 @@ typedef struct weir_port {
 } weir_port;
 
 typedef struct weir_param {
-    const char *name;
+    const char *name;     /* "*": others too, so that they can name the node */
     const char *type;     /* "string", "integer", "number", "boolean", "any" */
     unsigned flags;
     const char *fallback; /* JSON text filled in before hashing; NULL: none */

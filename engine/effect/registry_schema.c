@@ -246,7 +246,11 @@ static void check_given_params(findings *f, bytes params)
 {
     const char *names[NAMES_LIMIT];
     size_t count = 0;
-    for (const weir_param *p = f->entry->effect->params; p->name; p++) names[count++] = p->name;
+    bool takes_others = false;
+    for (const weir_param *p = f->entry->effect->params; p->name; p++) {
+        if (strcmp(p->name, "*") == 0) takes_others = true;
+        else names[count++] = p->name;
+    }
 
     value_reader reader = value_read(params);
     value_item head;
@@ -255,7 +259,7 @@ static void check_given_params(findings *f, bytes params)
     for (size_t i = 0; i < head.count && value_key(&reader, &key) && value_skip(&reader, &encoded); i++) {
         const weir_param *param = find_param(f->entry->effect->params, key);
         if (param) check_type(f, param, encoded);
-        else unknown_name(f, "param", key, names, count);
+        else if (!takes_others) unknown_name(f, "param", key, names, count);
     }
 }
 

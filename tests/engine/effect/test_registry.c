@@ -20,7 +20,9 @@ static const weir_param join_params[] = {
     {"extra", "any", 0, "{\"b\":[1]}", NULL},              {NULL, NULL, 0, NULL, NULL}};
 static const weir_effect join = {sizeof join, "join", "2", NULL, join_inputs, join_outputs, join_params, run_nothing};
 static const weir_effect open_one = {sizeof open_one, "open", "1", NULL, NULL, NULL, NULL, run_nothing};
-static const weir_effect *const builtins[] = {&join, &open_one, NULL};
+static const weir_param loose_params[] = {{"size", "integer", 0, NULL, NULL}, {"*", "any", 0, NULL, NULL}, {NULL, NULL, 0, NULL, NULL}};
+static const weir_effect loose = {sizeof loose, "loose", "1", NULL, NULL, NULL, loose_params, run_nothing};
+static const weir_effect *const builtins[] = {&join, &open_one, &loose, NULL};
 
 static char found[2048];
 
@@ -43,13 +45,13 @@ static void test_names(void)
     registry *r = NULL;
     CHECK_OK(registry_open(&r, builtins, &err), err);
     CHECK_OR_STOP(r != NULL);
-    CHECK_INT(2, registry_count(r));
+    CHECK_INT(3, registry_count(r));
     const registry_entry *entry = registry_find(r, bytes_str("join"));
     CHECK(entry && entry->effect == &join && entry->library.size == 0);
     CHECK(entry == registry_at(r, 0));
     CHECK(entry && !hash_is_none(entry->build));
     CHECK(registry_find(r, bytes_str("joi")) == NULL);
-    CHECK(registry_at(r, 2) == NULL);
+    CHECK(registry_at(r, 3) == NULL);
     registry_close(r);
     registry_close(NULL);
 
