@@ -404,6 +404,58 @@ int define_is_stale(weir *w, bool *stale, weir_error *err)
     return rc == 0 ? reads_moved(w, row.id, stale, err) : rc;
 }
 
+/* --- a declared source that went away ------------------------------------------------------------------------------ */
+
+static int is_missing(weir *w, uint64_t id, bool *missing, weir_error *err)
+{
+    const cat_item *item = catalog_item(w->catalog, id, err);
+    if (!item) return err->code;
+    if (item->kind != ITEM_FILE || item->node != 0 || !hash_equal(item->hash, HASH_ABSENT)) return 0;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_ITEM_DECLARED_BY, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)id);
+    db_bind_int(s, 2, (int64_t)w->graph);
+    int rc = db_step(s, err);
+    *missing = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int missing_since_earlier(weir *w, bool *missing, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_PENDING_ABSENT, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, ITEM_FILE);
+    db_bind_hash(s, 2, HASH_ABSENT);
+    int rc = 0;
+    while (!*missing && (rc = db_step(s, err)) == 1) {
+        int end = is_missing(w, (uint64_t)db_int(s, 0), missing, err);
+        if (end == 0) continue;
+        rc = end;
+        break;
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/*
+ * Is a file gone that a node of an otherwise unchanged workflow declares? Such a change stays pending until a run is complete,
+ * and that it cannot be before the file is back: the changes of this run and the pending ones are all there are to look at.
+ */
+static int source_is_missing(weir *w, bool *missing, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    int rc = missing_since_earlier(w, missing, err);
+    while (rc == 0 && !*missing && map_next(&w->observe_again, &at, &key, NULL)) {
+        uint64_t id;
+        if (key.size != sizeof id) continue;
+        memcpy(&id, key.data, sizeof id);
+        rc = is_missing(w, id, missing, err);
+    }
+    return rc;
+}
+
 static int define_anew(weir *w, uint64_t graph, bool *changed, weir_error *err)
 {
     definition *def = w->workflow ? &w->reload : &w->declared;
@@ -430,5 +482,7 @@ int define_graph(weir *w, bool *changed, weir_error *err)
     if (rc != 0) return rc;
     w->graph = row.id;
     w->summary->nodes = row.nodes;
+    if (!stale && w->workflow) rc = source_is_missing(w, &stale, err); /* evaluated again: it says where it was declared */
+    if (rc != 0) return rc;
     return stale ? define_anew(w, row.id, changed, err) : 0;
 }

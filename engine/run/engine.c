@@ -482,6 +482,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
+    if (rc == 0) rc = observe_unused_values(w, err);
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
     if (rc == 0 && !w->dry) say_started(w);

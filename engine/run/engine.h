@@ -148,6 +148,7 @@ int define_is_stale(weir *w, bool *stale, weir_error *err);
 int observe_start(weir *w, weir_error *err);
 /** Environment, values, tools, weir's build: items of this run's graph. */
 int observe_outside(weir *w, weir_error *err);
+int observe_unused_values(weir *w, weir_error *err); /* names given for this run that nothing looks at are said */
 /** Look at these file items now (those without a signature); waits. */
 int observe_items(weir *w, const uint64_t *items, size_t count, weir_error *err);
 /** Is the content of a source known in this run? */

@@ -457,8 +457,10 @@ static int start_host(weir *w, bool bare, weir_error *err)
     script_host **slot = bare ? &w->bare : &w->host;
     int rc = script_host_start(slot, &w->loop, &config, &events, err);
     if (rc == 0) rc = script_host_wait(*slot, err);
-    if (rc == 0 && !bare && (w->reload.errors > 0 || w->reload.died))
-        rc = error_set(err, WEIR_WORKFLOW, "%s does not load any more; it was changed while it ran", w->workflow);
+    if (rc == 0 && !bare && (w->reload.errors > 0 || w->reload.died)) { /* changed while it ran, or a value was set that does not fit */
+        define_tell(w, &w->reload);
+        rc = error_set(err, WEIR_WORKFLOW, "%s does not load any more", w->workflow);
+    }
     if (rc != 0) {
         script_host_close(*slot);
         *slot = NULL;

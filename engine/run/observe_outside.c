@@ -13,6 +13,7 @@
  */
 #include <stdlib.h>
 
+#include "engine/model/near.h"
 #include "engine/run/observe_internal.h"
 #include "engine/store/value.h"
 #include "generated/schema.h"
@@ -66,6 +67,49 @@ int observe_value(weir *w, const cat_item *item, bytes *encoded, weir_error *err
 {
     weir_error local = {0};
     return value_now(w, item->name, item->id, encoded, err ? err : &local);
+}
+
+static int names_in_use(weir *w, mem_arena *arena, const char ***names, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_VALUES_IN_USE, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, ITEM_VALUE);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        bytes copy = arena_bytes(arena, db_bytes(q, 0));
+        if (!copy.data || !MEM_GROW(*names, capacity, *count + 1)) {
+            rc = error_nomem(err, "looking at values");
+            break;
+        }
+        (*names)[(*count)++] = (const char *)copy.data;
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+static void tell_unless_used(weir *w, const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0) return;
+    const char *near = count ? near_name(name, names, count) : NULL;
+    if (near) tell_message(w, "nothing uses the value \"%s\"; did you mean \"%s\"?", name, near);
+    else tell_message(w, "nothing uses the value \"%s\"", name);
+}
+
+int observe_unused_values(weir *w, weir_error *err)
+{
+    const char **names = NULL;
+    size_t count = 0;
+    mem_arena arena;
+    if (w->request->value_count == 0 || w->dry) return 0;
+    arena_init(&arena);
+    int rc = catalog_refresh(w->catalog, err);
+    if (rc == 0) rc = names_in_use(w, &arena, &names, &count, err);
+    for (size_t i = 0; rc == 0 && i < w->request->value_count; i++) tell_unless_used(w, w->request->values[i].name, names, count);
+    mem_free(names);
+    arena_deinit(&arena);
+    return rc;
 }
 
 static int value_hash(weir *w, bytes name, hash128 *hash, weir_error *err)

@@ -16,6 +16,10 @@ SELECT id, kind, name, hash FROM item WHERE kind IN (3, 4, 5, 6);
 SELECT i.id, i.name, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
  WHERE i.kind = 2 AND i.id IN (SELECT item FROM definition_read WHERE graph = ?1);
 
+-- name: values_in_use
+SELECT name FROM item
+ WHERE kind = ?1 AND (EXISTS (SELECT 1 FROM use WHERE use.item = item.id) OR EXISTS (SELECT 1 FROM definition_read d WHERE d.item = item.id));
+
 -- name: files_in_use
 SELECT id, name, hash, node FROM item
  WHERE kind = 1 AND (node IS NOT NULL OR EXISTS (SELECT 1 FROM use WHERE use.item = item.id)
@@ -68,6 +72,12 @@ SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.no
 
 -- name: item_users
 SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;
+
+-- name: pending_absent
+SELECT p.source FROM pending p JOIN item i ON i.id = p.source WHERE p.node = 0 AND i.kind = ?1 AND i.hash = ?2;
+
+-- name: item_declared_by
+SELECT 1 FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND u.origin = 0 AND n.status <> 9 AND n.graph = ?2 LIMIT 1;
 
 -- name: pending_all
 SELECT source, node, seq FROM pending;
