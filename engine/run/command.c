@@ -133,6 +133,21 @@ void command_disarm(task *t)
     command_failed(t, EXECUTION_INTERRUPTED, "interrupted");
 }
 
+/* What waits at the path of the depfile is not from this attempt, and would be read as if it were. */
+static int clear_depfile(task *t, weir_error *err)
+{
+    weir *w = t->w;
+    bytes path = t->node->spec.depfile;
+    os_stat st;
+    if (path.size == 0) return 0;
+    int rc = os_statat(w->rootfd, (const char *)path.data, false, &st, err);
+    if (rc != 0 || st.type == OS_ABSENT) return rc;
+    cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, path, true, err);
+    if (!item) return err->code;
+    rc = output_keep_foreign(w, item, t->node->id, err);
+    return rc == 0 ? os_unlinkat(w->rootfd, (const char *)path.data, err) : rc;
+}
+
 void command_act(task *t)
 {
     weir *w = t->w;
@@ -143,6 +158,7 @@ void command_act(task *t)
         cat_item *item = catalog_item(w->catalog, t->node->spec.outputs[i].id, &err);
         rc = item ? output_keep_foreign(w, item, t->node->id, &err) : WEIR_BUG;
     }
+    if (rc == 0) rc = clear_depfile(t, &err);
     if (rc == 0) rc = command_put_aside(t, &err);
     if (rc == 0) rc = write_lists(t, &err);
     if (rc == 0) rc = spawn(t, &err);

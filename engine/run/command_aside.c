@@ -23,8 +23,14 @@ int command_put_aside(task *t, weir_error *err)
     for (size_t i = 0; rc == 0 && i < t->aside_count; i++) {
         struct aside *a = &t->asides[i];
         if (a->number < 0) continue;
+        if (a->item->disk_differs) a->hash = HASH_NONE; /* changed by hand while it waited for a slot, and kept */
         rc = os_renameat(w->rootfd, (const char *)a->item->name.data, w->rootfd, command_aside_path(t, a), err);
         if (rc == 0) a->put = true;
+        if (rc == WEIR_NOTFOUND) { /* removed while it waited */
+            a->number = -1;
+            error_clear(err);
+            rc = 0;
+        }
         os_kill_point("command_aside");
     }
     return rc;
@@ -49,6 +55,7 @@ static void put_back(task *t)
         }
         if (rc != 0) tell_message(w, "%s: putting the last good output back: %s", path, err.message);
     }
+    if (t->started_ns && t->node->spec.depfile.size) (void)os_unlinkat(w->rootfd, (const char *)t->node->spec.depfile.data, NULL);
 }
 
 typedef struct leftover {

@@ -5,7 +5,7 @@
  *
  * An old output waits as .weir/tmp/<token>/<number>, if the attempt came that far, and goes back by rename. Where none waits it
  * is back already (same hash), or it never left and is as it was, or it comes from the store; a lost payload is a miss, the node is
- * due anyway. An output that did not exist before is removed. Outputs of update nodes have neither and stay.
+ * due anyway. An output that did not exist before is removed, and a depfile. Outputs of update nodes have neither and stay.
  *
  * R1  Every step can be repeated: an execution is open until its outputs are back and the event is committed, and the next engine
  *     starts again from the beginning. Nothing in tmp is swept before that commit.
@@ -97,6 +97,24 @@ static int read_outputs(recovery *r, open_execution *x, weir_error *err)
                                               .path = path};
     }
     return rc;
+}
+
+/* A depfile that nobody will read goes the way of an output that did not exist before. */
+static int add_depfile(recovery *r, open_execution *x, weir_error *err)
+{
+    os_stat st;
+    const cat_node *node = catalog_node(r->w->catalog, x->node, err);
+    if (!node) return err->code;
+    if (node->spec.depfile.size == 0) return 0;
+    const char *path = text_of(&r->arena, node->spec.depfile);
+    if (!path) return error_nomem(err, "recovering");
+    int rc = os_statat(r->w->rootfd, path, false, &st, err);
+    if (rc != 0 || st.type == OS_ABSENT) return rc;
+    const cat_item *item = catalog_item_named(r->w->catalog, ITEM_FILE, node->spec.depfile, true, err);
+    if (!item) return err->code;
+    if (!MEM_GROW(x->outputs, x->capacity, x->count + 1)) return error_nomem(err, "recovering");
+    x->outputs[x->count++] = (old_output){.item = item->id, .number = -1, .path = path};
+    return 0;
 }
 
 static int read_intent(recovery *r, open_execution *x, weir_error *err)
@@ -266,6 +284,7 @@ static int settle_all(recovery *r, weir_error *err)
         if (rc == 0) rc = read_intent(r, &r->open[i], err);
     }
     for (size_t i = 0; rc == 0 && i < r->count; i++) rc = end_processes(&r->open[i], boot_id, err);
+    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = add_depfile(r, &r->open[i], err);
     os_kill_point("recover_ended");
     for (size_t i = 0; rc == 0 && i < r->count; i++) rc = settle(r, &r->open[i], err);
     return rc;
@@ -342,6 +361,7 @@ int recover_open(weir *w, weir_error *err)
     if (rc == 0) rc = return_strays(&r, &why);
     if (rc == 0) rc = journal_sync(w->journal, false, &why);
     os_kill_point("recover_synced");
+    if (r.count > 0) catalog_clear(w->catalog); /* nodes as they were before their executions were ended */
     if (rc == 0) rc = sweep_tmp(&r, &why);
     if (rc == 0 && r.count > 0)
         tell_message(w, "%zu execution%s of an earlier run %s interrupted; outputs are as before it",
