@@ -30,6 +30,7 @@ bool batch_is_empty(const log_batch *batch)
 
 void batch_event(log_batch *batch, uint64_t seq, uint64_t run, int64_t at_us, event_kind kind, bytes body)
 {
+    if (kind != EVENT_SESSION && kind != EVENT_RUN_STARTED && kind != EVENT_RUN_FINISHED) batch->has_facts = true;
     if (batch->event_count == 0) batch->first_seq = seq;
     if (seq != batch->first_seq + batch->event_count) batch->is_broken = true;
     buf_put_u64(&batch->events, run);

@@ -165,7 +165,7 @@ static int configure(db *d, weir_error *err)
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DEFENSIVE, is_reader ? 1 : 0, NULL);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
-    sqlite3_db_config(d->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_reader ? 1 : 0, NULL);
+    sqlite3_db_config(d->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL); /* the log's writer decides */
     sqlite3_wal_hook(d->handle, on_wal, d); /* takes the place of the automatic checkpoint */
     char sql[256];
     snprintf(sql, sizeof sql,

@@ -24,7 +24,8 @@
 #include "engine/store/fold.h"
 #include "generated/schema.h"
 
-enum { GROUP_BYTES = 16 * 1024 * 1024, WAL_STEP = 1024, WAL_INLINE = 16 * 1024 }; /* pages of 4 KiB */
+enum { GROUP_BYTES = 16 * 1024 * 1024 };
+enum { WAL_STEP = 1024, WAL_INLINE = 16 * 1024, WAL_LEFT = 256 }; /* pages of 4 KiB */
 enum { SCRATCH_KEEP = 256 * 1024 };
 
 struct log_writer {
@@ -46,6 +47,7 @@ struct log_writer {
 
     chain_link link;
     mem_arena scratch;
+    bool head_lags; /* facts were committed since the side file was written; runs that did nothing do not count */
     uint32_t wal_asked; /* pages at the last checkpoint that was asked for */
 };
 
@@ -240,11 +242,15 @@ static void process(log_writer *w, log_batch *group, weir_error *error)
 {
     uint64_t before = w->link.last_seq;
     bool durable = wants_durable(group);
+    for (const log_batch *b = group; b; b = b->next) w->head_lags |= b->has_facts;
     if (error->code == 0) (void)commit_group(w, group, durable, error);
     answer_group(w, group, before, error);
     if (error->code != 0) return;
     os_kill_point("log_after_answer");
-    if (durable && w->link.last_seq != before) (void)chain_head_write(w->dirfd, &w->link, error);
+    if (durable && w->head_lags) {
+        w->head_lags = false;
+        (void)chain_head_write(w->dirfd, &w->link, error);
+    }
     watch_wal(w);
 }
 
@@ -366,7 +372,8 @@ void log_writer_close(log_writer *w)
 {
     if (!w) return;
     stop_threads(w);
-    if (w->d && w->writer && w->error.code == 0) (void)db_checkpoint(w->d, false, NULL);
+    /* A short WAL stays: reading it at the next open costs less than the syncs of a checkpoint. */
+    if (w->d && w->writer && w->error.code == 0 && db_wal_pages(w->d) > WAL_LEFT) (void)db_checkpoint(w->d, true, NULL);
     os_cond_free(w->changed);
     os_cond_free(w->for_keeper);
     os_mutex_free(w->mutex);

@@ -33,6 +33,7 @@ typedef struct log_batch {
     buf folders;       /* by batch_folder */
     buf globs;         /* by batch_glob: item, packed folder signatures */
     bool durable;      /* synchronous FULL */
+    bool has_facts;    /* more than the start and end of a session or run: the side file must follow once it is synced */
     void *cookie;      /* for the answer */
     bool is_broken;    /* a number was not the next one: a bug, reported by the writer */
     struct log_batch *next; /* the writer's queue */
@@ -60,7 +61,7 @@ typedef void (*log_answer)(void *ctx, void *cookie, uint64_t last_seq, const wei
  * @param weir_dirfd  of .weir, kept open by the caller
  */
 int log_writer_open(log_writer **out, const char *db_path, int weir_dirfd, log_answer answer, void *ctx, weir_error *err);
-/** Waits for all batches, final checkpoint, joins the thread. */
+/** Waits for all batches, joins the thread; a checkpoint where the WAL is long (a short one stays beside the database). */
 void log_writer_close(log_writer *w);
 /** Queue a batch; taken. */
 void log_submit(log_writer *w, log_batch *take);

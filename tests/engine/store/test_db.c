@@ -203,6 +203,7 @@ static void reading_without_wal(void)
     snprintf(path, sizeof path, "%s/odd ?#%%41/x.db", check_scratch());
     CHECK_OR_STOP(db_open(&d, path, DB_WRITE, NULL, &err) == 0);
     CHECK_OK(db_exec(d, "INSERT INTO folder VALUES (x'61')", &err), err);
+    CHECK_OK(db_checkpoint(d, true, &err), err);
     db_close(d);
     CHECK_OK(db_open(&d, path, DB_READ, NULL, &err), err); /* no -wal, no -shm */
     CHECK_INT(1, ask(d, "SELECT count(*) FROM folder"));
