@@ -1,0 +1,530 @@
+/*
+ * fake.h - stands in for engine/world/process.c and engine/script/host.c: their functions, without any process.
+ *
+ * A started command and a job handed to a worker become entries of one list. An idle handle of the engine's own loop takes a random
+ * entry and does a bit of it: a worker becomes ready, begins a job, performs it with the real job functions of engine/effect, dies when it was told
+ * to; a command reads and writes the project's files. So results come back in any order. The sim's main file is told of each
+ * execution (fake_performed).
+ *
+ * Linked first, these definitions win over the members of the archives.
+ */
+#ifndef WEIR_TESTS_SIM_FAKE_H
+#define WEIR_TESTS_SIM_FAKE_H
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/script/host.h"
+#include "engine/world/process.h"
+#include "tests/sim/graph.h"
+
+/* Of the main file. */
+static sim_graph graph;
+static uint64_t fake_random(void);
+static void fake_performed(int slot, const tracker *t, bool ok);
+/** Content for the clean names of a list. */
+static void fake_names(int slot, char port, char text[TEXT]);
+
+/* --- the list -------------------------------------------------------------------------------------------------------- */
+
+enum { FAKES = 256 };
+typedef struct fake_entry {
+    void (*step)(void *object);
+    void *object;
+} fake_entry;
+
+static struct fake_list {
+    uv_idle_t idle;
+    uv_loop_t *loop;
+    fake_entry entries[FAKES];
+    int count, open;
+    process_table *table; /* whose handle it is */
+} fakes;
+
+static void fake_add(void (*step)(void *object), void *object)
+{
+    if (fakes.count < FAKES) fakes.entries[fakes.count++] = (fake_entry){step, object};
+    else abort();
+}
+
+static void fake_remove(const void *object)
+{
+    for (int i = 0; i < fakes.count; i++)
+        if (fakes.entries[i].object == object) fakes.entries[i--] = fakes.entries[--fakes.count];
+}
+
+static bool fake_waits(const void *object)
+{
+    for (int i = 0; i < fakes.count; i++)
+        if (fakes.entries[i].object == object) return true;
+    return false;
+}
+
+static void fake_tick(uv_idle_t *idle)
+{
+    (void)idle;
+    if (fakes.count == 0 || fake_random() % 3 == 0) return;
+    int i = (int)(fake_random() % (uint64_t)fakes.count);
+    fake_entry e = fakes.entries[i];
+    fakes.entries[i] = fakes.entries[--fakes.count];
+    e.step(e.object);
+}
+
+/* --- processes ------------------------------------------------------------------------------------------------------- */
+
+struct process_table {
+    int unused;
+};
+
+struct process {
+    process_done done;
+    void *ctx;
+    char *words[64];
+    int count, cwd;
+    bool stopped, wrote;
+    int exit_code;
+};
+
+static uint64_t fake_spawned;
+
+int process_table_open(process_table **out, uv_loop_t *loop, weir_error *err)
+{
+    (void)err;
+    *out = calloc(1, sizeof **out);
+    fakes.loop = loop;
+    uv_idle_init(loop, &fakes.idle);
+    uv_idle_start(&fakes.idle, fake_tick);
+    return 0;
+}
+
+void process_table_close(process_table *t)
+{
+    if (!t) return;
+    uv_idle_stop(&fakes.idle);
+    uv_close((uv_handle_t *)&fakes.idle, NULL);
+    fakes.count = 0;
+    free(t);
+}
+
+size_t process_running(const process_table *t)
+{
+    (void)t;
+    return 0;
+}
+
+uint64_t process_spawned(const process_table *t)
+{
+    (void)t;
+    return fake_spawned;
+}
+
+int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err)
+{
+    (void)token, (void)pid, (void)start_ticks, (void)grace_ms, (void)err;
+    *found = 0;
+    return 0;
+}
+
+static void read_text(int dir, const char *path, char text[TEXT])
+{
+    snprintf(text, TEXT, "-");
+    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, TEXT - 1) : -1;
+    if (n >= 0) text[n] = '\0';
+    if (fd >= 0) close(fd);
+}
+
+static void write_text(int dir, const char *path, const char *text)
+{
+    int fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) abort();
+    close(fd);
+}
+
+static bool command_file(void *ctx, const char *path, char text[TEXT])
+{
+    read_text(((const process *)ctx)->cwd, path, text);
+    return true;
+}
+
+/* words: tools/sim <slot> <kind> <variant> <depfile> --in ... --out ... */
+static bool command_member(void *ctx, char port, int k, char text[TEXT])
+{
+    const process *p = ctx;
+    (void)port;
+    read_text(p->cwd, p->words[6 + k], text);
+    return true;
+}
+
+static void command_perform(process *p)
+{
+    tracker t;
+    sim_result r;
+    int slot = atoi(p->words[1]), out = 5;
+    sim_io io = {.ctx = p, .member = command_member, .file = command_file};
+    if (!perform(&graph, slot, &io, &t, &r)) abort();
+    while (strcmp(p->words[out], "--out") != 0) out++;
+    write_text(p->cwd, p->words[out + 1], r.ok ? r.a : "half");
+    if (has_b(&graph.nodes[slot])) write_text(p->cwd, p->words[out + 2], r.b);
+    p->wrote = true;
+    p->exit_code = r.ok ? 0 : 3;
+    fake_performed(slot, &t, r.ok);
+    if (strcmp(p->words[4], "-") == 0) return;
+    char deps[600] = "x:";
+    size_t n = 2;
+    for (int i = 0; i < t.count; i++)
+        if (t.reads[i].group > 0) n += (size_t)snprintf(deps + n, sizeof deps - n, " %s", t.reads[i].id);
+    write_text(p->cwd, p->words[4], deps);
+}
+
+static void process_step(void *object)
+{
+    process *p = object;
+    if (!p->wrote && !p->stopped) {
+        command_perform(p);
+        fake_add(process_step, p);
+        return;
+    }
+    process_result r = {.exit_code = p->stopped ? -1 : p->exit_code, .signal = p->stopped ? 15 : 0, .stopped = p->stopped,
+                        .output = bytes_of("", 0), .wall_us = (int64_t)(fake_random() % 3000)};
+    for (int i = 0; i < p->count; i++) free(p->words[i]);
+    p->done(p->ctx, &r);
+    free(p);
+}
+
+static void add_words(process *p, const char *text)
+{
+    char copy[2000];
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *rest = copy, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) p->words[p->count++] = strdup(word);
+}
+
+int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx, process **out, int64_t *pid,
+                  uint64_t *start_ticks, weir_error *err)
+{
+    (void)t, (void)err;
+    process *p = calloc(1, sizeof *p);
+    p->done = done;
+    p->ctx = ctx;
+    p->cwd = spec->cwd_fd;
+    if (strcmp(spec->argv[0], "/bin/sh") == 0) add_words(p, spec->argv[2]);
+    else
+        for (int i = 0; spec->argv[i]; i++) p->words[p->count++] = strdup(spec->argv[i]);
+    *pid = 0;
+    *start_ticks = 0;
+    *out = p;
+    fake_spawned++;
+    fake_add(process_step, p);
+    return 0;
+}
+
+void process_stop(process *p, int64_t grace_ms)
+{
+    (void)grace_ms;
+    p->stopped = true;
+}
+
+/* --- host and workers ------------------------------------------------------------------------------------------------ */
+
+struct script_host {
+    script_events events;
+    int rootfd;
+};
+
+typedef struct fake_job {
+    buf frame;
+    struct fake_job *next;
+} fake_job;
+
+struct script_worker {
+    worker_events events;
+    int rootfd;
+    bool is_ready, retired, begun;
+    const char *killed;
+    fake_job *jobs;
+    void *data;
+};
+
+static script_counts fake_counts;
+static const registry_entry *fake_entry_of(bytes effect);
+
+script_counts script_stats(void)
+{
+    return fake_counts;
+}
+
+int script_host_start(script_host **out, uv_loop_t *loop, const script_config *config, const script_events *events, weir_error *err)
+{
+    (void)loop, (void)err;
+    *out = calloc(1, sizeof **out);
+    (*out)->events = *events;
+    (*out)->rootfd = config->rootfd;
+    fake_counts.hosts++;
+    return 0;
+}
+
+int script_host_wait(script_host *host, weir_error *err)
+{
+    (void)err;
+    if (host->events.loaded) host->events.loaded(host->events.ctx, 0, bytes_of("", 0));
+    return 0;
+}
+
+void script_glob_answer(script_host *host, bytes path)
+{
+    (void)host, (void)path;
+}
+
+void script_host_close(script_host *host)
+{
+    free(host);
+}
+
+int64_t script_host_pid(const script_host *host)
+{
+    (void)host;
+    return 1;
+}
+
+static uint64_t job_id(const fake_job *f)
+{
+    mem_arena arena;
+    job_order order = {0};
+    arena_init(&arena);
+    if (job_order_get(buf_bytes(&f->frame), &arena, &order, NULL) != 0) abort();
+    arena_deinit(&arena);
+    return order.id;
+}
+
+static void drop_job(script_worker *w)
+{
+    fake_job *f = w->jobs;
+    w->jobs = f->next;
+    buf_deinit(&f->frame);
+    free(f);
+}
+
+static void worker_perform(script_worker *w)
+{
+    mem_arena arena;
+    job_order order = {0};
+    job_report report = {0};
+    weir_error err = {0};
+    weir_job *j = NULL;
+    arena_init(&arena);
+    if (job_order_get(buf_bytes(&w->jobs->frame), &arena, &order, &err) != 0) abort();
+    if (job_perform(fake_entry_of(order.effect), &order, w->rootfd, &j, &report, &err) != 0) abort();
+    w->begun = false;
+    buf packed = {0};
+    mem_arena copy;
+    job_report got = {0};
+    arena_init(&copy);
+    job_report_put(&packed, &report);
+    job_free(j);
+    if (job_report_get(buf_bytes(&packed), &copy, &got, &err) != 0) abort();
+    fake_job *f = w->jobs;
+    w->jobs = f->next;
+    w->events.report(w->events.ctx, w, &got);
+    buf_deinit(&packed);
+    arena_deinit(&copy);
+    arena_deinit(&arena);
+    buf_deinit(&f->frame);
+    free(f);
+}
+
+static void worker_die(script_worker *w, const char *how)
+{
+    uint64_t unfinished[512], running = 0;
+    size_t count = 0;
+    for (const fake_job *f = w->jobs; f; f = f->next) {
+        if (f == w->jobs && w->begun) running = job_id(f);
+        else unfinished[count++] = job_id(f);
+    }
+    w->events.died(w->events.ctx, w, running, unfinished, count, how);
+    while (w->jobs) drop_job(w);
+    fake_remove(w);
+    free(w);
+}
+
+static void worker_step(void *object)
+{
+    script_worker *w = object;
+    if (w->killed || (w->retired && !w->jobs)) {
+        worker_die(w, w->killed ? w->killed : "retired");
+        return;
+    }
+    if (!w->is_ready) {
+        w->is_ready = true;
+        w->events.ready(w->events.ctx, w);
+    } else if (w->jobs && !w->begun) {
+        w->begun = true;
+        w->events.began(w->events.ctx, w, job_id(w->jobs));
+    } else if (w->jobs) {
+        worker_perform(w);
+    }
+    if ((w->jobs || w->retired || w->killed) && !fake_waits(w)) fake_add(worker_step, w);
+}
+
+int script_worker_fork(script_host *host, const worker_events *events, script_worker **out, weir_error *err)
+{
+    (void)err;
+    *out = calloc(1, sizeof **out);
+    (*out)->events = *events;
+    (*out)->rootfd = host->rootfd;
+    fake_counts.workers++;
+    fake_add(worker_step, *out);
+    return 0;
+}
+
+int script_worker_send(script_worker *w, const job_order *orders, size_t count, weir_error *err)
+{
+    (void)err;
+    fake_job **end = &w->jobs;
+    while (*end) end = &(*end)->next;
+    for (size_t i = 0; i < count; i++) {
+        *end = calloc(1, sizeof **end);
+        buf_init(&(*end)->frame);
+        job_order_put(&(*end)->frame, &orders[i]);
+        end = &(*end)->next;
+    }
+    if (!fake_waits(w)) fake_add(worker_step, w);
+    return 0;
+}
+
+size_t script_worker_load(const script_worker *w)
+{
+    size_t n = 0;
+    for (const fake_job *f = w->jobs; f; f = f->next) n++;
+    return n;
+}
+
+void script_worker_kill(script_worker *w, const char *why)
+{
+    w->killed = why;
+    if (!fake_waits(w)) fake_add(worker_step, w);
+}
+
+void script_worker_retire(script_worker *w)
+{
+    w->retired = true;
+    if (!fake_waits(w)) fake_add(worker_step, w);
+}
+
+int64_t script_worker_pid(const script_worker *w)
+{
+    (void)w;
+    return 2;
+}
+
+void *script_worker_data(const script_worker *w)
+{
+    return w->data;
+}
+
+void script_worker_set_data(script_worker *w, void *data)
+{
+    w->data = data;
+}
+
+int script_host_main(int argc, char **argv, const weir_effect *const *builtins)
+{
+    (void)argc, (void)argv, (void)builtins;
+    return 2;
+}
+
+/* --- the C effects: one per kind, variant and shape ------------------------------------------------------------------ */
+
+typedef struct job_ctx {
+    const weir_host *host;
+    weir_job *job;
+    int slot;
+    tracker *t;
+} job_ctx;
+
+static void copy_text(char text[TEXT], const char *data, size_t size)
+{
+    snprintf(text, TEXT, "%.*s", (int)size, data ? data : "");
+}
+
+static bool job_member_text(void *ctx, char port, int k, char text[TEXT])
+{
+    const job_ctx *c = ctx;
+    const char name[2] = {port, 0}, *data = NULL;
+    size_t size = 0;
+    int rc = port == 'v' ? c->host->input_value(c->job, name, (size_t)k, 1, &data, &size)
+                         : c->host->input_read(c->job, name, (size_t)k, &data, &size);
+    copy_text(text, data, size);
+    return rc == 0;
+}
+
+static bool job_names(void *ctx, char port)
+{
+    const job_ctx *c = ctx;
+    const char name[2] = {port, 0};
+    char text[TEXT], id[32];
+    size_t count = 0;
+    if (c->host->input_count(c->job, name, &count) != 0) return false;
+    fake_names(c->slot, port, text);
+    snprintf(id, sizeof id, "names %c", port);
+    track(c->t, id, text, true);
+    return true;
+}
+
+static bool job_file_text(void *ctx, const char *path, char text[TEXT])
+{
+    const job_ctx *c = ctx;
+    const char *data = NULL;
+    size_t size = 0;
+    if (c->host->read_file(c->job, path, &data, &size) != 0) return false;
+    copy_text(text, data ? data : "-", data ? size : 1);
+    return true;
+}
+
+static int effect_run(const weir_host *host, weir_job *j)
+{
+    tracker t;
+    sim_result r;
+    int64_t slot = -1;
+    if (host->param_integer(j, "id", -1, &slot) != 0 || slot < 0) return host->fail(j, "no id");
+    job_ctx c = {host, j, (int)slot, &t};
+    sim_io io = {.ctx = &c, .member = job_member_text, .names = job_names, .file = job_file_text};
+    const sim_node *n = &graph.nodes[slot];
+    if (!perform(&graph, (int)slot, &io, &t, &r)) return host->fail(j, "cannot read");
+    fake_performed((int)slot, &t, r.ok);
+    if (!r.ok) return host->fail(j, "there is a !");
+    int rc = has_a(n) ? host->output_write(j, "a", r.a, strlen(r.a)) : 0;
+    if (rc == 0 && has_b(n)) rc = host->output_write(j, "b", r.b, strlen(r.b));
+    if (rc == 0 && has_value(n)) rc = host->value_string(j, r.value, strlen(r.value));
+    return rc;
+}
+
+enum { EFFECTS = KINDS * 2 * SHAPES };
+static weir_effect fake_effects[EFFECTS];
+static char fake_effect_names[EFFECTS][16];
+static const weir_effect *fake_table[EFFECTS + 1];
+static registry_entry fake_entries[EFFECTS];
+
+static const char *fake_effect_name(const sim_node *n)
+{
+    return fake_effect_names[(n->kind * 2 + n->variant) * SHAPES + n->shape];
+}
+
+static void fake_effects_make(void)
+{
+    for (int i = 0; i < EFFECTS; i++) {
+        snprintf(fake_effect_names[i], sizeof fake_effect_names[i], "effect%d", i);
+        fake_effects[i] = (weir_effect){.size = sizeof(weir_effect), .name = fake_effect_names[i], .version = "1", .help = "", .run = effect_run};
+        fake_table[i] = &fake_effects[i];
+        fake_entries[i] = (registry_entry){.effect = &fake_effects[i], .library = bytes_of("", 0)};
+    }
+}
+
+static const registry_entry *fake_entry_of(bytes effect)
+{
+    for (int i = 0; i < EFFECTS; i++)
+        if (bytes_equal(effect, bytes_str(fake_effect_names[i]))) return &fake_entries[i];
+    abort();
+}
+
+#endif
