@@ -46,6 +46,7 @@ typedef struct cat_node {
     node_spec spec;    /* decoded; name set */
     uint64_t blocked_by; /* this turn: the failed node above it; 0: none */
     bool forced;       /* this run: run whatever is stored */
+    uint32_t retries;  /* this run: failed attempts that were followed by another one */
 } cat_node;
 
 typedef struct catalog catalog;

@@ -91,7 +91,7 @@ struct weir {
     size_t commands_begun;   /* commands from their intent to the end of their process */
     size_t commands_running, jobs_running;
     size_t ready_count;    /* tasks that wait for a slot or a worker */
-    task *tasks;           /* all open ones, doubly linked */
+    task *tasks, *last_task; /* all open ones, doubly linked */
     size_t task_count;
     void *workers;         /* jobs.c */
     int worker_failures;
@@ -183,6 +183,7 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
 typedef enum task_state {
     TASK_SETTLING,
+    TASK_AGAIN,    /* a failed attempt is to be repeated */
     TASK_READY,    /* must run; waits for a slot or a worker */
     TASK_INTENT,   /* a command whose intent is being committed */
     TASK_ARMED,    /* committed; waits for a free slot */
@@ -228,6 +229,8 @@ void schedule_fail(weir *w, const weir_error *err);
 /** The node is settled: records are said; tells the planner, frees the task. */
 void schedule_settled(task *t, bool changed, bool failed);
 void schedule_free(task *t);
+/** The attempt failed and its record is said: the loop begins a new one. Frees the task. */
+void schedule_again(task *t);
 /** Mark due for a reason that no input shows; this turn, or the next one if it was settled. */
 int schedule_due(weir *w, uint64_t node, weir_error *err);
 bool schedule_stopping(const weir *w);

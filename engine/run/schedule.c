@@ -38,9 +38,10 @@ static task *task_new(weir *w, uint64_t node, weir_error *err)
         mem_free(t);
         return NULL;
     }
-    t->next = w->tasks;
-    if (w->tasks) w->tasks->prev = t;
-    w->tasks = t;
+    t->prev = w->last_task; /* in the order of the planner: what comes first starts first */
+    if (w->last_task) w->last_task->next = t;
+    else w->tasks = t;
+    w->last_task = t;
     w->task_count++;
     return t;
 }
@@ -51,6 +52,7 @@ void schedule_free(task *t)
     if (t->prev) t->prev->next = t->next;
     else w->tasks = t->next;
     if (t->next) t->next->prev = t->prev;
+    else w->last_task = t->prev;
     if (t->state == TASK_READY) w->ready_count--;
     w->task_count--;
     for (size_t i = 0; i < t->request_count; i++) mem_free(t->requests[i].row.stored);
@@ -94,6 +96,18 @@ void schedule_settled(task *t, bool changed, bool failed)
     schedule_free(t);
 }
 
+void schedule_again(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    uint64_t id = t->node->id;
+    t->node->retries++;
+    schedule_free(t);
+    t = task_new(w, id, &err);
+    if (t) t->state = TASK_AGAIN;
+    else schedule_fail(w, &err);
+}
+
 int schedule_due(weir *w, uint64_t node, weir_error *err)
 {
     const cat_node *n = catalog_node(w->catalog, node, err);
@@ -122,13 +136,25 @@ static void start_ready(weir *w)
     }
 }
 
+/* An attempt that failed is followed by another one. */
+static void begin_again(weir *w)
+{
+    task *next = NULL;
+    for (task *t = w->tasks; t; t = next) {
+        next = t->next;
+        if (t->state != TASK_AGAIN) continue;
+        t->state = TASK_SETTLING;
+        settle_begin(t);
+    }
+}
+
 /* Tasks that have not started are given up; their nodes stay due in the state. */
 static void drop_waiting(weir *w)
 {
     task *next = NULL;
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
-        if (t->state == TASK_READY) schedule_free(t);
+        if (t->state == TASK_READY || t->state == TASK_AGAIN) schedule_free(t);
         else if (t->state == TASK_ARMED) command_disarm(t);
     }
 }
@@ -177,6 +203,7 @@ int schedule_turn(weir *w, weir_error *err)
     bool killed = false;
     for (;;) {
         weir_error failure = {0};
+        if (!schedule_stopping(w)) begin_again(w);
         if (take_ready(w, &failure) < 0) schedule_fail(w, &failure);
         start_ready(w);
         jobs_pump(w);

@@ -450,6 +450,13 @@ void settle_failed(task *t, execution_result result, const char *message)
     bool interrupted = result == EXECUTION_INTERRUPTED;
     t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
     t->node->due = interrupted ? REASON_INTERRUPTED : 0;
+    uint32_t tried = t->node->retries, most = t->node->spec.retries;
+    if (!interrupted && t->started_ns != 0 && tried < most && !schedule_stopping(w)) {
+        tell_message(w, "%s: %s; trying again (%u of %u)", (const char *)t->node->spec.name.data, (const char *)t->end.message.data,
+                     (unsigned)(tried + 1), (unsigned)most);
+        schedule_again(t);
+        return;
+    }
     if (!interrupted) w->summary->failed++;
     bool began = t->started_ns != 0 || !interrupted; /* what was stopped before it began is no news */
     if (began) tell_finished(t, OUTCOME_FAILED, log);

@@ -339,8 +339,9 @@ local function play(file, common, scenario, number)
       if not s.skipped and #s.failures == 0 then act(s, step.rest, step.text) end
     end
   end
-  if not s.skipped and #s.failures == 0 then
-    s.at = scenario
+  s.at = scenario
+  s:close_last()
+  if not s.skipped and #s.failures == 0 and read_file(dir .. "/.weir/weir.db") then
     s:call "db check"
     s:close_last()
   end
