@@ -101,6 +101,22 @@ static int say_session(weir *w, weir_error *err)
     return 0;
 }
 
+/* What was written before a reboot may not have reached the disk: after one, signatures are not trusted, hashes decide. */
+static int notice_reboot(weir *w, weir_error *err)
+{
+    char boot[40];
+    os_boot_id(boot);
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_SYNCED_BOOT, err);
+    if (!q) return err->code;
+    int rc = db_step(q, err);
+    if (rc == 1) {
+        bytes before = db_bytes(q, 0);
+        w->scan.distrust = before.size > 0 && !bytes_equal(before, bytes_str(boot));
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 static int open_parts(weir *w, const weir_options *o, weir_error *err)
 {
     int rc = os_realpath(o->root, &w->root, err);
@@ -125,8 +141,8 @@ static int open_parts(weir *w, const weir_options *o, weir_error *err)
     if (rc != 0) return rc;
     forbid(w);
     w->scan = (scan_config){.rootfd = w->rootfd, .blobs = w->blobs, .forbidden = &w->forbidden};
-    rc = recover_open(w, err);
-    return rc;
+    rc = notice_reboot(w, err);
+    return rc == 0 ? recover_open(w, err) : rc;
 }
 
 int weir_open(weir **out, const weir_options *options, weir_error *err)
@@ -479,6 +495,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
 {
     bool changed = false;
     int rc = observe_start(w, err);
+    if (rc == 0) w->scan.distrust = false; /* everything was read */
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
@@ -559,8 +576,8 @@ static int finish(weir *w, int rc, weir_error *err)
     bool infrastructure = rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
     int64_t graphs = 1;
     s->interrupted = atomic_load(&w->interrupts) > 0;
-    if (s->nodes > s->ran + s->restored + s->failed + s->blocked)
-        s->unchanged = s->nodes - s->ran - s->restored - s->failed - s->blocked;
+    uint64_t touched = s->ran + s->restored + s->failed + s->blocked + s->would_run + s->maybe;
+    s->unchanged = s->nodes > touched ? s->nodes - touched : 0;
     if (w->dry) return rc;
     int end = count_graphs(w, &graphs, err && rc == 0 ? err : &(weir_error){0});
     bool complete = end == 0 && rc == 0 && !w->limited && s->failed == 0 && s->blocked == 0 && graphs <= 1 && !schedule_stopping(w);

@@ -174,6 +174,8 @@ int observe_write(weir *w, bool complete, weir_error *err);
 /** Fill w->wanted from the request (or the defaults); WEIR_USAGE names an unknown target with a did-you-mean. */
 int targets_select(weir *w, weir_error *err);
 bool targets_wanted(const weir *w, uint64_t node);
+/** A node that a wanted one turned out to read: from the next turn on it is wanted too, with all that it needs. */
+int targets_take_in(weir *w, uint64_t node, weir_error *err);
 /** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */
 int targets_start(weir *w, weir_error *err);
 /** Users of a node that take part in this run (plan_source.users). Valid until the next call. */
@@ -205,8 +207,10 @@ struct task {
     reason_record *reasons;
     size_t reason_count;
     uint64_t execution;
+    uint32_t attempts;      /* that failed and are tried again (retries=) */
     hash128 token;
     int64_t started_us, started_ns;
+    uint64_t spawned;       /* seq of the event that says so; commands */
     process *process;
     void *worker;           /* jobs.c */
     bool stopping;

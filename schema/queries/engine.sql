@@ -170,3 +170,6 @@ SELECT hash FROM vanished_output WHERE item = ?1;
 
 -- name: vanished_any
 SELECT 1 FROM vanished_output LIMIT 1;
+
+-- name: synced_boot
+SELECT boot_id FROM synced;
