@@ -14,6 +14,7 @@
 
 #include "engine/script/bytecode.h"
 #include "engine/script/luahandle.h"
+#include "engine/script/luarequire.h"
 
 enum { CODE_SCHEME = 1, WALK_DEPTH = 700 };
 
@@ -132,8 +133,9 @@ static bool put_builtin(walk *w, int idx)
     if (strcmp(name, "require") == 0) w->uses_require = true;
     put_tag(w, TAG_BUILTIN);
     put_text(w, name, strlen(name));
-    if (strncmp(name, "C ", 2) == 0) { /* of a C module: with what was loaded */
-        hash128 all = loader_all_files(w->ld);
+    if (strncmp(name, "C ", 2) == 0) { /* of a C module: unless it is known to be pure, with all that was loaded */
+        hash128 all;
+        if (!luarequire_pure(w->L, name + 2, &all)) all = loader_all_files(w->ld);
         put(w, all.bytes, HASH_SIZE);
     }
     return true;

@@ -9,7 +9,8 @@
  * covers all of them); any other is loaded for this job alone, each candidate a recorded read, and
  * forgotten at the job's end.
  *
- * C modules: cjson and lpeg are known to be pure; any other one makes the definition evaluate on
+ * C modules: cjson and lpeg are known to be pure: the code hash takes their build and how cjson is
+ * set. Any other one makes the definition evaluate on
  * every run, with this reason.
  */
 #include <lualib.h>
@@ -21,7 +22,7 @@
 #include "generated/lua_sources.h"
 
 /* Their addresses are registry keys. */
-static const char modules_key = 1, job_modules_key = 2, loadlib_key = 3;
+static const char modules_key = 1, job_modules_key = 2, loadlib_key = 3, pure_key = 4;
 
 static const char project_path[] = "./?.lua;./?/init.lua;lua/?.lua;lua/?/init.lua";
 static const char system_path[] =
@@ -233,6 +234,16 @@ static void open_c(lua_State *L, const char *name)
     if (status != LUA_OK) lua_error(L);
 }
 
+/* The build of a pure module, for the code hash. */
+static void keep_build(search *s)
+{
+    lua_State *L = s->L;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pure_key);
+    lua_pushlstring(L, (const char *)s->fingerprint.bytes, HASH_SIZE);
+    lua_setfield(L, -2, s->name);
+    lua_pop(L, 1);
+}
+
 static void load_c(search *s)
 {
     lua_State *L = s->L;
@@ -254,8 +265,60 @@ static void load_c(search *s)
     keep_result(L, s->ld, s->name);
     name_module(L, s->name, 0);
     for (size_t i = 0; i < sizeof pure_modules / sizeof *pure_modules; i++)
-        if (strcmp(pure_modules[i], s->name) == 0) return;
+        if (strcmp(pure_modules[i], s->name) == 0) {
+            keep_build(s);
+            return;
+        }
     loader_always(s->ld, "loads C module %s", s->name);
+}
+
+/* cjson.encode_max_depth() and the like: called without arguments they tell how they are set, and every later call obeys. */
+static void hash_settings(lua_State *L, const char *module, hash_stream *to)
+{
+    static const char *const settings[] = {
+        "encode_sparse_array",   "encode_max_depth",       "decode_max_depth",        "encode_number_precision",
+        "encode_keep_buffer",    "encode_invalid_numbers", "decode_invalid_numbers",  "decode_array_with_array_mt",
+        "encode_escape_forward_slash", "encode_empty_table_as_object", "encode_skip_unsupported_value_types"};
+    luaL_checkstack(L, 16, NULL);
+    luarequire_modules(L);
+    lua_getfield(L, -1, module);
+    int table = lua_gettop(L);
+    for (size_t i = 0; lua_istable(L, table) && i < sizeof settings / sizeof *settings; i++) {
+        if (lua_getfield(L, table, settings[i]) == LUA_TFUNCTION && lua_pcall(L, 0, LUA_MULTRET, 0) == LUA_OK)
+            for (int k = table + 1; k <= lua_gettop(L); k++) {
+                const char *text = luaL_tolstring(L, k, NULL);
+                hash_update(to, text, strlen(text) + 1);
+                lua_pop(L, 1);
+            }
+        lua_settop(L, table);
+        hash_update(to, "", 1);
+    }
+    lua_pop(L, 2);
+}
+
+bool luarequire_pure(lua_State *L, const char *function, hash128 *state)
+{
+    char name[220];
+    bool found = false;
+    snprintf(name, sizeof name, "%s", function);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &pure_key);
+    for (char *dot = strrchr(name, '.'); dot && !found; dot = strrchr(name, '.')) { /* cjson.safe before cjson */
+        *dot = '\0';
+        size_t size = 0;
+        lua_getfield(L, -1, name);
+        const char *build = lua_tolstring(L, -1, &size);
+        if (build) {
+            hash_stream all;
+            hash_begin(&all);
+            hash_update(&all, build, size);
+            hash_settings(L, name, &all);
+            *state = hash_end(&all);
+            found = true;
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return found;
 }
 
 /* The C file of a module: its own, or for a.b also that of a. */
@@ -416,6 +479,8 @@ void luarequire_install(lua_State *L)
 {
     lua_newtable(L);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &modules_key);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &pure_key);
     /* Lua's package library, for its loadlib. It sets globals: of a table that nobody sees. */
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     lua_newtable(L);
