@@ -110,7 +110,7 @@ static int spawn(task *t, weir_error *err)
     if (rc != 0) return rc;
     buf *body = catalog_body(w->catalog);
     event_put_spawned(body, &(event_spawned){.execution = t->execution, .pid = (uint64_t)pid, .start_ticks = ticks});
-    journal_say(w->journal, EVENT_SPAWNED, body);
+    t->spawned = journal_say(w->journal, EVENT_SPAWNED, body);
     return 0;
 }
 

@@ -201,7 +201,7 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code;
     if (r->code != 0) return error_set(err, r->code, "%s", r->message);
-    bool first = hash_is_none(item->hash);
+    bool first = hash_is_none(item->hash) || (found && !observe_known(w, item)); /* else: what was believed may be of long ago */
     if (!hash_equal(item->hash, r->hash)) {
         catalog_observe(w->catalog, item, r->hash, r->size, r->mode);
         if (!first) {
@@ -215,14 +215,29 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 
-/* A discovered read of an output: its maker must come before. */
+/* Nobody is going to make it in this run, and it never was made. */
+static bool is_hopeless(const cat_node *maker, const cat_item *item, plan_state state)
+{
+    bool waits = state == PLAN_DUE || state == PLAN_RUNNING;
+    return !waits && hash_is_none(item->hash) && (maker->status == CAT_FAILED || maker->status == CAT_BLOCKED);
+}
+
+/* A discovered read of an output: its maker must come before, and must not have ended while the command ran. */
 int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err)
 {
     weir *w = t->w;
     const cat_node *maker = catalog_node(w->catalog, item->node, err);
     if (!maker) return err->code ? err->code : WEIR_BUG;
     plan_state state = plan_state_of(w->plan, maker->id);
-    if (state == PLAN_DUE || state == PLAN_RUNNING) *raced = true;
+    bool wanted = targets_wanted(w, maker->id);
+    if (wanted && is_hopeless(maker, item, state))
+        return error_set(err, WEIR_FAILED, "it reads %s, which %s could not make", (const char *)item->name.data, (const char *)maker->spec.name.data);
+    if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash)) *raced = true;
+    if (t->spawned && maker->settled > t->spawned) *raced = true;
+    if (!wanted) {
+        int rc = targets_take_in(w, maker->id, err);
+        if (rc != 0) return rc;
+    }
     if (maker->height < t->node->height) return 0;
     return lift_node(w, maker->id, t->node, maker->height + 1, err);
 }

@@ -274,6 +274,7 @@ static int select_defaults(weir *w, weir_error *err)
 typedef struct closure {
     weir *w;
     map fresh; /* dry run: nodes whose declaration is in memory alone */
+    uint64_t turn; /* from which on they are wanted */
     uint64_t *stack;
     size_t count, capacity;
 } closure;
@@ -282,8 +283,10 @@ static int take_in(closure *c, uint64_t node, weir_error *err)
 {
     bool added = false;
     if (node == 0) return 0;
-    if (!map_put(&c->w->wanted, map_key_u64(&node), &added)) return error_nomem(err, doing);
+    uint64_t *since = map_put(&c->w->wanted, map_key_u64(&node), &added);
+    if (!since) return error_nomem(err, doing);
     if (!added) return 0;
+    *since = c->turn;
     if (!MEM_GROW(c->stack, c->capacity, c->count + 1)) return error_nomem(err, doing);
     c->stack[c->count++] = node;
     return 0;
@@ -340,6 +343,15 @@ static int close_over(weir *w, weir_error *err)
     }
     mem_free(c.stack);
     map_deinit(&c.fresh);
+    return rc;
+}
+
+int targets_take_in(weir *w, uint64_t node, weir_error *err)
+{
+    closure c = {.w = w, .turn = w->turns + 1};
+    int rc = take_in(&c, node, err);
+    while (rc == 0 && c.count > 0) rc = stored_sources(&c, c.stack[--c.count], err);
+    mem_free(c.stack);
     return rc;
 }
 
@@ -409,11 +421,12 @@ static int mark(weir *w, uint64_t id, weir_error *err)
 
 /*
  * A later turn of the run does not try again what failed or was impure in this one, and what is blocked waits for its failed
- * node to be tried.
+ * node to be tried. A node that is wanted from this turn on was not tried yet.
  */
 static bool is_open(const weir *w, const cat_node *node)
 {
-    if (w->turns == 0) return node->status != CAT_SETTLED;
+    const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node->id)) : NULL;
+    if (w->turns == 0 || (since && *since == w->turns)) return node->status != CAT_SETTLED;
     return node->status == CAT_DUE && node->due != REASON_IMPURE;
 }
 

@@ -16,7 +16,7 @@
  *
  * Each step draws from its own numbers, so that steps can be left out: a failure is made shorter and its steps are printed.
  *   WEIR_SEED=n         only this round          WEIR_SIM_STEPS=n   steps in all
- *   WEIR_SIM_VERBOSE=1  print every step
+ *   WEIR_SIM_ONLY=3,7   only these steps of it    WEIR_SIM_VERBOSE=1  print every step
  * The order in which the fakes finish follows the seed as well, but for the pool of threads that the engine looks at files with.
  */
 #include <stdarg.h>
@@ -42,7 +42,6 @@ static struct sim {
     int taint_count;
     uint32_t known[SLOTS];
     bool hand[SLOTS][2][2]; /* changed by hand: folder, port */
-    bool seen[SOURCES];     /* read undeclared by an earlier run */
     uint64_t stale;
     clean_run clean;
     /* of a run */
@@ -108,16 +107,16 @@ static void fake_names(int slot, char port, char text[TEXT])
     names_text(&graph, &graph.nodes[slot], port, text);
 }
 
-/* A command has just been the first to name a file that is hardly older than itself: the engine cannot know which content it saw. */
+/* A command names a file that is hardly older than itself, perhaps for the first time: the engine cannot know which content it saw. */
 static bool found_fresh_file(int slot, const tracker *t)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     for (int i = 0; i < t->count && graph.nodes[slot].command; i++) {
         struct stat st;
-        if (t->reads[i].group == 0 || t->reads[i].id[0] != 's' || sim.seen[t->reads[i].id[2] - '0']) continue;
+        if (t->reads[i].group == 0 || t->reads[i].id[0] != 's') continue;
         if (fstatat(sim.rootfd, t->reads[i].id, &st, 0) != 0) continue;
-        if ((now.tv_sec - st.st_ctim.tv_sec) * 1000 + (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000 < 1000) return true;
+        if ((now.tv_sec - st.st_ctim.tv_sec) * 1000 + (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000 < 100) return true;
     }
     return false;
 }
@@ -337,8 +336,6 @@ static void learn(void)
 {
     for (int s = 0; s < SLOTS; s++) {
         if (!sim.ran[s]) continue;
-        for (int i = 0; i < sim.last[s].count; i++)
-            if (strncmp(sim.last[s].reads[i].id, "s/", 2) == 0) sim.seen[sim.last[s].reads[i].id[2] - '0'] = true;
         uint64_t key = sim.clean.nodes[s].key;
         if (!sim.loose[s]) memo_learn(&sim.memo, key, &sim.last[s]);
         else if (!is_tainted(key) && sim.taint_count < TAINTS) sim.taints[sim.taint_count++] = key;
@@ -589,7 +586,10 @@ static void node_redefine(int slot)
     case 1: n->kind = pick(KINDS); break;
     case 2: choose_inputs(slot); break;
     case 3: n->letter = n->letter == 'n' ? 'm' : 'n'; sim.known[slot] = 0; break;
-    case 4: n->folder = n->folder == 'o' ? 'p' : 'o'; break;
+    case 4: 
+        n->folder = n->folder == 'o' ? 'p' : 'o';
+        for (int s = 0; s < SLOTS; s++) sim.known[s] &= ~(1U << slot);
+        break;
     default: n->shell = !n->shell; break;
     }
     note_node("redefine", slot);
@@ -699,7 +699,7 @@ static int round_here(uint64_t seed, int steps, const bool *skip)
         if (!skip[i]) step(seed, i);
     check_record();
     weir_close(sim.w);
-    if (sim.bad) fwrite(sim.history, 1, sim.history_size, stderr);
+    if (sim.bad && !sim.verbose) fwrite(sim.history, 1, sim.history_size, stderr);
     free(sim.memo.rows);
     close(sim.rootfd);
     check_remove(AT_FDCWD, sim.root);
@@ -726,7 +726,7 @@ static bool round_fails(uint64_t seed, int steps, const bool *skip, bool loud)
 /* Leave out steps while it still fails. */
 static void shrink(uint64_t seed, int steps)
 {
-    bool skip[ROUND_STEPS * 100] = {false};
+    bool skip[ROUND_STEPS] = {false};
     time_t limit = time(NULL) + 30;
     for (int last = steps; last > 0 && time(NULL) < limit; last--) { /* the steps behind the failure */
         memset(skip, 0, sizeof skip);
@@ -739,7 +739,10 @@ static void shrink(uint64_t seed, int steps)
         skip[i] = true;
         if (!round_fails(seed, steps, skip, false)) skip[i] = false;
     }
-    fprintf(stderr, "seed %llu, made shorter:\n", (unsigned long long)seed);
+    fprintf(stderr, "made shorter: WEIR_SEED=%llu WEIR_SIM_ONLY=", (unsigned long long)seed);
+    for (int i = 0, first = 1; i < steps; i++)
+        if (!skip[i]) fprintf(stderr, "%s%d", first ? "" : ",", i), first = 0;
+    fprintf(stderr, "\n");
     if (!round_fails(seed, steps, skip, true)) fprintf(stderr, "  ... does not fail every time\n");
 }
 
@@ -749,9 +752,23 @@ static uint64_t number_of(const char *name, uint64_t fallback)
     return text && *text ? strtoull(text, NULL, 10) : fallback;
 }
 
+/* WEIR_SIM_ONLY=3,7: all other steps are left out. */
+static void skip_others(bool *skip)
+{
+    const char *text = getenv("WEIR_SIM_ONLY");
+    if (!text || !*text) return;
+    for (int i = 0; i < ROUND_STEPS; i++) skip[i] = true;
+    for (char *end; *text; text = *end ? end + 1 : end) {
+        long i = strtol(text, &end, 10);
+        if (end == text) return;
+        if (i >= 0 && i < ROUND_STEPS) skip[i] = false;
+    }
+}
+
 int main(void)
 {
-    bool none[ROUND_STEPS * 100] = {false};
+    bool none[ROUND_STEPS] = {false};
+    skip_others(none);
     uint64_t seed = number_of("WEIR_SEED", 0), steps = number_of("WEIR_SIM_STEPS", 300);
     sim.verbose = number_of("WEIR_SIM_VERBOSE", 0) != 0;
     fake_effects_make();
@@ -761,7 +778,7 @@ int main(void)
         if (!CHECK(!round_fails(this, ROUND_STEPS, none, sim.verbose))) {
             failed++;
             fprintf(stderr, "WEIR_SEED=%llu fails\n", (unsigned long long)this);
-            if (!sim.verbose) shrink(this, ROUND_STEPS);
+            if (!sim.verbose && !getenv("WEIR_SIM_ONLY")) shrink(this, ROUND_STEPS);
         }
     }
     return check_done();
