@@ -207,7 +207,6 @@ struct task {
     reason_record *reasons;
     size_t reason_count;
     uint64_t execution;
-    uint32_t attempts;      /* that failed and are tried again (retries=) */
     hash128 token;
     int64_t started_us, started_ns;
     uint64_t spawned;       /* seq of the event that says so; commands */

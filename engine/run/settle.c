@@ -435,30 +435,6 @@ void settle_finish(task *t)
     schedule_settled(t, e->changed, false);
 }
 
-static bool may_retry(const task *t, execution_result result)
-{
-    bool worth = result == EXECUTION_FAILED || result == EXECUTION_TRANSIENT;
-    return worth && t->attempts < t->node->spec.retries && !schedule_stopping(t->w);
-}
-
-/* The attempt is recorded, and the task waits for a slot once more. */
-static void try_again(task *t)
-{
-    weir *w = t->w;
-    say_finished(t);
-    t->attempts++;
-    tell_message(w, "%s: %s; trying again (%u of %u)", (const char *)t->node->spec.name.data, (const char *)t->end.message.data,
-                 t->attempts, t->node->spec.retries);
-    for (size_t i = 0; i < t->request_count; i++) mem_free(t->requests[i].row.stored);
-    t->request_count = t->aside_count = 0;
-    t->end = (event_finished){0};
-    t->log = bytes_of(NULL, 0);
-    t->execution = 0;
-    t->started_ns = 0;
-    t->state = TASK_READY;
-    w->ready_count++;
-}
-
 void settle_failed(task *t, execution_result result, const char *message)
 {
     weir *w = t->w;
@@ -470,10 +446,6 @@ void settle_failed(task *t, execution_result result, const char *message)
     t->end.value = HASH_NONE;
     t->end.changed = false;
     bytes log = keep_log(t, &err);
-    if (t->state != TASK_SETTLING && may_retry(t, result)) {
-        try_again(t);
-        return;
-    }
     say_finished(t);
     bool interrupted = result == EXECUTION_INTERRUPTED;
     t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
