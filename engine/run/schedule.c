@@ -198,9 +198,24 @@ static void start_stuck(weir *w)
     else settle_begin(t);
 }
 
+/* The first interrupt lets end what runs, the second one ends it. */
+static void heed_interrupts(weir *w, bool *told, bool *killed)
+{
+    int interrupts = atomic_load(&w->interrupts);
+    size_t running = w->commands_running + w->jobs_running;
+    if (interrupts > 0 && !*told && running > 0) {
+        *told = true;
+        tell_message(w, "interrupted; %zu still running, interrupt again to end %s", running, running == 1 ? "it" : "them");
+    }
+    if (interrupts > 1 && !*killed) {
+        *killed = true;
+        stop_running(w);
+    }
+}
+
 int schedule_turn(weir *w, weir_error *err)
 {
-    bool killed = false;
+    bool told = false, killed = false;
     for (;;) {
         weir_error failure = {0};
         if (!schedule_stopping(w)) begin_again(w);
@@ -214,10 +229,7 @@ int schedule_turn(weir *w, weir_error *err)
             start_stuck(w);
             continue;
         }
-        if (atomic_load(&w->interrupts) > 1 && !killed) {
-            killed = true;
-            stop_running(w);
-        }
+        heed_interrupts(w, &told, &killed);
         uv_run(&w->loop, UV_RUN_ONCE);
         if (journal_failed(w->journal, &failure) != 0) schedule_fail(w, &failure);
     }
