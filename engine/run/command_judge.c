@@ -215,11 +215,12 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 
-/* Nobody is going to make it in this run, and it never was made. */
+/* Nobody is going to make it in this run, and what lies there was not made by its maker. */
 static bool is_hopeless(const cat_node *maker, const cat_item *item, plan_state state)
 {
     bool waits = state == PLAN_DUE || state == PLAN_RUNNING;
-    return !waits && hash_is_none(item->hash) && (maker->status == CAT_FAILED || maker->status == CAT_BLOCKED);
+    bool is_made = !hash_is_none(item->hash) && !item->disk_differs;
+    return !waits && !is_made && (maker->status == CAT_FAILED || maker->status == CAT_BLOCKED);
 }
 
 /* A discovered read of an output: its maker must come before, and must not have ended while the command ran. */
