@@ -8,6 +8,7 @@
  *   - every wanted output equals the clean computation (clean.h)
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
  *   - a second run runs nothing but what fails
+ *   - a dry run says what will run; an edit in the middle of a run is made good by the next one
  *   - every few steps: the state equals the fold of the log, and its chain holds
  *
  * Documented exceptions, told apart here: a node that for the first time reads what another node makes without declaring it may run more than
@@ -46,6 +47,9 @@ static struct sim {
     clean_run clean;
     /* of a run */
     int ran[SLOTS], failed[SLOTS], starts, interrupt_at, interrupts;
+    int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
+    const char *meddle_text;
+    bool meddled, no_targets, would[SLOTS], maybe[SLOTS];
     bool free[SLOTS], loose[SLOTS], wanted[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
     bool bad;
@@ -121,8 +125,20 @@ static bool found_fresh_file(int slot, const tracker *t)
     return false;
 }
 
+/* Somebody edits a source in the middle of a run. */
+static void meddle(void)
+{
+    char path[PATH];
+    if (sim.meddle_at == 0 || --sim.meddle_at > 0 || !graph.sources[sim.meddle_source].present) return;
+    snprintf(graph.sources[sim.meddle_source].text, TEXT, "%s", sim.meddle_text);
+    write_text(sim.rootfd, source_path(&graph, sim.meddle_source, path), sim.meddle_text);
+    sim.meddled = sim.no_targets = true;
+    note("    (meanwhile source %d becomes \"%s\")\n", sim.meddle_source, sim.meddle_text);
+}
+
 static void fake_performed(int slot, const tracker *t, bool ok)
 {
+    meddle();
     sim.last[slot] = *t;
     if (found_fresh_file(slot, t)) sim.free[slot] = true;
     if (t->makers & ~sim.known[slot]) sim.free[slot] = true;
@@ -143,6 +159,8 @@ static void on_event(void *ctx, const weir_event *e)
         if (sim.verbose) note("      %s: %s\n", e->node, e->message);
     }
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0) sim.known[slot] = sim.clean.nodes[slot].reads.makers;
+    if (e->kind == WEIR_EVENT_WOULD_RUN) sim.would[slot] = true;
+    if (e->kind == WEIR_EVENT_MAYBE) sim.maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim.verbose) note("      %s %s\n", e->node, e->outcome);
     if (e->kind == WEIR_EVENT_DIAGNOSTIC) note("      (%s)\n", e->diagnostic->message);
     if (e->kind == WEIR_EVENT_MESSAGE && sim.verbose) note("      (%s)\n", e->message);
@@ -337,7 +355,7 @@ static void learn(void)
     for (int s = 0; s < SLOTS; s++) {
         if (!sim.ran[s]) continue;
         uint64_t key = sim.clean.nodes[s].key;
-        if (!sim.loose[s]) memo_learn(&sim.memo, key, &sim.last[s]);
+        if (!sim.loose[s] && !sim.meddled) memo_learn(&sim.memo, key, &sim.last[s]);
         else if (!is_tainted(key) && sim.taint_count < TAINTS) sim.taints[sim.taint_count++] = key;
     }
 }
@@ -412,6 +430,52 @@ typedef struct run_plan {
     size_t target_count;
 } run_plan;
 
+static void declare_all(void)
+{
+    weir_declare_clear(sim.w);
+    for (int s = 0; s < SLOTS; s++)
+        if (graph.nodes[s].present) declare(s);
+}
+
+/* Does a node that will run lie above it? */
+static bool is_behind(int slot)
+{
+    uint32_t above = declared_makers(&graph, slot) | sim.known[slot] | sim.clean.nodes[slot].reads.makers;
+    for (int i = 0; i < slot; i++)
+        if ((above >> i & 1) && (sim.expected[i] || sim.clean.nodes[i].blocked || is_behind(i))) return true;
+    return false;
+}
+
+/*
+ * A dry run says what will run, and no more where nothing above it runs; of users of such nodes it may say maybe. It cannot know of
+ * reads that are still to be discovered.
+ */
+static void run_dry(const run_plan *p)
+{
+    weir_error err = {0};
+    weir_summary summary = {.size = sizeof summary};
+    if (source_is_missing()) return;
+    foretell(p->force, p->limited);
+    find_loose(sim.known);
+    declare_all();
+    memset(sim.would, 0, sizeof sim.would);
+    memset(sim.maybe, 0, sizeof sim.maybe);
+    weir_request r = {.size = sizeof r, .jobs = p->jobs, .flags = WEIR_RUN_DRY | (p->force ? WEIR_RUN_FORCE : 0), .targets = p->targets,
+                      .target_count = p->target_count};
+    int rc = weir_run(sim.w, &r, &summary, &err);
+    note("    run -n: %d would run, %d maybe; %d (%s)\n", (int)summary.would_run, (int)summary.maybe, rc, err.message);
+    if (rc != 0 || summary.run != 0) wrong("the dry run returned %d", rc);
+    bool discovers = false;
+    for (int s = 0; s < SLOTS; s++) discovers |= (sim.clean.nodes[s].reads.makers & ~sim.known[s]) != 0;
+    for (int s = 0; s < SLOTS; s++) {
+        const clean_node *c = &sim.clean.nodes[s];
+        if (sim.ran[s]) wrong("node %d ran in a dry run", s);
+        if (sim.loose[s] || is_tainted(c->key)) continue;
+        if (sim.would[s] && !sim.expected[s] && !c->blocked && !is_behind(s)) wrong("node %d will not run, a dry run says it would", s);
+        if (sim.expected[s] && !sim.would[s] && !sim.maybe[s] && !discovers) wrong("node %d will run, a dry run does not say so", s);
+    }
+}
+
 static void run_once(const run_plan *p)
 {
     weir_error err = {0};
@@ -419,9 +483,8 @@ static void run_once(const run_plan *p)
     uint32_t known[SLOTS];
     foretell(p->force, p->limited);
     memcpy(known, sim.known, sizeof known);
-    weir_declare_clear(sim.w);
-    for (int s = 0; s < SLOTS; s++)
-        if (graph.nodes[s].present) declare(s);
+    declare_all();
+    sim.meddled = false;
     weir_request r = {.size = sizeof r, .jobs = p->jobs, .flags = p->force ? WEIR_RUN_FORCE : 0, .targets = p->targets, .target_count = p->target_count};
     int rc = weir_run(sim.w, &r, &summary, &err);
     int ran = 0;
@@ -435,6 +498,7 @@ static void run_once(const run_plan *p)
     find_loose(known);
     learn();
     bool cut_short = sim.interrupt_at > 0 && rc == WEIR_CANCELLED;
+    if (sim.meddled) return; /* the next run has to make it good */
     judge_counts(cut_short, p->again);
     if (cut_short) return;
     bool fails = false, blocks = false;
@@ -445,6 +509,11 @@ static void run_once(const run_plan *p)
     }
     if (!any_unsure() && rc != (fails || blocks ? WEIR_FAILED : 0)) wrong("the run returned %d", rc);
     judge_outputs();
+    for (int s = 0; s < SLOTS; s++) {
+        const clean_node *c = &sim.clean.nodes[s];
+        if (sim.wanted[s] && !c->unsure && !c->failed && !c->blocked) sim.known[s] = c->reads.makers;
+    }
+    if (!p->limited) sim.no_targets = false;
     if (!any_unsure() && rc == 0 && !p->limited) judge_vanished();
 }
 
@@ -624,8 +693,7 @@ static void change(void)
 
 static void start_round(uint64_t seed)
 {
-    static int number;
-    snprintf(sim.root, sizeof sim.root, "%s/round%d", check_scratch(), number++);
+    snprintf(sim.root, sizeof sim.root, "%s/round%ld", check_scratch(), (long)getpid());
     mkdir(sim.root, 0755);
     sim.rootfd = open(sim.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mkdirat(sim.rootfd, "s", 0755);
@@ -676,13 +744,19 @@ static void step(uint64_t seed, int number)
         engine_open();
     }
     run_plan p = {.jobs = 1 + pick(8), .force = pick(20) == 0};
-    if (pick(5) == 0) choose_targets(&p, names);
+    if (pick(5) == 0 && !sim.no_targets) choose_targets(&p, names);
+    sim.meddle_source = pick(SOURCES);
+    sim.meddle_text = texts[pick((int)(sizeof texts / sizeof *texts))];
+    int meddle_at = pick(12) == 0 ? 1 + pick(4) : 0;
+    if (pick(8) == 0) run_dry(&p);
+    if (sim.bad) return;
+    sim.meddle_at = meddle_at;
     sim.interrupt_at = pick(12) == 0 ? 1 + pick(4) : 0;
     sim.interrupts = 1 + pick(2);
     run_once(&p);
     bool cut_short = sim.interrupt_at > 0;
-    sim.interrupt_at = 0;
-    if (!sim.bad && !cut_short && pick(2)) {
+    sim.interrupt_at = sim.meddle_at = 0;
+    if (!sim.bad && !cut_short && !sim.meddled && pick(2)) {
         p.force = false;
         p.again = true;
         run_once(&p);
@@ -703,23 +777,23 @@ static int round_here(uint64_t seed, int steps, const bool *skip)
     free(sim.memo.rows);
     close(sim.rootfd);
     check_remove(AT_FDCWD, sim.root);
-    rmdir(check_scratch());
     fflush(stderr);
     return sim.bad ? 1 : 0;
 }
 
-static bool round_fails(uint64_t seed, int steps, const bool *skip, bool loud)
+/* What it says goes to `told`; NULL: to stderr. */
+static bool round_fails(uint64_t seed, int steps, const bool *skip, const char *told)
 {
     fflush(stderr);
     pid_t pid = fork();
     if (pid == 0) {
-        if (!loud && !freopen("/dev/null", "w", stderr)) _exit(9);
+        if (told && !freopen(told, "w", stderr)) _exit(9);
         alarm(60);
         exit(round_here(seed, steps, skip));
     }
     int status = 0;
     waitpid(pid, &status, 0);
-    if (loud && WIFSIGNALED(status)) fprintf(stderr, "  ended by signal %d\n", WTERMSIG(status));
+    if (!told && WIFSIGNALED(status)) fprintf(stderr, "  ended by signal %d\n", WTERMSIG(status));
     return status != 0;
 }
 
@@ -730,20 +804,27 @@ static void shrink(uint64_t seed, int steps)
     time_t limit = time(NULL) + 30;
     for (int last = steps; last > 0 && time(NULL) < limit; last--) { /* the steps behind the failure */
         memset(skip, 0, sizeof skip);
-        if (!round_fails(seed, last - 1, skip, false)) {
+        if (!round_fails(seed, last - 1, skip, "/dev/null")) {
             steps = last;
             break;
         }
     }
     for (int i = steps - 2; i >= 0 && time(NULL) < limit; i--) {
         skip[i] = true;
-        if (!round_fails(seed, steps, skip, false)) skip[i] = false;
+        if (!round_fails(seed, steps, skip, "/dev/null")) skip[i] = false;
     }
     fprintf(stderr, "made shorter: WEIR_SEED=%llu WEIR_SIM_ONLY=", (unsigned long long)seed);
     for (int i = 0, first = 1; i < steps; i++)
         if (!skip[i]) fprintf(stderr, "%s%d", first ? "" : ",", i), first = 0;
     fprintf(stderr, "\n");
-    if (!round_fails(seed, steps, skip, true)) fprintf(stderr, "  ... does not fail every time\n");
+    if (round_fails(seed, steps, skip, NULL)) return;
+    fprintf(stderr, "  ... does not fail every time; it did so:\n");
+    char text[4000];
+    FILE *in = fopen(check_path("told"), "r");
+    if (in && fseek(in, -(long)sizeof text, SEEK_END) != 0) rewind(in);
+    size_t size = in ? fread(text, 1, sizeof text, in) : 0;
+    fwrite(text, 1, size, stderr);
+    if (in) fclose(in);
 }
 
 static uint64_t number_of(const char *name, uint64_t fallback)
@@ -775,7 +856,7 @@ int main(void)
     uint64_t rounds = seed ? 1 : (steps + ROUND_STEPS - 1) / ROUND_STEPS, failed = 0;
     for (uint64_t i = 0; i < rounds && failed < 3; i++) {
         uint64_t this = seed ? seed : 1 + i + 1000 * number_of("WEIR_SIM_BASE", 1);
-        if (!CHECK(!round_fails(this, ROUND_STEPS, none, sim.verbose))) {
+        if (!CHECK(!round_fails(this, ROUND_STEPS, none, sim.verbose ? NULL : check_path("told")))) {
             failed++;
             fprintf(stderr, "WEIR_SEED=%llu fails\n", (unsigned long long)this);
             if (!sim.verbose && !getenv("WEIR_SIM_ONLY")) shrink(this, ROUND_STEPS);
