@@ -217,6 +217,7 @@ static void on_ended(void *ctx, const char *how)
     bool tell = !host->is_over;
     if (host->killed) how = host->killed;
     if (how[0] == '\0') how = "ended";
+    snprintf(host->how, sizeof host->how, "%s", how);
     host->is_over = host->is_dead = true;
     host->is_loading = false;
     host_worker_orphan(host, how);
@@ -341,8 +342,7 @@ int script_host_wait(script_host *host, weir_error *err)
         if (uv_run(host->channel.loop, UV_RUN_ONCE) == 0 && host->is_loading && !host->is_over)
             return error_set(err, WEIR_BUG, "the script host has no handles left");
     if (host->is_dead)
-        return error_set(err, WEIR_WORKFLOW, "the script host ended while loading: %s",
-                         host->killed ? host->killed : "see above");
+        return error_set(err, WEIR_WORKFLOW, "the script host ended while loading: %s", host->how);
     return 0;
 }
 

@@ -15,6 +15,7 @@ struct script_host {
     bool is_dead, is_released;         /* freed once both hold and the handles are closed */
     bool has_closed;
     const char *killed; /* why we killed it; NULL */
+    char how[96];            /* how the process ended */
     char killed_text[64];
     size_t memory_limit;
     uint64_t next_number;

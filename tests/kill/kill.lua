@@ -275,7 +275,7 @@ end
 
 local SCRIPTED = { "build/script/fragile.txt", "build/script/behind.txt", "build/script/half.txt" }
 local BRITTLE = { "build/brittle.txt" }
-local MODES = { "engine", "group", "session" }
+local MODES = { "engine", "group", "session", "part" }
 
 local function random_round(round, seconds)
   math.randomseed(seed, round)
@@ -297,8 +297,10 @@ local function random_round(round, seconds)
   unrecorded = {}
   for path, text in pairs(after) do if path:find "^build/script/" and not before[path] then unrecorded[path] = text end end
   local delay = math.random(0, math.floor(seconds * 1.1e6))
-  local killed, code = kill_run(mode, delay)
+  local killed, code, log = kill_run(mode, delay)
   note("%s killed after %d us: %s", mode, delay, killed and "yes" or "it had ended with " .. code)
+  local unloaded = code == 2 and log:find "the script host ended while loading: .*signal 9" -- nothing ran
+  if mode == "part" and code ~= 0 and code ~= 1 and not unloaded then fail("exit code %s: %s", code or "none", log) end
   check_whole(before, after)
   if bad then check_last_good(before, SCRIPTED, "right after the kill") end
   if mode == "session" and chance(0.3) then

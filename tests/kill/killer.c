@@ -3,6 +3,7 @@
  *
  *   killer end MODE WHEN CMD...   starts CMD in a session of its own and ends it; prints how it went: "killed", or "ended CODE"
  *        MODE  engine: KILL to the first process; group: to its process group; session: to all in its session
+ *              part: to another process of its session, each with a chance of one half; CMD itself goes on
  *              int: INT to the first process; group-int: to its group; twice: INT, and again after 0.2 s
  *        WHEN  microseconds, or the name of a file that CMD makes when it is time
  *   killer watch FILE COPY CMD... runs CMD and reads FILE all the time; exit 1 if it ever differs from COPY, else that of CMD
@@ -59,8 +60,14 @@ static int each_process(int (*each)(pid_t pid, void *ctx), void *ctx)
 
 /* --- end ----------------------------------------------------------------------------------------------------------- */
 
+typedef struct session_of {
+    pid_t pid;
+    bool part; /* not the first, and not always */
+} session_of;
+
 static int kill_member(pid_t pid, void *ctx)
 {
+    const session_of *of = ctx;
     char path[40], text[600] = "";
     int session = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -70,15 +77,18 @@ static int kill_member(pid_t pid, void *ctx)
     fclose(f);
     text[n] = '\0';
     const char *rest = strrchr(text, ')');
-    if (!rest || sscanf(rest + 1, " %*c %*d %*d %d", &session) != 1 || session != *(pid_t *)ctx || rest[2] == 'Z') return 0;
+    if (!rest || sscanf(rest + 1, " %*c %*d %*d %d", &session) != 1 || session != of->pid || rest[2] == 'Z') return 0;
+    if (of->part && (pid == of->pid || (now_us() + pid) % 2)) return 0;
     return kill(pid, SIGKILL) == 0;
 }
 
 static void strike(const char *mode, pid_t pid)
 {
-    if (!strcmp(mode, "engine")) kill(pid, SIGKILL);
+    session_of of = {pid, !strcmp(mode, "part")};
+    if (of.part) each_process(kill_member, &of);
+    else if (!strcmp(mode, "engine")) kill(pid, SIGKILL);
     else if (!strcmp(mode, "group")) kill(-pid, SIGKILL);
-    else if (!strcmp(mode, "session")) for (int i = 0; i < 100 && each_process(kill_member, &pid) > 0; i++) pause_us(100);
+    else if (!strcmp(mode, "session")) for (int i = 0; i < 100 && each_process(kill_member, &of) > 0; i++) pause_us(100);
     else if (!strcmp(mode, "group-int")) kill(-pid, SIGINT);
     else kill(pid, SIGINT);
     if (strcmp(mode, "twice") != 0) return;
