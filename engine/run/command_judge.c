@@ -211,7 +211,10 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
         }
     }
     int64_t start_ns = (t->started_us - 10000) * 1000; /* file time lags the clock by up to a tick */
-    if (found && first && (r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns)) *raced = true;
+    bool is_fresh = r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns;
+    if (found && first && is_fresh) *raced = true;
+    uint64_t moved = item->id; /* another node may have noticed it first: then the belief is newer than the command */
+    if (is_fresh && map_get(&w->observe_again, map_key_u64(&moved))) *raced = true;
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 

@@ -44,6 +44,10 @@ static int item_content(task *t, cat_item *item, hash128 *hash, uint64_t *wait_f
     *how = RESOLVE_KNOWN;
     *hash = item->hash;
     if (item->node != 0 && item->node != t->node->id) {
+        if (!targets_wanted(w, item->node)) { /* found, not declared; nobody has asked yet whether it is up to date */
+            *how = RESOLVE_IMPOSSIBLE;
+            return targets_take_in(w, item->node, err);
+        }
         plan_state state = plan_state_of(w->plan, item->node);
         if (state == PLAN_DUE || state == PLAN_RUNNING) {
             *how = RESOLVE_WAIT;

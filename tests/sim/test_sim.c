@@ -49,7 +49,7 @@ static struct sim {
     int ran[SLOTS], failed[SLOTS], starts, interrupt_at, interrupts;
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     const char *meddle_text;
-    bool meddled, no_targets, would[SLOTS], maybe[SLOTS];
+    bool meddled, no_targets, renamed, would[SLOTS], maybe[SLOTS];
     bool free[SLOTS], loose[SLOTS], wanted[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
     bool bad;
@@ -465,7 +465,7 @@ static void run_dry(const run_plan *p)
     int rc = weir_run(sim.w, &r, &summary, &err);
     note("    run -n: %d would run, %d maybe; %d (%s)\n", (int)summary.would_run, (int)summary.maybe, rc, err.message);
     if (rc != 0 || summary.run != 0) wrong("the dry run returned %d", rc);
-    bool discovers = false;
+    bool discovers = sim.renamed; /* who reads a node under its new name is not known either */
     for (int s = 0; s < SLOTS; s++) discovers |= (sim.clean.nodes[s].reads.makers & ~sim.known[s]) != 0;
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim.clean.nodes[s];
@@ -484,7 +484,7 @@ static void run_once(const run_plan *p)
     foretell(p->force, p->limited);
     memcpy(known, sim.known, sizeof known);
     declare_all();
-    sim.meddled = false;
+    sim.meddled = sim.renamed = false;
     weir_request r = {.size = sizeof r, .jobs = p->jobs, .flags = p->force ? WEIR_RUN_FORCE : 0, .targets = p->targets, .target_count = p->target_count};
     int rc = weir_run(sim.w, &r, &summary, &err);
     int ran = 0;
@@ -654,7 +654,7 @@ static void node_redefine(int slot)
     case 0: n->variant = !n->variant; break;
     case 1: n->kind = pick(KINDS); break;
     case 2: choose_inputs(slot); break;
-    case 3: n->letter = n->letter == 'n' ? 'm' : 'n'; sim.known[slot] = 0; break;
+    case 3: n->letter = n->letter == 'n' ? 'm' : 'n'; sim.known[slot] = 0; sim.renamed = true; break;
     case 4: 
         n->folder = n->folder == 'o' ? 'p' : 'o';
         for (int s = 0; s < SLOTS; s++) sim.known[s] &= ~(1U << slot);
