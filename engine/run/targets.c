@@ -346,11 +346,29 @@ static int close_over(weir *w, weir_error *err)
     return rc;
 }
 
+/* What the scan said of its outputs was not heard while nobody wanted it. */
+static int notice_outputs(weir *w, uint64_t id, weir_error *err)
+{
+    const cat_node *node = catalog_node(w->catalog, id, err);
+    if (!node) return err->code;
+    for (size_t i = 0; i < node->spec.output_count; i++) {
+        uint64_t output = node->spec.outputs[i].id;
+        const cat_item *item = catalog_item(w->catalog, output, err);
+        if (!item) return err->code;
+        if (item->disk_differs && !map_put(&w->observe_again, map_key_u64(&output), NULL)) return error_nomem(err, doing);
+    }
+    return 0;
+}
+
 int targets_take_in(weir *w, uint64_t node, weir_error *err)
 {
     closure c = {.w = w, .turn = w->turns + 1};
     int rc = take_in(&c, node, err);
-    while (rc == 0 && c.count > 0) rc = stored_sources(&c, c.stack[--c.count], err);
+    while (rc == 0 && c.count > 0) {
+        uint64_t id = c.stack[--c.count];
+        rc = notice_outputs(w, id, err);
+        if (rc == 0) rc = stored_sources(&c, id, err);
+    }
     mem_free(c.stack);
     return rc;
 }
