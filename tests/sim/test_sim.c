@@ -18,6 +18,8 @@
  * Each step draws from its own numbers, so that steps can be left out: a failure is made shorter and its steps are printed.
  *   WEIR_SEED=n         only this round          WEIR_SIM_STEPS=n   steps in all
  *   WEIR_SIM_ONLY=3,7   only these steps of it    WEIR_SIM_VERBOSE=1  print every step
+ * At the end three lies of the fakes (fake_canary) have to be noticed.
+ *
  * The order in which the fakes finish follows the seed as well, but for the pool of threads that the engine looks at files with.
  */
 #include <stdarg.h>
@@ -846,6 +848,16 @@ static void skip_others(bool *skip)
     }
 }
 
+/* Each lie of the fakes is noticed in a few rounds. */
+static void check_canaries(const bool *none)
+{
+    for (fake_canary = 3; fake_canary > 0; fake_canary--) {
+        bool noticed = false;
+        for (uint64_t i = 1; i <= 12 && !noticed; i++) noticed = round_fails(i, ROUND_STEPS, none, "/dev/null");
+        if (!CHECK(noticed)) fprintf(stderr, "canary %d sings\n", fake_canary);
+    }
+}
+
 int main(void)
 {
     bool none[ROUND_STEPS] = {false};
@@ -862,5 +874,6 @@ int main(void)
             if (!sim.verbose && !getenv("WEIR_SIM_ONLY")) shrink(this, ROUND_STEPS);
         }
     }
+    if (!seed && failed == 0) check_canaries(none);
     return check_done();
 }
