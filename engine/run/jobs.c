@@ -478,21 +478,42 @@ static size_t count_workers(const job_pool *p, bool bare)
     return n;
 }
 
+static int ensure_host(weir *w, bool bare, weir_error *err)
+{
+    return (bare ? w->bare_ready : w->host_ready) ? 0 : start_host(w, bare, err);
+}
+
+/* It died between two workers (killed, out of memory); its workers go on. */
+static int replace_host(weir *w, bool bare, weir_error *err)
+{
+    script_host **slot = bare ? &w->bare : &w->host;
+    bool *ready = bare ? &w->bare_ready : &w->host_ready;
+    if (++w->worker_failures > 3) return error_set(err, WEIR_IO, "cannot start workers: the script host ended again and again");
+    script_host_close(*slot);
+    *slot = NULL;
+    *ready = false;
+    error_clear(err);
+    return start_host(w, bare, err);
+}
+
 /* Enough workers for what waits, at most one a slot. */
 static int hire(weir *w, bool bare, size_t waiting, weir_error *err)
 {
     job_pool *p = pool_of(w);
     if (!p) return error_nomem(err, "starting workers");
-    if (bare ? !w->bare_ready : !w->host_ready) {
-        int rc = start_host(w, bare, err);
-        if (rc != 0) return rc;
-    }
+    int ready = ensure_host(w, bare, err);
+    if (ready != 0) return ready;
     worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .died = on_died};
     size_t have = count_workers(p, bare);
     while (have < waiting && have < (size_t)w->slots && p->count < WORKERS_MOST) {
         seat *s = &p->seats[p->count];
         *s = (seat){.bare = bare};
         int rc = script_worker_fork(bare ? w->bare : w->host, &events, &s->worker, err);
+        if (rc == WEIR_CANCELLED) {
+            rc = replace_host(w, bare, err);
+            if (rc != 0) return rc;
+            continue;
+        }
         if (rc != 0) return rc;
         p->count++;
         have++;
@@ -561,7 +582,15 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
         tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
                               .effect = (const char *)t->node->spec.effect.data});
     }
-    return count ? script_worker_send(s->worker, orders, count, err) : 0;
+    int rc = count ? script_worker_send(s->worker, orders, count, err) : 0;
+    if (rc != WEIR_CANCELLED) return rc;
+    error_clear(err); /* it has ended, `died` is on its way */
+    s->ready = false;
+    for (size_t i = 0; i < count; i++) {
+        task *t = task_of(w, orders[i].id);
+        if (t) hand_out_again(t);
+    }
+    return 0;
 }
 
 void jobs_pump(weir *w)
