@@ -506,7 +506,7 @@ static int effect_run(const weir_host *host, weir_job *j)
 
 enum { EFFECTS = KINDS * 2 * SHAPES };
 static weir_effect fake_effects[EFFECTS];
-static char fake_effect_names[EFFECTS][16];
+static char fake_effect_names[EFFECTS][24];
 static const weir_effect *fake_table[EFFECTS + 1];
 static registry_entry fake_entries[EFFECTS];
 
