@@ -12,8 +12,8 @@
  *   - every few steps: the state equals the fold of the log, and its chain holds
  *
  * Documented exceptions, told apart here: a node that for the first time reads what another node makes without declaring it may run more than
- * once, and so may its users (loose), and so may a command
- * that names a file for the first time which is as young as the command itself; what lies around without a maker, and undeclared reads of what failed, cannot be foretold (unsure).
+ * once, and so may its users (loose), and so may a command that names a file for the first time which is as young as the command itself;
+ * what lies around without a maker, and undeclared reads of what failed, cannot be foretold (unsure).
  *
  * Each step draws from its own numbers, so that steps can be left out: a failure is made shorter and its steps are printed.
  *   WEIR_SEED=n         only this round          WEIR_SIM_STEPS=n   steps in all
@@ -43,7 +43,7 @@ static struct sim {
     memo memo;
     uint64_t taints[TAINTS]; /* keys of which the memo may know less or more */
     int taint_count;
-    uint32_t known[SLOTS];
+    uint32_t known[SLOTS], ghosts[SLOTS]; /* as recorded: whose outputs are read undeclared; what was read and nobody made then */
     bool hand[SLOTS][2][2]; /* changed by hand: folder, port */
     uint64_t stale;
     clean_run clean;
@@ -156,11 +156,15 @@ static void on_event(void *ctx, const weir_event *e)
     if (e->kind == WEIR_EVENT_FINISHED && strcmp(e->outcome, "ran") == 0) {
         sim.ran[slot]++;
         sim.known[slot] = sim.last[slot].makers;
+        sim.ghosts[slot] = (uint32_t)sim.last[slot].ghosts;
     } else if (e->kind == WEIR_EVENT_FINISHED) {
         sim.failed[slot]++;
         if (sim.verbose) note("      %s: %s\n", e->node, e->message);
     }
-    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0) sim.known[slot] = sim.clean.nodes[slot].reads.makers;
+    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0) {
+        sim.known[slot] = sim.clean.nodes[slot].reads.makers;
+        sim.ghosts[slot] = (uint32_t)sim.clean.nodes[slot].reads.ghosts;
+    }
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim.would[slot] = true;
     if (e->kind == WEIR_EVENT_MAYBE) sim.maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim.verbose) note("      %s %s\n", e->node, e->outcome);
@@ -312,7 +316,9 @@ static void want(int slot)
 {
     if (sim.wanted[slot]) return;
     sim.wanted[slot] = true;
-    uint32_t above = declared_makers(&graph, slot) | sim.known[slot] | sim.clean.nodes[slot].reads.makers;
+    const clean_node *c = &sim.clean.nodes[slot];
+    uint32_t above = declared_makers(&graph, slot) | sim.known[slot] | sim.ghosts[slot];
+    if (!c->blocked) above |= c->reads.makers;
     for (int i = 0; i < SLOTS; i++)
         if ((above >> i & 1) && graph.nodes[i].present) want(i);
 }
@@ -513,7 +519,10 @@ static void run_once(const run_plan *p)
     judge_outputs();
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim.clean.nodes[s];
-        if (sim.wanted[s] && !c->unsure && !c->failed && !c->blocked) sim.known[s] = c->reads.makers;
+        if (sim.wanted[s] && !c->unsure && !c->failed && !c->blocked) {
+            sim.known[s] = c->reads.makers;
+            sim.ghosts[s] = (uint32_t)c->reads.ghosts;
+        }
     }
     if (!p->limited) sim.no_targets = false;
     if (!any_unsure() && rc == 0 && !p->limited) judge_vanished();
