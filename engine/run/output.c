@@ -63,10 +63,31 @@ static int scan_item(weir *w, cat_item *item, scan_request *r, weir_error *err)
     return 0;
 }
 
+/* A folder on the way may have become a link since the definition was checked: weir writes nothing outside the root (P10). */
+int output_stays_inside(weir *w, const cat_item *item, weir_error *err)
+{
+    bytes folder = bytes_of(item->name.data, path_name_at(item->name));
+    if (folder.size == 0) return 0;
+    weir_error why = {0};
+    buf text, real;
+    buf_init(&text);
+    buf_init(&real);
+    buf_append(&text, folder.data, folder.size - 1);
+    const char *path = buf_cstr(&text);
+    int rc = path ? scan_inside(w->rootfd, path, &real, &why) : error_nomem(err, "checking an output");
+    if (rc == WEIR_WORKFLOW)
+        rc = error_set(err, WEIR_FAILED, "output %s: %s; weir writes nothing outside the project", output_path(item), why.message);
+    else if (rc != 0 && path) rc = error_set(err, rc, "output %s: %s", output_path(item), why.message);
+    buf_deinit(&text);
+    buf_deinit(&real);
+    return rc;
+}
+
 int output_look(weir *w, cat_item *item, output_seen *seen, weir_error *err)
 {
     *seen = (output_seen){.differed = item->disk_differs};
-    int rc = os_statat(w->rootfd, output_path(item), false, &seen->link, err);
+    int rc = output_stays_inside(w, item, err);
+    if (rc == 0) rc = os_statat(w->rootfd, output_path(item), false, &seen->link, err);
     if (rc != 0) return rc;
     if (seen->link.type != OS_ABSENT) return scan_item(w, item, &seen->scan, err);
     seen->scan = request_of(w, item);

@@ -20,6 +20,8 @@ static inline const char *output_path(const cat_item *item)
 
 /** How this floor looks at outputs; usable before the engine is open. */
 scan_config output_scan(const weir *w);
+/** WEIR_FAILED when a folder on the way leads out of the root by now. */
+int output_stays_inside(weir *w, const cat_item *item, weir_error *err);
 /** Look; takes the signature and sets disk_differs. */
 int output_look(weir *w, cat_item *item, output_seen *seen, weir_error *err);
 /** output_keep_foreign for what was just looked at. */

@@ -203,6 +203,11 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
     const char *path = output_path(row->item);
     int rc = is_in_use(s->w, row->item, &used, err);
     if (rc != 0 || used) return rc;
+    weir_error outside = {0};
+    if (output_stays_inside(s->w, row->item, &outside) != 0) {
+        tell_message(s->w, "%s is left, though no node makes it any more: %s", path, outside.message);
+        return 0;
+    }
     rc = os_statat(s->w->rootfd, path, false, &st, err);
     if (rc != 0) return rc;
     if (st.type == OS_ABSENT) return say_gone(s, row, HASH_ABSENT, err);

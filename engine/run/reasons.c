@@ -44,17 +44,17 @@ static bytes port_name(const node_spec *spec, const read_ref *ref)
 }
 
 /* By the thing itself where the read names one, so that it works across changed declarations. false: it cannot be told. */
-static bool hash_now(task *t, const read_record *r, bool same_spec, hash128 *now)
+static bool hash_now(task *t, read_record *r, bool same_spec, bool own, hash128 *now)
 {
     weir *w = t->w;
     weir_error err = {0};
-    if (r->source != 0 && r->source_is_node) {
+    if (own && r->source != 0 && r->source_is_node) {
         const cat_node *n = catalog_node(w->catalog, r->source, &err);
         if (!n) return false;
         *now = r->ref.aspect == ASPECT_VALUE ? n->value : read_params_hash(n->spec.params);
         return true;
     }
-    if (r->source != 0 && r->ref.aspect == ASPECT_CONTENT) {
+    if (r->source != 0 && r->ref.aspect == ASPECT_CONTENT && (own || r->ref.port < 0)) {
         const cat_item *item = catalog_item(w->catalog, r->source, &err);
         if (!item) return false;
         *now = item->hash;
@@ -67,6 +67,8 @@ static bool hash_now(task *t, const read_record *r, bool same_spec, hash128 *now
     size_t asked = t->observe_count;
     int rc = settle_resolve(t, &r->ref, now, &wait_for, &how, &source, &is_node, &err);
     t->observe_count = asked;
+    r->source = source;
+    r->source_is_node = is_node;
     return rc == 0 && how == RESOLVE_KNOWN;
 }
 
@@ -99,6 +101,7 @@ static bool add_members(reason_list *l, const read_record *r, const node_spec *s
 static int compare_reads(reason_list *l, const cat_result *before, bool same_spec)
 {
     task *t = l->t;
+    bool own = before->node == t->node->id; /* another node's reads hold by position, not by what they named there */
     read_record *reads = NULL;
     size_t count = 0;
     int rc = catalog_reads(t->w->catalog, before->execution, &t->arena, &reads, &count, l->err);
@@ -106,9 +109,9 @@ static int compare_reads(reason_list *l, const cat_result *before, bool same_spe
     if (rc != 0) return rc;
     uint32_t changed_group = UINT32_MAX;
     for (size_t i = 0; i < count && reads[i].group <= changed_group; i++) {
-        const read_record *r = &reads[i];
+        read_record *r = &reads[i];
         hash128 now = HASH_NONE;
-        if (!hash_now(t, r, same_spec, &now) || hash_equal(now, r->hash)) continue;
+        if (!hash_now(t, r, same_spec, own, &now) || hash_equal(now, r->hash)) continue;
         changed_group = r->group;
         if (r->ref.aspect == ASPECT_LIST && add_members(l, r, &t->node->spec)) continue;
         add(l, (reason_record){.kind = REASON_INPUT_CHANGED, .source = r->source, .source_is_node = r->source_is_node,
@@ -186,12 +189,26 @@ static bool same_outputs(const node_spec *a, const node_spec *b)
     return true;
 }
 
-static int compare_spec(reason_list *l, const cat_result *before)
+/* The declaration under which the node itself was settled before; the result may be another node's with the same key. */
+static int own_spec_seq(task *t, const cat_result *before, uint64_t *seq, weir_error *err)
+{
+    *seq = before->spec_seq;
+    if (before->node == t->node->id) return 0;
+    db_stmt *q = db_get(catalog_db(t->w->catalog), SQL_SETTLED_SPEC, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)t->node->id);
+    int rc = db_step(q, err);
+    *seq = rc == 1 ? (uint64_t)db_int(q, 0) : t->node->spec_seq;
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+static int compare_spec(reason_list *l, uint64_t seq)
 {
     task *t = l->t;
     event_body body;
     node_spec old;
-    int rc = load_event(t, before->spec_seq, EVENT_NODE, &body, l->err);
+    int rc = load_event(t, seq, EVENT_NODE, &body, l->err);
     if (rc == WEIR_NOTFOUND) return 0;
     if (rc == 0) rc = spec_get_stored(body.node.spec, &t->arena, &old, l->err);
     if (rc != 0) return rc;
@@ -260,8 +277,10 @@ int settle_reasons(task *t, weir_error *err)
     if (n->execution != 0) rc = catalog_result(t->w->catalog, n->execution, &before, err);
     if (rc == WEIR_NOTFOUND) rc = 0;
     if (rc == 0 && before) {
-        bool same_spec = before->spec_seq == n->spec_seq;
-        if (!same_spec) rc = compare_spec(&l, before);
+        uint64_t seq = 0;
+        rc = own_spec_seq(t, before, &seq, err);
+        bool same_spec = seq == n->spec_seq;
+        if (rc == 0 && !same_spec) rc = compare_spec(&l, seq);
         if (rc == 0 && before->effect_seq != t->effect->seq) rc = compare_effect(&l, before);
         if (rc == 0 && !hash_equal(before->tool, t->tool) && !hash_is_none(t->tool))
             add(&l, (reason_record){.kind = REASON_INPUT_CHANGED, .old_hash = before->tool, .new_hash = t->tool,

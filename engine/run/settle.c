@@ -211,8 +211,25 @@ static void would_run(task *t)
     schedule_settled(t, false, false);
 }
 
+/* What an operation did before it failed or was interrupted is unknown: a person decides whether it runs again. */
+static void settle_held(task *t)
+{
+    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_FAILED, .execution = t->node->execution,
+                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
+                                    .reason_count = t->reason_count});
+    t->w->summary->failed++;
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_FINISHED, .outcome = outcome_name(OUTCOME_FAILED),
+                                  .message = "its last attempt failed or was interrupted, and an operation is never repeated by itself; "
+                                             "`weir run --force NODE` runs it"});
+    schedule_settled(t, false, true);
+}
+
 static void settle_miss(task *t)
 {
+    if (t->node->spec.job == JOB_OPS && t->node->status == CAT_FAILED && !t->node->forced && !t->w->dry) {
+        settle_held(t);
+        return;
+    }
     if (t->w->dry) {
         would_run(t);
         return;

@@ -173,3 +173,6 @@ SELECT 1 FROM vanished_output LIMIT 1;
 
 -- name: synced_boot
 SELECT boot_id FROM synced;
+
+-- name: settled_spec
+SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
