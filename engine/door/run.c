@@ -111,7 +111,8 @@ static int exit_code(int rc)
 /* Failures of nodes were told as they happened; everything else is an error of this command. */
 static void tell_error(reporting *to, int rc, const weir_summary *summary, const session *s)
 {
-    if (rc == 0 || rc == WEIR_FAILED || rc == WEIR_CANCELLED) return;
+    bool told = rc == WEIR_FAILED && summary->failed + summary->blocked > 0;
+    if (rc == 0 || told || rc == WEIR_CANCELLED) return;
     weir_error err = s->err;
     if (rc == WEIR_WORKFLOW && summary->errors > 0 && !err.message[0])
         error_set(&err, rc, "%llu errors in %s; nothing ran", (unsigned long long)summary->errors, s->project.workflow);
