@@ -465,15 +465,17 @@ static int tell_maybe(weir *w, weir_error *err)
     return rc;
 }
 
-static int turns(weir *w, weir_error *err)
+static int turns(weir *w, uint64_t first, weir_error *err)
 {
     plan_source source = {.ctx = w, .users = plan_users_of};
+    plan_free(w->plan);
+    w->plan = NULL;
     int rc = plan_new(&w->plan, &source, err);
-    for (w->turns = 0; rc == 0; w->turns++) {
+    for (w->turns = first; rc == 0; w->turns++) {
         plan_reset(w->plan);
         rc = targets_start(w, err);
         if (rc != 0 || plan_open(w->plan) == 0) break;
-        if (w->turns == TURNS_MOST) {
+        if (w->turns >= first + TURNS_MOST) {
             rc = error_set(err, WEIR_FAILED, "inputs keep changing while they are used; stopped after %d turns", TURNS_MOST);
             break;
         }
@@ -503,10 +505,12 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
     if (rc == 0 && !w->dry) say_started(w);
-    if (rc == 0) rc = turns(w, err);
+    if (rc == 0) rc = turns(w, 0, err);
     if (rc == 0 && w->dry) rc = tell_maybe(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
+    uint64_t removed = w->summary->removed;
     if (full) rc = output_remove_vanished(w, err);
+    if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
     return rc;
 }
 

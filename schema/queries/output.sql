@@ -1,7 +1,7 @@
 -- output.sql - what engine/run/output*.c and recover.c ask.
 
 -- name: item_in_use
-SELECT 1 FROM use WHERE item = ?1 UNION ALL SELECT 1 FROM definition_read WHERE item = ?1 LIMIT 1;
+SELECT 1 FROM use WHERE item = ?1 AND origin = 0 UNION ALL SELECT 1 FROM definition_read WHERE item = ?1 LIMIT 1;
 
 -- name: execution_intent
 SELECT spec, effect, at FROM execution WHERE id = ?1;
