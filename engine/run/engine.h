@@ -234,8 +234,6 @@ void schedule_settled(task *t, bool changed, bool failed);
 void schedule_free(task *t);
 /** The attempt failed and its record is said: the loop begins a new one. Frees the task. */
 void schedule_again(task *t);
-/** Mark due for a reason that no input shows; this turn, or the next one if it was settled. */
-int schedule_due(weir *w, uint64_t node, weir_error *err);
 bool schedule_stopping(const weir *w);
 
 /* --- settle.c ---------------------------------------------------------------------------------------------------- */
@@ -269,8 +267,6 @@ int command_prepare(task *t, weir_error *err);
 int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err);
 /** Raise a node (and, by the next definition or discovery, its users) to `height`; said in the log. */
 int lift_node(weir *w, uint64_t from, cat_node *node, uint32_t height, weir_error *err);
-/** Can more jobs be taken? */
-bool jobs_has_room(const weir *w);
 void jobs_pump(weir *w);
 /** Retire the workers, or end them `now`. */
 void jobs_stop(weir *w, bool now);

@@ -613,11 +613,6 @@ void jobs_pump(weir *w)
     if (rc != 0) schedule_fail(w, &err);
 }
 
-bool jobs_has_room(const weir *w)
-{
-    return w->ready_count < (size_t)w->slots * FRAME_MOST;
-}
-
 void jobs_stop(weir *w, bool now)
 {
     job_pool *p = w->workers;

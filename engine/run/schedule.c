@@ -108,14 +108,6 @@ void schedule_again(task *t)
     else schedule_fail(w, &err);
 }
 
-int schedule_due(weir *w, uint64_t node, weir_error *err)
-{
-    const cat_node *n = catalog_node(w->catalog, node, err);
-    if (!n) return err->code ? err->code : WEIR_BUG;
-    if (!targets_wanted(w, node)) return 0;
-    return plan_due(w->plan, node, n->height, err);
-}
-
 /*
  * Commands: an intent must be committed before the act, so as many again as there are slots have theirs committed ahead, and a slot that
  * becomes free is filled at once.

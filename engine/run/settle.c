@@ -329,7 +329,6 @@ static void settle_lookup(task *t)
     }
     if (rc == 0) rc = settle_reasons(t, &err);
     if (rc == 0 && result == LOOKUP_HIT) rc = settle_hit(t, execution, &err);
-    else if (rc == 0) rc = 0;
     if (rc == 1) return;
     if (rc < 0) {
         infrastructure(t, &err);
