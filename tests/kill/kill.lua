@@ -80,7 +80,7 @@ local function kill_run(mode, when, env, arguments)
   look_at_log(log)
   local killed = out:find "killed" ~= nil
   if killed then kills = kills + 1 end
-  return killed, tonumber(out:match "ended (%d+)"), read(log)
+  return killed, tonumber(out:match "ended (%d+)"), read(log), out
 end
 
 -- --- the project ---------------------------------------------------------------------------------------------------------
@@ -444,17 +444,18 @@ local function interrupt(mode, seconds, loops)
   write(project .. "/src/text", "two two\n")
   os.remove(home .. "/started")
   local began = os.time()
-  local killed
-  killed, code, log = kill_run(mode, home .. "/started")
+  local killed, told
+  killed, code, log, told = kill_run(mode, home .. "/started", nil, "run --json")
   if killed or code ~= 130 then fail("exit code %s, expected 130: %s", code or "none, killed", log) end
   if os.time() - began > 15 then fail("it took %d s to end", os.time() - began) end
   check_nobody_left()
-  local now = tree(project)
+  local now, began_both = tree(project), false
   if mode == "twice" then
     check_last_good(before, { "build/slow", "build/behind" }, "after two interrupts")
   else
     if now["build/slow"] ~= "two two\n" then fail("what ran did not end: %q", now["build/slow"]) end
-    if now["build/busy"] == before["build/busy"] then fail "the script that ran did not end" end
+    began_both = told:find '"execution_started","node":"busy' ~= nil -- a slow machine may still be loading the workflow
+    if began_both and now["build/busy"] == before["build/busy"] then fail "the script that ran did not end" end
     if now["build/behind"] ~= before["build/behind"] then fail "something was started after the interrupt" end
   end
   write(project .. "/weir.lua", INTERRUPTED:format(mode == "twice" and "0" or seconds, mode == "twice" and 10 or loops))
@@ -462,7 +463,8 @@ local function interrupt(mode, seconds, loops)
   code, out, log = weir(project, "run --json")
   local counts = run_counts(out)
   if code ~= 0 then fail("the next run gave exit code %d: %s", code, log) end
-  if mode ~= "twice" and counts.ran ~= 1 then fail("the next run: %s ran, expected 1: %s", counts.ran, out) end
+  local rest = began_both and 1 or 2
+  if mode ~= "twice" and counts.ran ~= rest then fail("the next run: %s ran, expected %d: %s", counts.ran, rest, out) end
   sh("rm -rf " .. clean)
   sh(("mkdir %s && cp -r %s/src %s/weir.lua %s/"):format(clean, project, project, clean))
   weir(clean, "run -q")
