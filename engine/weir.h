@@ -203,6 +203,7 @@ typedef struct weir_summary {
     double seconds;
     int interrupted;
     weir_counters counters;
+    uint64_t due;      /* a run that was stopped: nodes that are still due; they are not among the unchanged ones */
 } weir_summary;
 
 /** One run: bring the targets up to date. 0; WEIR_FAILED when a node failed; WEIR_WORKFLOW when the definition is broken (nothing ran);

@@ -181,6 +181,7 @@ void lines_finish(lines *l, const weir_summary *s, int rc)
     put_number(l, "raced", s->raced);
     put_number(l, "removed", s->removed);
     put_number(l, "errors", s->errors);
+    put_number(l, "due", s->due);
     if (l->o->dry) {
         put_number(l, "would_run", s->would_run);
         put_number(l, "maybe", s->maybe);

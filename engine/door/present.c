@@ -331,6 +331,7 @@ void present_summary(buf *to, const weir_summary *s, const char *reasons, bool d
     put_part(to, start, s->failed, "failed");
     put_part(to, start, s->blocked, "blocked");
     put_part(to, start, s->removed, s->removed == 1 ? "output removed" : "outputs removed");
+    put_part(to, start, s->due, "still due");
     if (to->size == start) put_nothing(to, s);
     else put_part(to, start, unchanged, "unchanged");
     buf_text(to, ", ");

@@ -257,6 +257,12 @@ void plan_each_due(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx)
         if (p->nodes[i].state == PLAN_DUE) each(ctx, p->nodes[i].id);
 }
 
+void plan_each_open(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx)
+{
+    for (size_t i = 0; i < p->node_count; i++)
+        if (p->nodes[i].state == PLAN_DUE || p->nodes[i].state == PLAN_RUNNING) each(ctx, p->nodes[i].id);
+}
+
 plan_counts plan_stats(const plan *p)
 {
     return p->counts;

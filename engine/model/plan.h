@@ -75,6 +75,9 @@ void plan_again(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx);
 /** All nodes that are due, in no order (for -n and for reports). */
 void plan_each_due(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx);
 
+/** All nodes that are due or running, in no order. */
+void plan_each_open(plan *p, void (*each)(void *ctx, uint64_t node), void *ctx);
+
 typedef struct plan_counts {
     uint64_t visited;  /* nodes handed out */
     uint64_t searched; /* nodes that only the readiness search looked at */

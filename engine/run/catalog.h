@@ -34,6 +34,7 @@ typedef struct cat_effect {
     uint64_t graph;
 } cat_effect;
 
+enum { HAS_FAILED = 1, WAS_BLOCKED = 2 };
 enum cat_status { CAT_SETTLED = 0, CAT_DUE = 1, CAT_FAILED = 2, CAT_BLOCKED = 3, CAT_GONE = 9 };
 
 typedef struct cat_node {
@@ -46,6 +47,7 @@ typedef struct cat_node {
     node_spec spec;    /* decoded; name set */
     uint64_t blocked_by; /* this turn: the failed node above it; 0: none */
     bool forced;       /* this run: run whatever is stored */
+    int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; 0: neither */
     uint32_t retries;  /* this run: failed attempts that were followed by another one */
 } cat_node;
 

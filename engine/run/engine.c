@@ -573,6 +573,49 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     return rc;
 }
 
+typedef struct due_count {
+    weir *w;
+    map seen;
+    bool failed;
+} due_count;
+
+static void count_due(void *ctx, uint64_t node)
+{
+    due_count *c = ctx;
+    bool added = false;
+    if (!map_put(&c->seen, map_key_u64(&node), &added)) c->failed = true;
+    else if (added) c->w->summary->due++;
+}
+
+/* The stored ones that nobody came to; memory knows better about those that were looked at. */
+static int count_stored_due(due_count *c, weir_error *err)
+{
+    weir *w = c->w;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_NODES_UNSETTLED, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        uint64_t id = (uint64_t)db_int(q, 0);
+        const cat_node *known = catalog_loaded(w->catalog, id);
+        int status = known ? known->status : (int)db_int(q, 2);
+        if (status == CAT_DUE && targets_wanted(w, id)) count_due(c, id);
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
+/* A run that was stopped leaves nodes behind that are due: what the plan still holds, and what was to follow. */
+static int count_left(weir *w, weir_error *err)
+{
+    due_count c = {.w = w};
+    map_init(&c.seen);
+    if (w->plan) plan_each_open(w->plan, count_due, &c);
+    int rc = count_stored_due(&c, err);
+    map_deinit(&c.seen);
+    return rc == 0 && c.failed ? error_nomem(err, "counting what is due") : rc;
+}
+
 /* Said only once something is known to be recorded: a broken definition or an unknown target leaves no run behind. */
 static int finish(weir *w, int rc, weir_error *err)
 {
@@ -580,7 +623,8 @@ static int finish(weir *w, int rc, weir_error *err)
     bool infrastructure = rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
     int64_t graphs = 1;
     s->interrupted = atomic_load(&w->interrupts) > 0;
-    uint64_t touched = s->ran + s->restored + s->failed + s->blocked + s->would_run + s->maybe;
+    if (!infrastructure && !w->dry && w->run_said && schedule_stopping(w)) (void)count_left(w, &(weir_error){0});
+    uint64_t touched = s->ran + s->restored + s->failed + s->blocked + s->would_run + s->maybe + s->due;
     s->unchanged = s->nodes > touched ? s->nodes - touched : 0;
     if (w->dry) return rc;
     int end = count_graphs(w, &graphs, err && rc == 0 ? err : &(weir_error){0});

@@ -80,6 +80,17 @@ static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
     return rc;
 }
 
+/* What an earlier turn of this run counted for the node is taken back; was there anything? */
+static bool take_back(task *t)
+{
+    weir_summary *s = t->w->summary;
+    int before = t->node->has_failed;
+    t->node->has_failed = 0;
+    if (before == HAS_FAILED && s->failed > 0) s->failed--;
+    if (before == WAS_BLOCKED && s->blocked > 0) s->blocked--;
+    return before != 0;
+}
+
 void schedule_settled(task *t, bool changed, bool failed)
 {
     weir *w = t->w;
@@ -88,7 +99,11 @@ void schedule_settled(task *t, bool changed, bool failed)
     int rc = 0;
     if (failed) {
         uint64_t cause = t->node->blocked_by ? t->node->blocked_by : id;
+        take_back(t);
+        t->node->has_failed = t->node->blocked_by ? WAS_BLOCKED : HAS_FAILED;
         rc = blame_users(w, id, cause, &err);
+    } else if (take_back(t)) {
+        changed = true; /* whoever it blocked is looked at again, even when it made what it had made before */
     }
     t->node->blocked_by = 0;
     if (rc == 0) rc = plan_settled(w->plan, id, changed || failed, &err);

@@ -62,6 +62,24 @@ static void settle_blocked(task *t)
     schedule_settled(t, false, true);
 }
 
+/* A later turn comes back to a blocked node when one of its inputs is good again: another one may still have failed. */
+static int find_blocker(task *t, weir_error *err)
+{
+    weir *w = t->w;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)t->node->id);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        const cat_node *source = catalog_loaded(w->catalog, (uint64_t)db_int(q, 0)); /* whoever failed in this run is loaded */
+        if (!source || (source->status != CAT_FAILED && source->status != CAT_BLOCKED)) continue;
+        t->node->blocked_by = source->id;
+        break;
+    }
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 /* --- key --------------------------------------------------------------------------------------------------------- */
 
 static bytes item_name(void *ctx, uint64_t item)
@@ -345,6 +363,10 @@ void settle_begin(task *t)
     t->effect = catalog_effect(w->catalog, t->node->effect, &err);
     if (!t->effect) {
         if (err.code == 0) error_set(&err, WEIR_BUG, "node %s: its effect is not stored", (const char *)t->node->spec.name.data);
+        infrastructure(t, &err);
+        return;
+    }
+    if (t->node->blocked_by == 0 && t->node->status == CAT_BLOCKED && w->turns > 0 && find_blocker(t, &err) != 0) {
         infrastructure(t, &err);
         return;
     }
