@@ -120,6 +120,13 @@ static inline const char *declared_id(const sim_graph *g, const sim_node *n, con
     return NULL;
 }
 
+/* Is the path of this declared read not in the key? */
+static inline bool by_node(const sim_node *n, const char *id)
+{
+    if (strncmp(id, "file of v", 9) == 0) return true;
+    return id[0] == 'c' && (n->c[id[1] - '0'].kind == REF_NODE || n->c[id[1] - '0'].kind == REF_OUTPUT);
+}
+
 static inline bool include(const sim_graph *g, const sim_node *n, int slot, char what, const sim_io *io, tracker *t, char all[ALL])
 {
     char path[PATH], id[32], text[TEXT];
@@ -131,6 +138,11 @@ static inline bool include(const sim_graph *g, const sim_node *n, int slot, char
     if (!io->file(io->ctx, path, text)) return false;
     append(all, text);
     if (declared && n->command) return true;
+    if (declared && by_node(n, id)) {
+        char where[32];
+        snprintf(where, sizeof where, "path of %.16s", id);
+        track(t, where, path, true);
+    }
     track(t, declared ? id : path, text, declared != NULL);
     if (n->command) t->reads[t->count - 1].group = 1;
     if (declared || maker < 0) return true;
