@@ -46,6 +46,8 @@ foreach(file ${files})
     endif()
 endforeach()
 
+target_link_options(sim_test_sim PRIVATE -Wl,--wrap=clock_gettime,--wrap=fstatat,--wrap=fstat) # tests/sim/single.h
+
 find_program(LUA_PROGRAM NAMES lua5.4 lua)
 find_program(PYTHON_PROGRAM NAMES python3)
 file(GLOB files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/tests tests/*/test_*.sh tests/*/test_*.lua tests/*/test_*.py)

@@ -6,7 +6,7 @@
  * to; a command reads and writes the project's files. So results come back in any order. The sim's main file is told of each
  * execution (fake_performed).
  *
- * Linked first, these definitions win over the members of the archives.
+ * Linked first, these definitions win over the members of the archives. Threads and time: single.h.
  */
 #ifndef WEIR_TESTS_SIM_FAKE_H
 #define WEIR_TESTS_SIM_FAKE_H
@@ -18,10 +18,10 @@
 #include "engine/script/host.h"
 #include "engine/world/process.h"
 #include "tests/sim/graph.h"
+#include "tests/sim/single.h"
 
 /* Of the main file. */
 static sim_graph graph;
-static uint64_t fake_random(void);
 static void fake_performed(int slot, const tracker *t, bool ok);
 /** Content for the clean names of a list. */
 static void fake_names(int slot, char port, char text[TEXT]);
@@ -67,11 +67,36 @@ static bool fake_waits(const void *object)
 static void fake_tick(uv_idle_t *idle)
 {
     (void)idle;
-    if (fakes.count == 0 || fake_random() % 3 == 0) return;
+    if (fake_random() % 3 == 0 && single_tick()) return;
+    if (fakes.count == 0) return;
     int i = (int)(fake_random() % (uint64_t)fakes.count);
     fake_entry e = fakes.entries[i];
     fakes.entries[i] = fakes.entries[--fakes.count];
     e.step(e.object);
+}
+
+/* --- the pool of threads ---------------------------------------------------------------------------------------------- */
+
+static void work_after(void *object)
+{
+    uv_work_t *work = object;
+    work->after_work_cb(work, 0);
+}
+
+static void work_step(void *object)
+{
+    uv_work_t *work = object;
+    work->work_cb(work);
+    fake_add(work_after, work);
+}
+
+int uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb work_cb, uv_after_work_cb after_work_cb)
+{
+    work->loop = loop;
+    work->work_cb = work_cb;
+    work->after_work_cb = after_work_cb;
+    fake_add(work_step, work);
+    return 0;
 }
 
 /* --- processes ------------------------------------------------------------------------------------------------------- */

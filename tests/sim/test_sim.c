@@ -116,13 +116,11 @@ static void fake_names(int slot, char port, char text[TEXT])
 /* A command names a file that is hardly older than itself, perhaps for the first time: the engine cannot know which content it saw. */
 static bool found_fresh_file(int slot, const tracker *t)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     for (int i = 0; i < t->count && graph.nodes[slot].command; i++) {
         struct stat st;
         if (t->reads[i].group == 0 || t->reads[i].id[0] != 's') continue;
         if (fstatat(sim.rootfd, t->reads[i].id, &st, 0) != 0) continue;
-        if ((now.tv_sec - st.st_ctim.tv_sec) * 1000 + (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000 < 100) return true;
+        if (single_is_now(&st.st_ctim) || single_is_now(&st.st_mtim)) return true;
     }
     return false;
 }
@@ -317,10 +315,13 @@ static void want(int slot)
     if (sim.wanted[slot]) return;
     sim.wanted[slot] = true;
     const clean_node *c = &sim.clean.nodes[slot];
-    uint32_t above = declared_makers(&graph, slot) | sim.known[slot] | sim.ghosts[slot];
+    uint32_t above = declared_makers(&graph, slot) | sim.known[slot];
     if (!c->blocked) above |= c->reads.makers;
-    for (int i = 0; i < SLOTS; i++)
-        if ((above >> i & 1) && graph.nodes[i].present) want(i);
+    for (int i = 0; i < SLOTS; i++) {
+        const sim_node *n = &graph.nodes[i];
+        bool made_now = (sim.ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
+        if (n->present && (made_now || (above >> i & 1))) want(i);
+    }
 }
 
 static void foretell(bool force, bool limited)
@@ -497,6 +498,7 @@ static void run_once(const run_plan *p)
     int rc = weir_run(sim.w, &r, &summary, &err);
     int ran = 0;
     for (int s = 0; s < SLOTS; s++) ran += sim.ran[s];
+    for (size_t i = 0; i < p->target_count; i++) note("    target %s\n", p->targets[i]);
     note("    run%s%s -j%d: %d ran, %d restored, %d failed, %d blocked; %d (%s)\n", p->force ? " --force" : "", p->limited ? " of targets" : "", p->jobs, ran,
          (int)summary.restored, (int)summary.failed, (int)summary.blocked, rc, err.message);
     if (source_is_missing()) {
@@ -713,6 +715,7 @@ static void start_round(uint64_t seed)
     fchmodat(sim.rootfd, "tools/sim", 0755, 0);
     memset(&graph, 0, sizeof graph);
     sim.rng = seed;
+    single_later();
     for (int i = 0; i < SOURCES; i++) {
         snprintf(graph.sources[i].text, TEXT, "%s", texts[pick((int)(sizeof texts / sizeof *texts))]);
         source_write(i);
@@ -742,6 +745,7 @@ static void step(uint64_t seed, int number)
     sim.rng = seed + (uint64_t)number * 7919;
     sim.fake_rng = sim.rng ^ 0x5555;
     note("  -- step %d\n", number);
+    if (pick(3) == 0) single_later();
     int changes = pick(4);
     for (int i = 0; i < changes; i++) change();
     if (source_is_missing() && pick(3))
