@@ -78,11 +78,12 @@ typedef struct weir_reason {
 typedef enum weir_event_kind {
     WEIR_EVENT_STARTED,   /* an execution starts */
     WEIR_EVENT_FINISHED,  /* it ended: outcome ran or failed */
-    WEIR_EVENT_SETTLED,   /* settled without an execution: restored, unchanged, blocked */
+    WEIR_EVENT_SETTLED,   /* settled without an execution: restored, unchanged, blocked, accepted */
     WEIR_EVENT_WOULD_RUN, /* dry run: due and no stored result */
     WEIR_EVENT_MAYBE,     /* dry run: a user of such a node */
     WEIR_EVENT_MESSAGE,   /* something a person should know: `message` */
     WEIR_EVENT_DIAGNOSTIC,
+    WEIR_EVENT_VOIDED,    /* weir_void: the node is due */
     WEIR_EVENT_PROGRESS   /* counts moved; at most ten a second */
 } weir_event_kind;
 
@@ -170,7 +171,8 @@ enum {
     WEIR_RUN_DRY = 1,        /* say what would run, and why; write nothing */
     WEIR_RUN_FORCE = 2,      /* run the targets (all nodes without targets) whatever is stored */
     WEIR_RUN_STOP_FIRST = 4, /* stop at the first failure */
-    WEIR_RUN_CHECK = 8       /* load and check the definition only */
+    WEIR_RUN_CHECK = 8,      /* load and check the definition only */
+    WEIR_RUN_ACCEPT = 16     /* run nothing: what is on disk is taken as the result of the targets */
 };
 
 typedef struct weir_request {
@@ -204,11 +206,18 @@ typedef struct weir_summary {
     int interrupted;
     weir_counters counters;
     uint64_t due;      /* a run that was stopped: nodes that are still due; they are not among the unchanged ones */
+    uint64_t accepted, voided;
 } weir_summary;
 
 /** One run: bring the targets up to date. 0; WEIR_FAILED when a node failed; WEIR_WORKFLOW when the definition is broken (nothing ran);
  *  WEIR_CANCELLED after weir_interrupt; other codes: infrastructure. The summary is filled in either way. */
 WEIR_API int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_error *err);
+
+/**
+ * Give up the results of the targets' keys: they are not found any more, and the nodes are due (voided). Recorded at once; nothing
+ * is looked at and nothing runs. WEIR_USAGE: an unknown target, or nothing was run yet.
+ */
+WEIR_API int weir_void(weir *w, const char *const *targets, size_t count, weir_summary *summary, weir_error *err);
 
 /** First call: start nothing more; second: end what runs. Safe from a signal handler and other threads. */
 WEIR_API void weir_interrupt(weir *w);

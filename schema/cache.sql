@@ -10,6 +10,11 @@ CREATE TABLE cache_glob (
     entries BLOB NOT NULL        -- packed signatures of the folders it looked into
 ) STRICT;
 
+CREATE TABLE cache_use (
+    execution INTEGER PRIMARY KEY, -- a result that was found again
+    used      INTEGER NOT NULL     -- seq of the last time; without a row: when it was made
+) STRICT;
+
 CREATE TABLE cache_meta (
     name  TEXT PRIMARY KEY, -- 'boot_id', 'dev', 'ino': where signatures were taken
     value BLOB

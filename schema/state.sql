@@ -91,9 +91,11 @@ CREATE TABLE execution (
     cpu      INTEGER NOT NULL,     -- microseconds
     memory   INTEGER NOT NULL,     -- peak bytes
     pid      INTEGER NOT NULL,
-    ticks    INTEGER NOT NULL      -- start time of the process
+    ticks    INTEGER NOT NULL,     -- start time of the process
+    dropped  INTEGER NOT NULL      -- 1: its trace was given up (voided, or too many of its key)
 ) STRICT;
 CREATE INDEX execution_node ON execution(node);
+CREATE INDEX execution_traced ON execution(node) WHERE result = 1 AND dropped = 0; -- those that may be found again
 CREATE INDEX execution_open ON execution(id) WHERE result = 0;
 
 CREATE TABLE produced (            -- outputs of an execution

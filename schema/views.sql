@@ -71,7 +71,8 @@ SELECT e.seq, e.run,
                    WHEN 5 THEN 'item_observed' WHEN 6 THEN 'effect' WHEN 7 THEN 'node' WHEN 8 THEN 'node_removed'
                    WHEN 9 THEN 'definition' WHEN 10 THEN 'started' WHEN 11 THEN 'spawned' WHEN 12 THEN 'finished'
                    WHEN 13 THEN 'settled' WHEN 14 THEN 'output_removed' WHEN 15 THEN 'foreign_kept' WHEN 16 THEN 'folder_made'
-                   WHEN 17 THEN 'payloads_synced' WHEN 18 THEN 'edge_found' WHEN 19 THEN 'node_due' WHEN 20 THEN 'value_set' END AS kind,
+                   WHEN 17 THEN 'payloads_synced' WHEN 18 THEN 'edge_found' WHEN 19 THEN 'node_due' WHEN 20 THEN 'value_set'
+                   WHEN 21 THEN 'traces_dropped' WHEN 22 THEN 'accepted' END AS kind,
        length(e.body) AS bytes
   FROM event e;
 
@@ -93,7 +94,7 @@ SELECT x.id AS execution, x.run, x.node AS node_id, CAST(n.name AS TEXT) AS node
 
 CREATE VIEW weir_reasons AS        -- why nodes were due, and what became of it
 SELECT s.run, s.node AS node_id, CAST(n.name AS TEXT) AS node,
-       CASE s.outcome WHEN 1 THEN 'ran' WHEN 2 THEN 'restored' WHEN 3 THEN 'unchanged' WHEN 4 THEN 'failed' WHEN 5 THEN 'blocked' END AS outcome,
+       CASE s.outcome WHEN 1 THEN 'ran' WHEN 2 THEN 'restored' WHEN 3 THEN 'unchanged' WHEN 4 THEN 'failed' WHEN 5 THEN 'blocked' WHEN 6 THEN 'accepted' END AS outcome,
        r.position,
        CASE r.reason WHEN 1 THEN 'new' WHEN 2 THEN 'input-changed' WHEN 3 THEN 'inputs-added' WHEN 4 THEN 'inputs-removed'
                      WHEN 5 THEN 'code-changed' WHEN 6 THEN 'params-changed' WHEN 7 THEN 'env-changed' WHEN 8 THEN 'output-missing'

@@ -33,6 +33,15 @@ const command COMMANDS[] = {
     {"db", "check|rebuild", 1, 1, "is everything stored as it was written; make the state anew",
      "check: the log against its chain of hashes, the state against the log, the pages of the database, every blob. Exit code 3 on damage.\n"
      "rebuild: drop the derived tables and fold them from the log.", command_db},
+    {"accept", "NODE...", 1, -1, "take what is there now as the result of nodes; runs nothing",
+     "The outputs as they are on disk, the declaration, the code and the inputs as they are now are recorded as the result: the next run\n"
+     "has nothing to do for these nodes. Users of an output that differs from what was recorded are due. A value stays what it was. NODE is a\n"
+     "name, a name with *, an output path or a folder. Exit code 2: an unknown NODE, an output that is not there.",
+     command_accept},
+    {"void", "NODE...", 1, -1, "do not use the results of nodes any more; the next run makes them anew",
+     "Every stored result of the present key of NODE is given up, for all states of its inputs; the outputs stay where they are until then.\n"
+     "NODE is a name, a name with *, an output path or a folder. Nothing is looked at and nothing runs. Exit code 2: an unknown NODE.",
+     command_void},
     {"help", "[COMMAND]", 0, 1, "this list, or how a command is used", "", command_help},
     {"version", "", 0, 0, "print the version", "", command_version},
 };

@@ -98,9 +98,12 @@ static void put_node(lines *l, const weir_event *e, const char *name)
     put_reasons(l, e);
     put_text(l, "cause", e->cause);
     if (e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) print_json_seconds(&l->line, "seconds", e->seconds);
-    if (e->kind == WEIR_EVENT_FINISHED) {
+    bool is_accepted = e->kind == WEIR_EVENT_SETTLED && e->outcome && strcmp(e->outcome, "accepted") == 0;
+    if (e->kind == WEIR_EVENT_FINISHED || is_accepted) {
         jsonout_key(&l->line, "changed");
         jsonout_bool(&l->line, e->changed != 0);
+    }
+    if (e->kind == WEIR_EVENT_FINISHED) {
         if (e->outcome && strcmp(e->outcome, "failed") == 0) put_failure(l, e);
         if (e->log && e->log_size) jsonout_member(&l->line, "log", bytes_of(e->log, e->log_size));
     }
@@ -125,6 +128,7 @@ static const char *settled_name(const weir_event *e)
     const char *what = e->outcome ? e->outcome : "";
     if (strcmp(what, "restored") == 0) return "node_restored";
     if (strcmp(what, "blocked") == 0) return "node_blocked";
+    if (strcmp(what, "accepted") == 0) return "node_accepted";
     return strcmp(what, "unchanged") == 0 ? "node_unchanged" : "node_settled";
 }
 
@@ -135,6 +139,7 @@ void lines_event(void *ctx, const weir_event *e)
     case WEIR_EVENT_STARTED: put_node(l, e, "execution_started"); return;
     case WEIR_EVENT_FINISHED: put_node(l, e, "execution_finished"); return;
     case WEIR_EVENT_SETTLED: put_node(l, e, settled_name(e)); return;
+    case WEIR_EVENT_VOIDED: put_node(l, e, "node_voided"); return;
     case WEIR_EVENT_WOULD_RUN: put_node(l, e, "would_run"); return;
     case WEIR_EVENT_MAYBE: put_node(l, e, "maybe"); return;
     case WEIR_EVENT_DIAGNOSTIC: put_diagnostic(l, e->diagnostic); return;
@@ -182,6 +187,7 @@ void lines_finish(lines *l, const weir_summary *s, int rc)
     put_number(l, "removed", s->removed);
     put_number(l, "errors", s->errors);
     put_number(l, "due", s->due);
+    put_number(l, "accepted", s->accepted);
     if (l->o->dry) {
         put_number(l, "would_run", s->would_run);
         put_number(l, "maybe", s->maybe);

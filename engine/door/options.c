@@ -14,7 +14,7 @@
 #include "engine/base/memory.h"
 #include "engine/model/near.h"
 
-#define LOOKING " check run ls status show why log get sql db version "
+#define LOOKING " check run accept void ls status show why log get sql db version "
 
 const flag FLAGS[] = {
     {FLAG_JOBS, 'j', "jobs", "N", " run ", "how many nodes at once (default: one per processor)"},

@@ -287,6 +287,11 @@ void present_event(void *ctx, const weir_event *e)
         return;
     case WEIR_EVENT_FINISHED: finished(p, e); return;
     case WEIR_EVENT_SETTLED: settled(p, e); return;
+    case WEIR_EVENT_VOIDED:
+        if (p->o->quiet) return;
+        begin_line(p, STYLE_NOTE, "voided", e->node);
+        end_line(p);
+        return;
     case WEIR_EVENT_WOULD_RUN: case WEIR_EVENT_MAYBE: would_run(p, e); return;
     case WEIR_EVENT_DIAGNOSTIC:
         erase(p);
@@ -326,6 +331,7 @@ void present_summary(buf *to, const weir_summary *s, const char *reasons, bool d
     put_part(to, start, dry ? s->would_run : s->ran, dry ? "would run" : "ran");
     if (to->size > start && *reasons) buf_printf(to, " (%s)", reasons);
     if (dry) put_part(to, start, s->maybe, "might run then");
+    put_part(to, start, s->accepted, "accepted");
     put_part(to, start, s->restored, "restored");
     put_part(to, start, s->cut_off, "cut off");
     put_part(to, start, s->failed, "failed");

@@ -1,5 +1,5 @@
 /*
- * run.c - weir run: opens the engine, asks for one run, and tells what happened.
+ * run.c - weir run, accept, void: opens the engine, asks for one run, and tells what happened.
  */
 #include "engine/door/commands.h"
 #include "engine/door/query.h"
@@ -120,7 +120,23 @@ static void tell_error(reporting *to, int rc, const weir_summary *summary, const
     print_failure(&err, s->hint);
 }
 
-static int run(const options *o, request_words *words, reporting *to, session *s)
+typedef struct asking {
+    unsigned flags;
+    const char *trigger;
+    bool voids;
+} asking;
+
+static int void_nodes(const options *o, request_words *words, reporting *to, session *s)
+{
+    weir_summary summary = {.size = sizeof summary};
+    int rc = weir_void(s->engine, words->targets, words->target_count, &summary, &s->err);
+    if (rc == 0 && !o->json && !o->quiet)
+        print_message("%llu voided; the next run makes %s anew", (unsigned long long)summary.voided, summary.voided == 1 ? "it" : "them");
+    tell_error(to, rc, &summary, s);
+    return exit_code(rc);
+}
+
+static int run(const options *o, const asking *ask, request_words *words, reporting *to, session *s)
 {
     weir_summary summary = {.size = sizeof summary};
     weir_request request = {.size = sizeof request,
@@ -129,13 +145,14 @@ static int run(const options *o, request_words *words, reporting *to, session *s
                             .values = words->values,
                             .value_count = words->value_count,
                             .jobs = o->jobs,
-                            .flags = run_flags(o),
-                            .trigger = "command"};
+                            .flags = run_flags(o) | ask->flags,
+                            .trigger = ask->trigger};
     int rc = session_open(s, o, listen, to);
     if (rc != 0) {
         tell_error(to, rc, &summary, s);
         return exit_code(rc);
     }
+    if (ask->voids) return void_nodes(o, words, to, s);
     rc = weir_run(s->engine, &request, &summary, &s->err);
     if (to->present) present_finish(to->present, &summary, rc);
     tell_error(to, rc, &summary, s);
@@ -143,7 +160,7 @@ static int run(const options *o, request_words *words, reporting *to, session *s
     return exit_code(rc);
 }
 
-int command_run(const options *o)
+static int ask_engine(const options *o, const asking *ask)
 {
     session s = {0};
     request_words words = {0};
@@ -154,9 +171,11 @@ int command_run(const options *o)
     else to.present = present_new(o);
     if (rc == 0 && !to.lines && !to.present) rc = error_nomem(&s.err, "starting");
     int code;
+    if (rc == 0 && ask->voids && words.value_count > 0)
+        rc = error_set(&s.err, WEIR_USAGE, "weir void takes nodes, not values (%s)", words.values[0].name);
     if (rc == 0) {
         resolve_targets(o, &words);
-        code = run(o, &words, &to, &s);
+        code = run(o, ask, &words, &to, &s);
         session_close(&s);
     } else {
         code = print_failure(&s.err, "");
@@ -165,4 +184,19 @@ int command_run(const options *o)
     lines_free(to.lines);
     arena_deinit(&words.arena);
     return print_end(code);
+}
+
+int command_run(const options *o)
+{
+    return ask_engine(o, &(asking){.trigger = "command"});
+}
+
+int command_accept(const options *o)
+{
+    return ask_engine(o, &(asking){.flags = WEIR_RUN_ACCEPT, .trigger = "accept"});
+}
+
+int command_void(const options *o)
+{
+    return ask_engine(o, &(asking){.trigger = "void", .voids = true});
 }

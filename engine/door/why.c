@@ -200,7 +200,8 @@ int why_gather(query *q, const char *name, int64_t run, why *w)
     if (rc == 0) rc = look_at_execution(q, w);
     if (rc != 0) return rc;
     w->cause = query_name(q, w->last.cause, true);
-    bool held = w->last.what == OUTCOME_RAN || w->last.what == OUTCOME_RESTORED || w->last.what == OUTCOME_UNCHANGED;
+    bool held = w->last.what == OUTCOME_RAN || w->last.what == OUTCOME_RESTORED || w->last.what == OUTCOME_UNCHANGED ||
+                w->last.what == OUTCOME_ACCEPTED;
     w->outcome = w->settled_in_run || !held ? outcome_name(w->last.what) : "unchanged";
     if (!w->settled_in_run && !held) return add_reasons(q, w, &w->last);
     return !w->settled_in_run && w->execution.id ? add_reads(q, w) : 0;

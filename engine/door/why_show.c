@@ -184,6 +184,10 @@ static void put_settled(buf *to, const why *w)
         print_seconds(to, w->execution.seconds);
         if (!w->last.changed) buf_text(to, "; it made the same as before, so the change ended here");
         break;
+    case OUTCOME_ACCEPTED:
+        buf_text(to, " by hand: what was there is its result");
+        if (!w->last.changed) buf_text(to, ", the same as before");
+        break;
     case OUTCOME_RESTORED:
         buf_printf(to, "; a result of run %" PRIu64 " holds again", w->execution.run);
         if (!w->last.changed) buf_text(to, ", the same as before");

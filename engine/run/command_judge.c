@@ -105,6 +105,12 @@ static int declared_reads(read_list *l, weir_error *err)
     return l->failed ? error_nomem(err, "recording reads") : 0;
 }
 
+int command_declared_reads(task *t, weir_error *err)
+{
+    read_list l = {.t = t, .capacity = t->end.read_count};
+    return declared_reads(&l, err);
+}
+
 /* --- the end: looking at the world ---------------------------------------------------------------------------------- */
 
 /* Sources that the command could read: declared ones, then what the depfile names. */

@@ -467,6 +467,17 @@ static int define_anew(weir *w, uint64_t graph, bool *changed, weir_error *err)
     return rc;
 }
 
+int define_stored(weir *w, weir_error *err)
+{
+    graph_row row = {0};
+    int rc = read_graph(w, &row, err);
+    w->graph = row.id;
+    w->summary->nodes = row.nodes;
+    if (rc == 0 && row.id == 0)
+        rc = error_set(err, WEIR_USAGE, "%s was never run here: there is no result yet", w->workflow ? w->workflow : "this graph");
+    return rc;
+}
+
 int define_graph(weir *w, bool *changed, weir_error *err)
 {
     graph_row row = {0};

@@ -505,6 +505,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
     if (rc == 0 && !w->dry) say_started(w);
+    if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
     if (rc == 0) rc = turns(w, 0, err);
     if (rc == 0 && w->dry) rc = tell_maybe(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
@@ -624,11 +625,11 @@ static int finish(weir *w, int rc, weir_error *err)
     int64_t graphs = 1;
     s->interrupted = atomic_load(&w->interrupts) > 0;
     if (!infrastructure && !w->dry && w->run_said && schedule_stopping(w)) (void)count_left(w, &(weir_error){0});
-    uint64_t touched = s->ran + s->restored + s->failed + s->blocked + s->would_run + s->maybe + s->due;
+    uint64_t touched = s->ran + s->restored + s->failed + s->blocked + s->would_run + s->maybe + s->due + s->accepted;
     s->unchanged = s->nodes > touched ? s->nodes - touched : 0;
     if (w->dry) return rc;
     int end = count_graphs(w, &graphs, err && rc == 0 ? err : &(weir_error){0});
-    bool complete = end == 0 && rc == 0 && !w->limited && s->failed == 0 && s->blocked == 0 && graphs <= 1 && !schedule_stopping(w);
+    bool complete = end == 0 && rc == 0 && !w->limited && !(w->request->flags & WEIR_RUN_ACCEPT) && s->failed == 0 && s->blocked == 0 && graphs <= 1 && !schedule_stopping(w);
     if (!infrastructure) {
         weir_error quiet = {0};
         weir_error *to = rc == 0 ? err : &quiet;
@@ -643,6 +644,31 @@ static int finish(weir *w, int rc, weir_error *err)
     return rc;
 }
 
+static int void_targets(weir *w, weir_error *err)
+{
+    int rc = define_stored(w, err);
+    if (rc == 0) rc = targets_select(w, err);
+    for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) rc = trust_void(w, w->target_nodes[i], err);
+    return rc == 0 ? journal_sync(w->journal, true, err) : rc;
+}
+
+int weir_void(weir *w, const char *const *targets, size_t count, weir_summary *summary, weir_error *err)
+{
+    weir_error local = {0};
+    weir_summary own;
+    if (!err) err = &local;
+    if (!summary) summary = &own;
+    *err = (weir_error){0};
+    weir_request request = {.size = sizeof request, .targets = targets, .target_count = count};
+    int rc = count > 0 ? begin(w, &request, summary, err) : error_set(err, WEIR_USAGE, "which node is to be voided?");
+    journal_set_run(w->journal, 0, false);
+    if (rc == 0) rc = void_targets(w, err);
+    catalog_clear(w->catalog);
+    w->summary = &w->no_summary;
+    w->request = NULL;
+    return rc;
+}
+
 int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_error *err)
 {
     weir_error local = {0};
@@ -653,6 +679,8 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     w->failure = &w->failure_space;
     w->failure_space = (weir_error){0};
     int rc = begin(w, request, summary, err);
+    if (rc == 0 && (request->flags & WEIR_RUN_ACCEPT) && request->target_count == 0)
+        rc = error_set(err, WEIR_USAGE, "which node is to be accepted?");
     if (rc == 0 && !w->dry) {
         if (!w->session_said) rc = say_session(w, err);
         w->session_said = true;

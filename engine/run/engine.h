@@ -6,6 +6,7 @@
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
+ *   trust.c     weir accept, weir void, how many results of one key are kept
  *   tell.c      events for the listener                             journal, catalog, sigcache: see their headers
  *
  * Loop thread only.
@@ -138,6 +139,8 @@ typedef struct collector {
 script_events define_events(collector *c);
 /** Make sure the graph of this run is the one that the workflow declares now: nothing, or load and compare. Sets w->graph. Static errors: WEIR_WORKFLOW. */
 int define_graph(weir *w, bool *changed, weir_error *err);
+/** Sets w->graph to the stored one, as it is; WEIR_USAGE when there is none. */
+int define_stored(weir *w, weir_error *err);
 /** Tell the diagnostics that the host sent. */
 void define_tell(weir *w, definition *def);
 /** Has anything that the stored definition read changed (or is there none)? */
@@ -213,6 +216,7 @@ struct task {
     process *process;
     void *worker;           /* jobs.c */
     bool stopping;
+    bool accepting;         /* weir accept: nothing is executed, what is there is the result */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     struct aside { cat_item *item; hash128 hash; uint32_t mode; int64_t number; bool put; } *asides;
@@ -227,6 +231,8 @@ struct task {
 int schedule_turn(weir *w, weir_error *err);
 /** Dry run: this node would run; its users are listed as maybe at the end (engine.c). */
 int maybe_add(weir *w, uint64_t node, weir_error *err);
+/** A task outside the planner's order: weir accept. Ended by schedule_settled or schedule_free. */
+task *schedule_new(weir *w, uint64_t node, weir_error *err);
 /** The first infrastructure failure stops the run. */
 void schedule_fail(weir *w, const weir_error *err);
 /** The node is settled: records are said; tells the planner, frees the task. */
@@ -239,6 +245,8 @@ bool schedule_stopping(const weir *w);
 /* --- settle.c ---------------------------------------------------------------------------------------------------- */
 /** Key, lookup; ends in a hit (restored, unchanged), in waiting, or in a task that is ready to run. */
 void settle_begin(task *t);
+/** The key of a node as it is declared now; t->effect is set. WEIR_NOTFOUND, WEIR_WORKFLOW, WEIR_LIMIT: the command cannot be made. */
+int settle_key(task *t, weir_error *err);
 /** Why the node is due, compared with what held before; into the task's arena. */
 int settle_reasons(task *t, weir_error *err);
 /** The hash behind a ref as it is now (lookup_source.resolve). */
@@ -254,6 +262,14 @@ void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */
 void settle_failed(task *t, execution_result result, const char *message);
 
+/* --- trust.c ----------------------------------------------------------------------------------------------------- */
+/** What the request names is taken as the result of these nodes as it is on disk. WEIR_USAGE: there is nothing to take. */
+int trust_accept(weir *w, weir_error *err);
+/** The results of the node's key are found no more, and it is due. */
+int trust_void(weir *w, uint64_t node, weir_error *err);
+/** A result of the task's key is about to be recorded: give up the least used ones that are too many. */
+int trust_cap(task *t, weir_error *err);
+
 /* --- command.c, jobs.c ------------------------------------------------------------------------------------------- */
 /** Say the intent; once it is committed the task is armed. */
 void command_begin(task *t);
@@ -261,6 +277,8 @@ void command_begin(task *t);
 void command_act(task *t);
 /** An armed one that will not start after all. */
 void command_disarm(task *t);
+/** The declared inputs as they are now, as one group of reads appended to t->end; chunks of lists go into the store. */
+int command_declared_reads(task *t, weir_error *err);
 /** program, expanded line and tool fingerprint, for the key. */
 int command_prepare(task *t, weir_error *err);
 /** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */

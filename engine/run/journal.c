@@ -186,6 +186,12 @@ void journal_glob(journal *j, uint64_t item, bytes entries)
     if (b) batch_glob(b, item, entries);
 }
 
+void journal_use(journal *j, uint64_t execution, uint64_t seq)
+{
+    log_batch *b = j->dry ? NULL : filling(j);
+    if (b) batch_use(b, execution, seq);
+}
+
 uint64_t journal_last(const journal *j)
 {
     return j->last;

@@ -25,6 +25,8 @@ uint64_t journal_say(journal *j, event_kind kind, buf *body);
 void journal_payload(journal *j, blob_row *take_row);
 void journal_folder(journal *j, const cache_folder *folder);
 void journal_glob(journal *j, uint64_t item, bytes entries);
+/** A result was found again by event `seq`; for the order of least use. */
+void journal_use(journal *j, uint64_t execution, uint64_t seq);
 uint64_t journal_last(const journal *j);
 
 /** Call `then` on the loop once everything said so far is committed (or at once in a dry run). */

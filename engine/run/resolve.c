@@ -48,7 +48,7 @@ static int item_content(task *t, cat_item *item, hash128 *hash, uint64_t *wait_f
             *how = RESOLVE_IMPOSSIBLE;
             return targets_take_in(w, item->node, err);
         }
-        plan_state state = plan_state_of(w->plan, item->node);
+        plan_state state = w->plan ? plan_state_of(w->plan, item->node) : PLAN_SETTLED;
         if (state == PLAN_DUE || state == PLAN_RUNNING) {
             *how = RESOLVE_WAIT;
             *wait_for = item->node;

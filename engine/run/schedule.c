@@ -23,7 +23,7 @@ void schedule_fail(weir *w, const weir_error *err)
     if (w->failure) *w->failure = *err;
 }
 
-static task *task_new(weir *w, uint64_t node, weir_error *err)
+task *schedule_new(weir *w, uint64_t node, weir_error *err)
 {
     task *t = mem_zero(1, sizeof *t);
     if (!t) {
@@ -106,7 +106,7 @@ void schedule_settled(task *t, bool changed, bool failed)
         changed = true; /* whoever it blocked is looked at again, even when it made what it had made before */
     }
     t->node->blocked_by = 0;
-    if (rc == 0) rc = plan_settled(w->plan, id, changed || failed, &err);
+    if (rc == 0 && w->plan) rc = plan_settled(w->plan, id, changed || failed, &err);
     if (rc != 0) schedule_fail(w, &err);
     schedule_free(t);
 }
@@ -118,7 +118,7 @@ void schedule_again(task *t)
     uint64_t id = t->node->id;
     t->node->retries++;
     schedule_free(t);
-    t = task_new(w, id, &err);
+    t = schedule_new(w, id, &err);
     if (t) t->state = TASK_AGAIN;
     else schedule_fail(w, &err);
 }
@@ -185,7 +185,7 @@ static int take_ready(weir *w, weir_error *err)
         uint64_t node = 0;
         int rc = plan_next(w->plan, idle, &node, err);
         if (rc <= 0) return rc;
-        task *t = task_new(w, node, err);
+        task *t = schedule_new(w, node, err);
         if (!t) return err->code;
         w->summary->counters.nodes_visited++;
         settle_begin(t);
@@ -200,7 +200,7 @@ static void start_stuck(weir *w)
     uint64_t node = 0;
     int rc = plan_next(w->plan, true, &node, &err);
     if (rc == 0) error_set(&err, WEIR_BUG, "%zu nodes are due and none can start", plan_open(w->plan));
-    task *t = rc == 1 ? task_new(w, node, &err) : NULL;
+    task *t = rc == 1 ? schedule_new(w, node, &err) : NULL;
     if (!t) schedule_fail(w, &err);
     else settle_begin(t);
 }

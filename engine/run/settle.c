@@ -89,7 +89,7 @@ static bytes item_name(void *ctx, uint64_t item)
     return found ? found->name : bytes_of("", 0);
 }
 
-static int make_key(task *t, weir_error *err)
+int settle_key(task *t, weir_error *err)
 {
     weir *w = t->w;
     key_source source = {.effect = &t->effect->spec, .node = &t->node->spec, .item_name = item_name, .ctx = w};
@@ -208,6 +208,7 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
     for (size_t i = 0; i < result->output_count; i++) catalog_wrote(w->catalog, &now[i]);
     t->node->status = CAT_SETTLED;
     t->node->due = 0;
+    if (t->node->execution != result->execution) journal_use(w->journal, result->execution, t->node->settled);
     t->node->execution = result->execution;
     t->node->value = result->value;
     w->summary->restored++;
@@ -374,7 +375,7 @@ void settle_begin(task *t)
         settle_blocked(t);
         return;
     }
-    int rc = make_key(t, &err);
+    int rc = settle_key(t, &err);
     if (rc == WEIR_NOTFOUND || rc == WEIR_WORKFLOW || rc == WEIR_LIMIT) { /* a program that is not there, too long a command */
         if (settle_reasons(t, &err) == 0) {
             char message[sizeof err.message];
@@ -411,8 +412,9 @@ static void say_finished(task *t)
     if (e->started_us == 0) e->started_us = (uint64_t)(t->started_us ? t->started_us : os_wall_us());
     if ((t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size) e->key = HASH_NONE;
     buf *body = catalog_body(w->catalog);
-    event_put_finished(body, e);
-    t->node->settled = journal_say(w->journal, EVENT_FINISHED, body);
+    if (t->accepting) event_put_accepted(body, e);
+    else event_put_finished(body, e);
+    t->node->settled = journal_say(w->journal, t->accepting ? EVENT_ACCEPTED : EVENT_FINISHED, body);
 }
 
 static void tell_finished(task *t, outcome what, bytes log)
@@ -451,6 +453,8 @@ void settle_finish(task *t)
         if (!item || !hash_equal(item->hash, e->outputs[i].hash)) e->changed = true;
     }
     bytes log = keep_log(t, &err);
+    bool keeps = e->result == EXECUTION_OK && t->node->execution != 0;
+    if (keeps && trust_cap(t, &err) != 0) schedule_fail(w, &err);
     say_finished(t);
     for (size_t i = 0; i < e->output_count; i++) catalog_wrote(w->catalog, &e->outputs[i]);
     catalog_put_result(w->catalog, &(cat_result){.execution = t->execution, .node = t->node->id, .spec_seq = e->spec_seq,
@@ -463,6 +467,12 @@ void settle_finish(task *t)
     t->node->execution = t->execution;
     t->node->value = e->value;
     t->node->forced = false;
+    if (t->accepting) {
+        w->summary->accepted++;
+        tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_ACCEPTED), .changed = e->changed});
+        schedule_settled(t, e->changed, false);
+        return;
+    }
     w->summary->ran++;
     if (e->result == EXECUTION_RACED) {
         w->summary->raced++;

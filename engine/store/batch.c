@@ -19,12 +19,14 @@ void batch_free(log_batch *batch)
     buf_deinit(&batch->events);
     buf_deinit(&batch->folders);
     buf_deinit(&batch->globs);
+    buf_deinit(&batch->uses);
     mem_free(batch);
 }
 
 bool batch_is_empty(const log_batch *batch)
 {
     return batch->event_count == 0 && batch->row_count == 0 && batch->folders.size == 0 && batch->globs.size == 0 &&
+           batch->uses.size == 0 && !batch->uses.failed &&
            !batch->events.failed && !batch->folders.failed && !batch->globs.failed && !batch->is_broken;
 }
 
@@ -63,6 +65,12 @@ void batch_glob(log_batch *batch, uint64_t item, bytes entries)
     buf_put_bytes(&batch->globs, entries);
 }
 
+void batch_use(log_batch *batch, uint64_t execution, uint64_t seq)
+{
+    buf_put_u64(&batch->uses, execution);
+    buf_put_u64(&batch->uses, seq);
+}
+
 bool batch_next_event(unpack *events, uint64_t *seq, log_event *event)
 {
     if (events->at == events->end) return false;
@@ -90,9 +98,17 @@ bool batch_next_glob(unpack *globs, uint64_t *item, bytes *entries)
     return !globs->failed;
 }
 
+bool batch_next_use(unpack *uses, uint64_t *execution, uint64_t *seq)
+{
+    if (uses->at == uses->end) return false;
+    *execution = unpack_u64(uses);
+    *seq = unpack_u64(uses);
+    return !uses->failed;
+}
+
 int batch_check(const log_batch *batch, weir_error *err)
 {
-    if (batch->events.failed || batch->folders.failed || batch->globs.failed)
+    if (batch->events.failed || batch->folders.failed || batch->globs.failed || batch->uses.failed)
         return error_nomem(err, "collecting events");
     if (batch->is_broken) return error_set(err, WEIR_BUG, "events of a batch are not numbered in a row");
     return 0;

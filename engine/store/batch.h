@@ -18,6 +18,7 @@ typedef struct log_event {
 bool batch_next_event(unpack *events, uint64_t *seq, log_event *event);
 bool batch_next_folder(unpack *folders, cache_folder *folder);
 bool batch_next_glob(unpack *globs, uint64_t *item, bytes *entries);
+bool batch_next_use(unpack *uses, uint64_t *execution, uint64_t *seq);
 /** 0 when the batch is whole; WEIR_NOMEM or WEIR_BUG. */
 int batch_check(const log_batch *batch, weir_error *err);
 

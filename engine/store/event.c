@@ -33,7 +33,7 @@ static const char *const REASON_NAMES[] = {
     [REASON_FORCED] = "forced",
     [REASON_ALWAYS] = "always",
 };
-static const char *const OUTCOME_NAMES[] = {NULL, "ran", "restored", "unchanged", "failed", "blocked"};
+static const char *const OUTCOME_NAMES[] = {NULL, "ran", "restored", "unchanged", "failed", "blocked", "accepted"};
 static const char *const RESULT_NAMES[] = {NULL, "ok", "failed", "transient", "interrupted", "raced", "impure"};
 static const char *const ASPECT_TEXTS[] = {NULL, "content", "value", "names", "params", "path", "list", "outpath"};
 static const char *const ITEM_NAMES[] = {NULL, "file", "glob", "env", "value", "tool", "build"};
@@ -211,6 +211,13 @@ static const event_field VALUE_SET[] = {
     FIELD(VALUE, event_value_set, value),
 };
 
+static const event_field TRACES_DROPPED[] = {
+    FIELD(U64, event_traces_dropped, node),
+    FIELD(HASH, event_traces_dropped, key),
+    LIST(IDS, event_traces_dropped, executions, execution_count),
+    FIELD(BOOL, event_traces_dropped, voided),
+};
+
 #define FORM(kind, text) [EVENT_##kind] = {text, kind, COUNT(kind)}
 
 static const event_form FORMS[] = {
@@ -234,9 +241,11 @@ static const event_form FORMS[] = {
     FORM(EDGE_FOUND, "edge_found"),
     FORM(NODE_DUE, "node_due"),
     FORM(VALUE_SET, "value_set"),
+    FORM(TRACES_DROPPED, "traces_dropped"),
+    [EVENT_ACCEPTED] = {"accepted", FINISHED, COUNT(FINISHED)},
 };
 
 const event_form *event_form_of(int kind)
 {
-    return kind > 0 && (unsigned)kind < COUNT(FORMS) ? &FORMS[kind] : NULL;
+    return kind > 0 && (unsigned)kind < COUNT(FORMS) && FORMS[kind].name ? &FORMS[kind] : NULL;
 }

@@ -30,11 +30,14 @@ typedef enum event_kind {
     EVENT_PAYLOADS_SYNCED = 17,
     EVENT_EDGE_FOUND = 18,   /* a discovered read of another node's output */
     EVENT_NODE_DUE = 19,     /* a node must be looked at, for a reason no input shows */
-    EVENT_VALUE_SET = 20     /* weir set */
+    EVENT_VALUE_SET = 20,    /* weir set */
+    EVENT_TRACES_DROPPED = 21, /* results that are not found any more: weir void, or too many of one key */
+    EVENT_ACCEPTED = 22      /* weir accept: what is there is the result; laid out as EVENT_FINISHED */
 } event_kind;
 
 typedef enum outcome {
-    OUTCOME_RAN = 1, OUTCOME_RESTORED = 2, OUTCOME_UNCHANGED = 3, OUTCOME_FAILED = 4, OUTCOME_BLOCKED = 5
+    OUTCOME_RAN = 1, OUTCOME_RESTORED = 2, OUTCOME_UNCHANGED = 3, OUTCOME_FAILED = 4, OUTCOME_BLOCKED = 5,
+    OUTCOME_ACCEPTED = 6
 } outcome;
 
 typedef enum reason_kind {
@@ -156,6 +159,12 @@ typedef struct event_edge_found { uint64_t from, to, execution; uint64_t to_heig
 typedef struct event_node_due { uint64_t node; reason_kind reason; } event_node_due;
 typedef struct event_value_set { uint64_t item; bytes value; /* canonical encoding; empty: unset */ } event_value_set;
 
+typedef struct event_traces_dropped {
+    uint64_t node; hash128 key; uint64_t *executions; size_t execution_count;
+    bool voided; /* by weir void: the node is due; else the least used ones of a key */
+} event_traces_dropped;
+typedef event_finished event_accepted; /* result is EXECUTION_OK; nothing was executed */
+
 void event_put_session(buf *b, const event_session *e);
 void event_put_run_started(buf *b, const event_run_started *e);
 void event_put_run_finished(buf *b, const event_run_finished *e);
@@ -176,6 +185,8 @@ void event_put_payloads_synced(buf *b, const event_payloads_synced *e);
 void event_put_edge_found(buf *b, const event_edge_found *e);
 void event_put_node_due(buf *b, const event_node_due *e);
 void event_put_value_set(buf *b, const event_value_set *e);
+void event_put_traces_dropped(buf *b, const event_traces_dropped *e);
+void event_put_accepted(buf *b, const event_accepted *e);
 
 /** A decoded event: `kind` says which member is set. */
 typedef struct event_body {
@@ -187,6 +198,7 @@ typedef struct event_body {
         event_finished finished; event_settled settled; event_output_removed output_removed;
         event_foreign_kept foreign_kept; event_folder_made folder_made; event_payloads_synced payloads_synced;
         event_edge_found edge_found; event_node_due node_due; event_value_set value_set;
+        event_traces_dropped traces_dropped; event_accepted accepted;
     };
 } event_body;
 

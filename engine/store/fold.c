@@ -175,6 +175,8 @@ static int apply(fold *f, const event_body *e)
     case EVENT_EDGE_FOUND: return FOLD_RUN(f, SQL_FOLD_NODE_HEIGHT, e->edge_found.to, e->edge_found.to_height);
     case EVENT_NODE_DUE: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node_due.node, NODE_IS_DUE, e->node_due.reason);
     case EVENT_VALUE_SET: return value_set(f, &e->value_set);
+    case EVENT_TRACES_DROPPED: return fold_traces_dropped(f, &e->traces_dropped);
+    case EVENT_ACCEPTED: return fold_accepted(f, &e->accepted);
     }
     return error_set(f->err, WEIR_NEWER, "an event of kind %d", (int)e->kind);
 }

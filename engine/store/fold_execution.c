@@ -1,14 +1,9 @@
 /*
- * fold_execution.c - executions, their traces, and how nodes were settled.
+ * fold_execution.c - executions, and how nodes were settled. Their traces are written by fold_trace.c.
  *
- * A result that can be used again becomes a trace: a chain of steps, each found by a hash of the key and of all that was
- * seen before it (trace.h). A step names what to look at next; the last one names the execution. Writing a trace again over the
- * same prefixes replaces what they lead to, so the newest result wins.
- *
- * The order of statements here is the order of row ids of refs: changing it needs a new DB_STATE_VERSION.
+ * A result that a person accepted is an execution like any other but for its outcome: nothing was executed.
  */
 #include "engine/store/fold_internal.h"
-#include "engine/store/trace.h"
 
 /* --- start ------------------------------------------------------------------------------------------------------- */
 
@@ -147,88 +142,6 @@ static int write_reasons(fold *f, const reason_record *reasons, size_t count)
     return rc;
 }
 
-/* --- traces ------------------------------------------------------------------------------------------------------ */
-
-static int add_refs(fold *f, bytes body, uint64_t *id)
-{
-    db_stmt *s = fold_get(f, SQL_FOLD_REFS_ADD);
-    if (!s) return f->err->code;
-    bind_blob(s, 1, body);
-    int rc = db_run(s, f->err);
-    *id = (uint64_t)db_last_id(f->d);
-    return rc;
-}
-
-static int find_refs(fold *f, bytes body, uint64_t *id)
-{
-    *id = 0;
-    db_stmt *s = fold_get(f, SQL_FOLD_REFS_GET);
-    if (!s) return f->err->code;
-    bind_blob(s, 1, body);
-    int rc = db_step(s, f->err);
-    if (rc == 1) *id = (uint64_t)db_int(s, 0);
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
-/* The id of a group of refs; equal groups share one. */
-static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t *id)
-{
-    read_ref *refs = arena_alloc(f->scratch, count * sizeof *refs);
-    if (!refs) return error_nomem(f->err, "folding a trace");
-    for (size_t i = 0; i < count; i++) refs[i] = reads[i].ref;
-    buf body;
-    buf_init(&body);
-    read_refs_put(&body, refs, count);
-    int rc = body.failed ? error_nomem(f->err, "folding a trace") : find_refs(f, buf_bytes(&body), id);
-    if (rc == 0 && *id == 0) rc = add_refs(f, buf_bytes(&body), id);
-    buf_deinit(&body);
-    return rc;
-}
-
-static int write_step(fold *f, hash128 prefix, uint64_t refs, uint64_t execution)
-{
-    db_stmt *s = fold_get(f, SQL_FOLD_STEP);
-    if (!s) return f->err->code;
-    bind_raw_hash(s, 1, &prefix);
-    bind_u64(s, 2, refs);
-    bind_u64(s, 3, execution);
-    return db_run(s, f->err);
-}
-
-static size_t group_size(const read_record *reads, size_t count)
-{
-    size_t size = 1;
-    while (size < count && reads[size].group == reads[0].group) size++;
-    return size;
-}
-
-static hash128 next_prefix(hash128 prefix, const read_record *reads, size_t count)
-{
-    hash_stream stream;
-    trace_group(&stream, prefix);
-    for (size_t i = 0; i < count; i++) hash_update(&stream, reads[i].hash.bytes, HASH_SIZE);
-    return hash_end(&stream);
-}
-
-static int write_trace(fold *f, const event_finished *e)
-{
-    hash128 prefix = trace_begin(e->key);
-    const read_record *reads = e->reads;
-    size_t left = e->read_count;
-    int rc = 0;
-    while (rc == 0 && left > 0) {
-        uint64_t refs = 0;
-        size_t size = group_size(reads, left);
-        rc = intern_refs(f, reads, size, &refs);
-        if (rc == 0) rc = write_step(f, prefix, refs, 0);
-        prefix = next_prefix(prefix, reads, size);
-        reads += size;
-        left -= size;
-    }
-    return rc == 0 ? write_step(f, prefix, 0, e->execution) : rc;
-}
-
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
 
 static int node_result(fold *f, uint64_t node, uint64_t status, reason_kind due, uint64_t execution, hash128 value)
@@ -281,23 +194,33 @@ static bool is_used(execution_result result)
     return result == EXECUTION_OK || result == EXECUTION_RACED || result == EXECUTION_IMPURE;
 }
 
-int fold_finished(fold *f, const event_finished *e)
+static int finished(fold *f, const event_finished *e, outcome good)
 {
     bool used = is_used(e->result);
     int rc = write_execution(f, e);
     if (rc == 0) rc = write_produced(f, e);
     if (rc == 0) rc = write_reads(f, e);
     if (rc == 0)
-        rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, used ? OUTCOME_RAN : OUTCOME_FAILED, e->execution, 0,
+        rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, used ? good : OUTCOME_FAILED, e->execution, 0,
                       e->spec_seq, e->effect_seq, e->changed);
     if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
-    if (rc == 0 && e->result == EXECUTION_OK && !hash_is_none(e->key)) rc = write_trace(f, e);
+    if (rc == 0 && e->result == EXECUTION_OK && !hash_is_none(e->key)) rc = fold_trace(f, e);
     if (rc == 0) rc = finish_node(f, e);
     bool is_live = rc == 0 && db_changes(f->d) > 0;
     if (rc == 0 && used) rc = set_outputs(f, e->outputs, e->output_count);
     if (rc == 0 && used && is_live) rc = discover(f, e);
     if (rc == 0 && e->changed) rc = fold_pending(f, e->node, true);
     return rc;
+}
+
+int fold_finished(fold *f, const event_finished *e)
+{
+    return finished(f, e, OUTCOME_RAN);
+}
+
+int fold_accepted(fold *f, const event_accepted *e)
+{
+    return finished(f, e, OUTCOME_ACCEPTED);
 }
 
 /* --- settled without an execution -------------------------------------------------------------------------------- */
@@ -348,7 +271,7 @@ static int settle_with(fold *f, const event_settled *e)
 static int settle_node(fold *f, const event_settled *e)
 {
     switch (e->what) {
-    case OUTCOME_RAN: case OUTCOME_RESTORED: case OUTCOME_UNCHANGED: return settle_with(f, e);
+    case OUTCOME_RAN: case OUTCOME_RESTORED: case OUTCOME_UNCHANGED: case OUTCOME_ACCEPTED: return settle_with(f, e);
     case OUTCOME_FAILED: return FOLD_RUN(f, SQL_FOLD_NODE_FAILED, e->node, f->seq);
     case OUTCOME_BLOCKED: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_BLOCKED, 0);
     }

@@ -65,5 +65,10 @@ int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count);
 int fold_started(fold *f, const event_started *e);
 int fold_finished(fold *f, const event_finished *e);
 int fold_settled(fold *f, const event_settled *e);
+int fold_accepted(fold *f, const event_accepted *e);
+
+/* traces: fold_trace.c */
+int fold_trace(fold *f, const event_finished *e);
+int fold_traces_dropped(fold *f, const event_traces_dropped *e);
 
 #endif

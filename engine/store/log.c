@@ -119,6 +119,21 @@ static int write_globs(log_writer *w, const log_batch *batch, weir_error *err)
     return 0;
 }
 
+static int write_uses(log_writer *w, const log_batch *batch, weir_error *err)
+{
+    unpack uses = unpack_of(buf_bytes(&batch->uses));
+    uint64_t execution, seq;
+    while (batch_next_use(&uses, &execution, &seq)) {
+        db_stmt *s = db_get(w->d, SQL_LOG_USE_PUT, err);
+        if (!s) return err->code;
+        db_bind_int(s, 1, (int64_t)execution);
+        db_bind_int(s, 2, (int64_t)seq);
+        int rc = db_run(s, err);
+        if (rc != 0) return rc;
+    }
+    return 0;
+}
+
 static int write_batch(log_writer *w, const log_batch *batch, uint64_t next_seq, hash_stream *chain, weir_error *err)
 {
     int rc = batch_check(batch, err);
@@ -129,6 +144,7 @@ static int write_batch(log_writer *w, const log_batch *batch, uint64_t next_seq,
     if (rc == 0) rc = write_payloads(w, batch, err);
     if (rc == 0) rc = write_folders(w, batch, err);
     if (rc == 0) rc = write_globs(w, batch, err);
+    if (rc == 0) rc = write_uses(w, batch, err);
     return rc;
 }
 

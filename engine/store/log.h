@@ -32,6 +32,7 @@ typedef struct log_batch {
     size_t row_count, row_capacity;
     buf folders;       /* by batch_folder */
     buf globs;         /* by batch_glob: item, packed folder signatures */
+    buf uses;          /* by batch_use: execution, seq */
     bool durable;      /* synchronous FULL */
     bool has_facts;    /* more than the start and end of a session or run: the side file must follow once it is synced */
     void *cookie;      /* for the answer */
@@ -48,6 +49,8 @@ void batch_event(log_batch *batch, uint64_t seq, uint64_t run, int64_t at_us, ev
 void batch_payload(log_batch *batch, blob_row *take_row);
 void batch_folder(log_batch *batch, const cache_folder *folder);
 void batch_glob(log_batch *batch, uint64_t item, bytes entries);
+/** A result was found again. */
+void batch_use(log_batch *batch, uint64_t execution, uint64_t seq);
 
 typedef struct log_writer log_writer;
 

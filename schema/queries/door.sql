@@ -39,7 +39,7 @@ SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlemen
 SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
  WHERE node = ?1 AND run <= ?2 AND outcome <> 3
    AND NOT (outcome IN (4, 5) AND EXISTS (SELECT 1 FROM settlement later WHERE later.node = ?1 AND later.run <= ?2
-                                             AND later.seq > settlement.seq AND later.outcome IN (1, 2, 3)))
+                                             AND later.seq > settlement.seq AND later.outcome IN (1, 2, 3, 6)))
  ORDER BY seq DESC LIMIT 1;
 
 -- name: door_settlement_before

@@ -176,3 +176,13 @@ SELECT boot_id FROM synced;
 
 -- name: settled_spec
 SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
+
+-- name: traces_of_node
+SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 1 AND dropped = 0 LIMIT ?2);
+
+-- name: traces_least_used
+SELECT x.id FROM execution x LEFT JOIN cache_use u ON u.execution = x.id
+ WHERE x.node = ?1 AND x.result = 1 AND x.dropped = 0 AND x.key = ?2 ORDER BY max(x.finished, coalesce(u.used, 0)) DESC, x.id DESC;
+
+-- name: traces_of_key_all
+SELECT id FROM execution WHERE result = 1 AND dropped = 0 AND key = ?1 ORDER BY id;

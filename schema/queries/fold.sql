@@ -138,16 +138,16 @@ DELETE FROM folder WHERE path = ?1
 
 -- name: fold_execution_start
 INSERT INTO execution (id, node, run, started, finished, result, key, spec, effect, tool, value, log, exit, signal, at, duration, cpu,
-memory, pid, ticks)
-VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, coalesce((SELECT spec FROM node WHERE id = ?2), 0), 0, NULL, NULL, NULL, 0, 0, ?5, 0, 0, 0, 0, 0)
+memory, pid, ticks, dropped)
+VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, coalesce((SELECT spec FROM node WHERE id = ?2), 0), 0, NULL, NULL, NULL, 0, 0, ?5, 0, 0, 0, 0, 0, 0)
 
 -- name: fold_execution_spawned
 UPDATE execution SET pid = ?2, ticks = ?3 WHERE id = ?1
 
 -- name: fold_execution_add
 INSERT INTO execution (id, node, run, finished, result, key, spec, effect, tool, value, log, exit, signal, at, duration, cpu, memory,
-started, pid, ticks)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, 0, 0)
+started, pid, ticks, dropped)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, 0, 0, 0)
 ON CONFLICT(id) DO NOTHING
 
 -- name: fold_execution_finish
@@ -194,3 +194,12 @@ INSERT INTO refs (body) VALUES (?1)
 -- name: fold_step
 INSERT INTO step (prefix, refs, execution) VALUES (?1, ?2, ?3)
 ON CONFLICT(prefix) DO UPDATE SET refs = excluded.refs, execution = excluded.execution
+
+-- name: fold_read_hashes
+SELECT grp, hash FROM read WHERE execution = ?1 ORDER BY position
+
+-- name: fold_leaf_delete
+DELETE FROM step WHERE prefix = ?1 AND execution = ?2
+
+-- name: fold_execution_drop
+UPDATE execution SET dropped = 1 WHERE id = ?1

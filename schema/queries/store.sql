@@ -49,3 +49,6 @@ INSERT INTO cache_glob (item, entries) VALUES (?1, ?2) ON CONFLICT(item) DO UPDA
 
 -- name: log_glob_delete
 DELETE FROM cache_glob WHERE item = ?1
+
+-- name: log_use_put
+INSERT INTO cache_use (execution, used) VALUES (?1, ?2) ON CONFLICT(execution) DO UPDATE SET used = excluded.used

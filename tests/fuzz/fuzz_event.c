@@ -8,7 +8,7 @@
 
 #include "tests/engine/store/event_samples.h"
 
-enum { AS_DECLARED = EVENT_VALUE_SET + 1, AS_STORED, AS_EFFECT, AS_REFS, AS_COUNT };
+enum { AS_DECLARED = 100, AS_STORED, AS_EFFECT, AS_REFS, AS_COUNT }; /* below: kinds of events */
 
 /* Decode and, if that went well, encode again; its answer. */
 static bool rewrite(int what, bytes body, buf *to)

@@ -124,6 +124,8 @@ static inline bool event_sample(int kind, mem_arena *arena, event_body *e)
     case EVENT_EDGE_FOUND: e->edge_found = (event_edge_found){8, 9, 100, 3}; break;
     case EVENT_NODE_DUE: e->node_due = (event_node_due){9, REASON_VOIDED}; break;
     case EVENT_VALUE_SET: e->value_set = (event_value_set){14, sample_value(arena)}; break;
+    case EVENT_TRACES_DROPPED: e->traces_dropped = (event_traces_dropped){9, hash, SAMPLE_IDS, 3, true}; break;
+    case EVENT_ACCEPTED: e->accepted = finished; break;
     default: return false;
     }
     return true;

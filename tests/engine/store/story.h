@@ -205,7 +205,10 @@ static inline void story_random_step(story *s)
     case 15: TELL(s, output_removed, OUTPUT_REMOVED, .item = 13 + story_random(s, 12), .hash = story_hash(1)); break;
     case 16: TELL(s, folder_made, FOLDER_MADE, .path = bytes_str(story_random(s, 2) ? "out" : "out/deep"), .removed = story_random(s, 3) == 0); break;
     case 17: TELL(s, edge_found, EDGE_FOUND, .from = 1, .to = 1 + story_random(s, 8), .execution = 1, .to_height = story_random(s, 9)); break;
-    case 18: TELL(s, node_due, NODE_DUE, .node = 1 + story_random(s, 8), .reason = REASON_VOIDED); break;
+    case 18:
+        TELL(s, traces_dropped, TRACES_DROPPED, .node = 1 + s->seq % 8, .key = story_hash(1000 + s->seq % 6),
+             .executions = (uint64_t[]){1 + s->execution / 2, s->execution}, .execution_count = 2, .voided = s->seq % 2);
+        TELL(s, node_due, NODE_DUE, .node = 1 + story_random(s, 8), .reason = REASON_VOIDED); break;
     default:
         if (story_random(s, 3)) value_put_int(&value, (int64_t)story_random(s, 3));
         TELL(s, value_set, VALUE_SET, .item = 12, .value = buf_bytes(&value));

@@ -53,8 +53,27 @@ static void test_every_kind(void)
     }
     CHECK_STR(FROZEN, hash_hex(hash_bytes(all.data, all.size), hex));
     CHECK_STR("unknown", event_kind_name(0));
-    CHECK_STR("unknown", event_kind_name(EVENT_VALUE_SET + 1));
+    CHECK_STR("unknown", event_kind_name(99));
     buf_deinit(&all);
+}
+
+static int read_body(int kind, bytes body);
+
+/* Kinds that came later are frozen one by one. */
+static void test_later_kinds(void)
+{
+    static const struct { int kind; const char *frozen, *name; } kinds[] = {
+        {EVENT_TRACES_DROPPED, "0bc077781c4a43c80cd56861f202c65f", "traces_dropped"}, {EVENT_ACCEPTED, "759591bd530a5fdd92193d0130c0f814", "accepted"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char hex[HASH_HEX];
+        buf b = {0};
+        put_sample(kinds[i].kind, &b);
+        check_stable(kinds[i].kind, buf_bytes(&b));
+        CHECK_STR(kinds[i].frozen, hash_hex(hash_bytes(b.data, b.size), hex));
+        CHECK_STR(kinds[i].name, event_kind_name(kinds[i].kind));
+        for (size_t size = 0; size < b.size; size++) CHECK_INT(WEIR_CORRUPT, read_body(kinds[i].kind, bytes_of(b.data, size)));
+        buf_deinit(&b);
+    }
 }
 
 /* All fields zero: most are left out, and come back as zeros. */
@@ -333,6 +352,7 @@ static void test_names(void)
 int main(void)
 {
     test_every_kind();
+    test_later_kinds();
     test_empty();
     test_finished();
     test_size();

@@ -309,6 +309,42 @@ static void executions(void)
 }
 
 /* Random logs: the state while going along, after a rebuild, and by the check are one. */
+/* A dropped trace loses its leaf, and only if the leaf still leads to it; a voided node is due. */
+static void given_up(void)
+{
+    story s = begin("given_up");
+    static const uint64_t items[] = {1, 2};
+    static const uint64_t outs[] = {13};
+    story_node(&s, 1, items, 2, NULL, 0, outs, 1, 0, 0);
+    read_record reads[] = {read_of(0, 0, 1, 1), read_of(1, 0, 2, 2)};
+    for (uint64_t i = 1; i <= 3; i++) {
+        reads[1].hash = story_hash(20 + (i == 3 ? 2 : i)); /* the third one takes the leaf of the second */
+        TELL(&s, finished, FINISHED, .execution = i, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = reads, .read_count = 2);
+    }
+    TELL(&s, finished, FINISHED, .execution = 4, .node = 1, .result = EXECUTION_OK, .key = story_hash(51)); /* a trace without reads */
+    CHECK_STR("1 3 4", ask("SELECT execution FROM step WHERE refs = 0 ORDER BY execution"));
+    uint64_t second = 2;
+    TELL(&s, traces_dropped, TRACES_DROPPED, .node = 1, .key = story_hash(50), .executions = &second, .execution_count = 1);
+    CHECK_STR("1 3 4", ask("SELECT execution FROM step WHERE refs = 0 ORDER BY execution"));
+    CHECK_STR("2", ask("SELECT id FROM execution WHERE dropped = 1"));
+    CHECK_STR("0|0", ask("SELECT status, due FROM node WHERE id = 1"));
+    uint64_t others[] = {1, 3};
+    TELL(&s, traces_dropped, TRACES_DROPPED, .node = 1, .key = story_hash(50), .executions = others, .execution_count = 2, .voided = true);
+    CHECK_STR("4", ask("SELECT execution FROM step WHERE refs = 0"));
+    CHECK_STR(fmt("1|%d", REASON_VOIDED), ask("SELECT status, due FROM node WHERE id = 1"));
+    uint64_t fourth = 4;
+    TELL(&s, traces_dropped, TRACES_DROPPED, .node = 1, .key = story_hash(51), .executions = &fourth, .execution_count = 1);
+    CHECK_STR("0", ask("SELECT count(*) FROM step WHERE refs = 0"));
+    output_record o = {0, 13, story_hash(30), 3, 0644};
+    TELL(&s, accepted, ACCEPTED, .execution = 5, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = reads, .read_count = 2,
+         .outputs = &o, .output_count = 1, .changed = true);
+    CHECK_STR("5", ask("SELECT execution FROM step WHERE refs = 0"));
+    CHECK_STR(fmt("%d|5", OUTCOME_ACCEPTED), ask("SELECT outcome, execution FROM settlement ORDER BY seq DESC LIMIT 1"));
+    CHECK_STR("0|5", ask("SELECT status, execution FROM node WHERE id = 1"));
+    CHECK_STR(hex4(story_hash(30)), ask("SELECT hash FROM item WHERE id = 13"));
+    end();
+}
+
 static void random_logs(void)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -395,6 +431,7 @@ int main(void)
     runs_and_items();
     declarations();
     executions();
+    given_up();
     random_logs();
     tampering();
     speed();

@@ -1,0 +1,138 @@
+/*
+ * fold_trace.c - traces: results that can be used again, and results that are given up.
+ *
+ * A trace is a chain of steps, each found by a hash of the key and of all that was seen before it (trace.h). A step names
+ * what to look at next; the last one, the leaf, names the execution. Writing a trace again over the same prefixes replaces what they
+ * lead to, so the newest result wins. A dropped trace loses its leaf alone: the steps before it may belong to others.
+ *
+ * The order of statements here is the order of row ids of refs: changing it needs a new DB_STATE_VERSION.
+ */
+#include "engine/store/fold_internal.h"
+#include "engine/store/trace.h"
+
+/* --- writing ------------------------------------------------------------------------------------------------------ */
+
+static int add_refs(fold *f, bytes body, uint64_t *id)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_REFS_ADD);
+    if (!s) return f->err->code;
+    bind_blob(s, 1, body);
+    int rc = db_run(s, f->err);
+    *id = (uint64_t)db_last_id(f->d);
+    return rc;
+}
+
+static int find_refs(fold *f, bytes body, uint64_t *id)
+{
+    *id = 0;
+    db_stmt *s = fold_get(f, SQL_FOLD_REFS_GET);
+    if (!s) return f->err->code;
+    bind_blob(s, 1, body);
+    int rc = db_step(s, f->err);
+    if (rc == 1) *id = (uint64_t)db_int(s, 0);
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* The id of a group of refs; equal groups share one. */
+static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t *id)
+{
+    read_ref *refs = arena_alloc(f->scratch, count * sizeof *refs);
+    if (!refs) return error_nomem(f->err, "folding a trace");
+    for (size_t i = 0; i < count; i++) refs[i] = reads[i].ref;
+    buf body;
+    buf_init(&body);
+    read_refs_put(&body, refs, count);
+    int rc = body.failed ? error_nomem(f->err, "folding a trace") : find_refs(f, buf_bytes(&body), id);
+    if (rc == 0 && *id == 0) rc = add_refs(f, buf_bytes(&body), id);
+    buf_deinit(&body);
+    return rc;
+}
+
+static int write_step(fold *f, hash128 prefix, uint64_t refs, uint64_t execution)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_STEP);
+    if (!s) return f->err->code;
+    bind_raw_hash(s, 1, &prefix);
+    bind_u64(s, 2, refs);
+    bind_u64(s, 3, execution);
+    return db_run(s, f->err);
+}
+
+static size_t group_size(const read_record *reads, size_t count)
+{
+    size_t size = 1;
+    while (size < count && reads[size].group == reads[0].group) size++;
+    return size;
+}
+
+static hash128 next_prefix(hash128 prefix, const read_record *reads, size_t count)
+{
+    hash_stream stream;
+    trace_group(&stream, prefix);
+    for (size_t i = 0; i < count; i++) hash_update(&stream, reads[i].hash.bytes, HASH_SIZE);
+    return hash_end(&stream);
+}
+
+int fold_trace(fold *f, const event_finished *e)
+{
+    hash128 prefix = trace_begin(e->key);
+    const read_record *reads = e->reads;
+    size_t left = e->read_count;
+    int rc = 0;
+    while (rc == 0 && left > 0) {
+        uint64_t refs = 0;
+        size_t size = group_size(reads, left);
+        rc = intern_refs(f, reads, size, &refs);
+        if (rc == 0) rc = write_step(f, prefix, refs, 0);
+        prefix = next_prefix(prefix, reads, size);
+        reads += size;
+        left -= size;
+    }
+    return rc == 0 ? write_step(f, prefix, 0, e->execution) : rc;
+}
+
+/* --- dropping ----------------------------------------------------------------------------------------------------- */
+
+/* The prefix of the leaf of an execution with this key: its reads, walked once more. */
+static int leaf_of(fold *f, hash128 key, uint64_t execution, hash128 *leaf)
+{
+    hash_stream stream;
+    hash128 prefix = trace_begin(key);
+    int64_t group = 0;
+    bool is_open = false;
+    db_stmt *s = fold_get(f, SQL_FOLD_READ_HASHES);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, execution);
+    int rc;
+    while ((rc = db_step(s, f->err)) == 1) {
+        if (is_open && db_int(s, 0) != group) prefix = hash_end(&stream);
+        if (!is_open || db_int(s, 0) != group) trace_group(&stream, prefix);
+        is_open = true;
+        group = db_int(s, 0);
+        hash128 seen = db_hash(s, 1);
+        hash_update(&stream, seen.bytes, HASH_SIZE);
+    }
+    db_reset(s);
+    *leaf = is_open ? hash_end(&stream) : prefix;
+    return rc;
+}
+
+static int drop(fold *f, hash128 key, uint64_t execution)
+{
+    hash128 leaf;
+    int rc = leaf_of(f, key, execution, &leaf);
+    db_stmt *s = rc == 0 ? fold_get(f, SQL_FOLD_LEAF_DELETE) : NULL;
+    if (!s) return f->err->code;
+    bind_raw_hash(s, 1, &leaf);
+    bind_u64(s, 2, execution);
+    rc = db_run(s, f->err);
+    return rc == 0 ? FOLD_RUN(f, SQL_FOLD_EXECUTION_DROP, execution) : rc;
+}
+
+int fold_traces_dropped(fold *f, const event_traces_dropped *e)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < e->execution_count; i++) rc = drop(f, e->key, e->executions[i]);
+    return rc == 0 && e->voided ? FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_IS_DUE, REASON_VOIDED) : rc;
+}
