@@ -179,6 +179,7 @@ void weir_close(weir *w)
 {
     if (!w) return;
     if (w->catalog) jobs_end(w);
+    output_notes_free(w);
     jobs_free(w);
     process_table_close(w->processes);
     plan_free(w->plan);
@@ -636,6 +637,7 @@ static int finish(weir *w, int rc, weir_error *err)
         end = observe_write(w, true, to);
         if (w->run_said) say_run_finished(w, complete);
         if (end == 0) end = journal_sync(w->journal, true, to);
+        if (end == 0) output_notes_committed(w);
         s->run = w->run_said ? w->run : 0;
         if (rc == 0) rc = end;
     } else {

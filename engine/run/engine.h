@@ -69,6 +69,7 @@ struct weir {
     definition declared;   /* by weir_declare */
     atomic_int interrupts;
     uv_async_t interrupt_wake;
+    struct output_notes *notes; /* output_note.c; NULL: none taken */
     bool has_wake, session_said, run_said;
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;
@@ -315,6 +316,12 @@ void output_made_folder(void *ctx, const char *folder); /* for os_make_parents; 
 int output_keep_payload(weir *w, scan_request *r, weir_error *err);
 /** The name of the blob behind a fingerprint; WEIR_NOTFOUND when an executable's is not in the store. Others: not looked up. */
 int output_blob_of(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, weir_error *err);
+
+/** Drop the notes of what was put in place (output_note.c): everything that was said is committed. */
+void output_notes_committed(weir *w);
+/** Between two nodes: too many notes are dropped after a commit. */
+int output_notes_trim(weir *w, weir_error *err);
+void output_notes_free(weir *w);
 
 /* --- recover.c --------------------------------------------------------------------------------------------------- */
 /** Settle executions that an earlier engine left open; sweep .weir/tmp. */

@@ -225,6 +225,7 @@ void output_made_folder(void *ctx, const char *folder)
 {
     weir *w = ctx;
     buf *body = catalog_body(w->catalog);
+    output_note_folder(w, folder);
     event_put_folder_made(body, &(event_folder_made){.path = bytes_str(folder)});
     journal_say(w->journal, EVENT_FOLDER_MADE, body);
 }
@@ -263,6 +264,7 @@ int output_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64
     if (rc == 0) rc = output_keep_seen(w, item, node, &seen, err);
     if (rc == 0 && seen.link.type == OS_ABSENT)
         rc = os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err);
+    if (rc == 0) rc = output_note(w, item, hash, err);
     os_kill_point("output_before_rename");
     if (rc == 0) rc = os_renameat(w->rootfd, temp, w->rootfd, output_path(item), err);
     os_kill_point("output_after_rename");

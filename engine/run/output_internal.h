@@ -40,6 +40,11 @@ int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *conte
 /** Make `temp` from the store; WEIR_NOTFOUND when the payload is missing or damaged: then there is no file. */
 int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *temp, os_stat *made,
                       weir_error *err);
+/** Note that this content is about to be renamed to the path of the item; before the rename. */
+int output_note(weir *w, const cat_item *item, hash128 hash, weir_error *err);
+void output_note_folder(weir *w, const char *folder);
+/** Undo what a killed engine put in place and did not record; before tmp is swept. */
+int output_notes_recover(weir *w, mem_arena *arena, weir_error *err);
 /** Say EVENT_FOREIGN_KEPT. */
 void output_say_kept(weir *w, uint64_t item, hash128 content, uint64_t node);
 

@@ -175,11 +175,12 @@ int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *t
 
 /* `temp` holds the content: what is at the path makes room. */
 static int put_back(weir *w, cat_item *item, const output_seen *seen, const char *temp,
-                    uint64_t node, weir_error *err)
+                    hash128 hash, uint64_t node, weir_error *err)
 {
     int rc = output_keep_seen(w, item, node, seen, err);
     if (rc == 0 && seen->link.type == OS_ABSENT)
         rc = os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err);
+    if (rc == 0) rc = output_note(w, item, hash, err);
     os_kill_point("restore_before_rename");
     if (rc == 0) rc = os_renameat(w->rootfd, temp, w->rootfd, output_path(item), err);
     os_kill_point("restore_after_rename");
@@ -202,7 +203,7 @@ int output_restore(weir *w, cat_item *item, const output_record *want, uint64_t 
     }
     snprintf(temp, sizeof temp, ".weir/tmp/r%" PRIu64, item->id);
     rc = output_from_store(w, want->hash, want->mode, temp, &made, err);
-    if (rc == 0) rc = put_back(w, item, &seen, temp, node, err);
+    if (rc == 0) rc = put_back(w, item, &seen, temp, want->hash, node, err);
     if (rc == 0) rc = output_sign_as(w, item, want->hash, &made, err);
     *written = rc == 0;
     return rc;

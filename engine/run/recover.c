@@ -1,7 +1,8 @@
 /*
  * recover.c - what an earlier engine left open.
  *
- *     end what still runs -> outputs as before -> say that the executions are finished -> stray files back -> commit -> sweep tmp
+ *     end what still runs -> outputs as before -> say that the executions are finished -> stray files back ->
+ *     what was placed and not recorded undone (output_note.c) -> commit -> sweep tmp
  *
  * An old output waits as .weir/tmp/<token>/<number>, if the attempt came that far, and goes back by rename. Where none waits it
  * is back already (same hash), or it never left and is as it was, or it comes from the store; a lost payload is a miss, the node is
@@ -359,6 +360,7 @@ int recover_open(weir *w, weir_error *err)
     os_kill_point("recover_begin");
     if (rc == 0) rc = settle_all(&r, &why);
     if (rc == 0) rc = return_strays(&r, &why);
+    if (rc == 0) rc = output_notes_recover(w, &r.arena, &why);
     if (rc == 0) rc = journal_sync(w->journal, false, &why);
     os_kill_point("recover_synced");
     if (r.count > 0) catalog_clear(w->catalog); /* nodes as they were before their executions were ended */

@@ -225,6 +225,7 @@ int schedule_turn(weir *w, weir_error *err)
     bool told = false, killed = false;
     for (;;) {
         weir_error failure = {0};
+        if (output_notes_trim(w, &failure) != 0) schedule_fail(w, &failure);
         if (!schedule_stopping(w)) begin_again(w);
         if (take_ready(w, &failure) < 0) schedule_fail(w, &failure);
         start_ready(w);

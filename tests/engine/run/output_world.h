@@ -51,6 +51,7 @@ static inline void world_open(world *o, const char *root)
 static inline void world_close(world *o)
 {
     weir *w = &o->w;
+    output_notes_free(w);
     sigcache_free(w->sigs);
     catalog_close(w->catalog);
     journal_close(w->journal);
