@@ -46,6 +46,7 @@ void plan_reset(plan *p)
     p->users = NULL;
     p->user_count = p->user_capacity = 0;
     p->horizon = 0;
+    p->circle_count = 0;
     p->again_count = 0;
     p->due = p->open_running = 0;
     p->counts = (plan_counts){0};
@@ -60,6 +61,7 @@ void plan_free(plan *p)
     mem_free(p->slots);
     mem_free(p->users);
     mem_free(p->edges);
+    mem_free(p->circle);
     mem_free(p->again);
     mem_free(p->stack);
     mem_free(p);
@@ -209,19 +211,82 @@ static int give_back(plan *p, uint32_t at, weir_error *err)
     return plan_heap_push(p, &p->queue, at, p->nodes[at].height, p->nodes[at].order, err);
 }
 
+static int check_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, uint32_t *at, uint32_t *first, weir_error *err)
+{
+    int rc = find_running(p, node, at, err);
+    if (rc == 0) rc = plan_table_add(p, on, on_height, first, err);
+    if (rc == 0) rc = plan_lift_raise(p, *first, on_height, err);
+    if (rc == 0) rc = plan_lift_spread(p, err);
+    return rc ? rc : plan_lift_check(p, *at, *first, err);
+}
+
+int plan_check(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err)
+{
+    uint32_t at, first;
+    return check_edge(p, node, on, on_height, &at, &first, err);
+}
+
+/* An edge on -> node for the rest of the turn; nothing happened when it closes a circle. */
+static int add_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, bool is_wait, uint32_t *at, uint32_t *first,
+                    weir_error *err)
+{
+    int rc = check_edge(p, node, on, on_height, at, first, err);
+    if (rc == 0) rc = plan_table_link(p, *first, *at, is_wait, err);
+    return rc ? rc : plan_lift_raise(p, *at, plan_above(p->nodes[*first].height), err);
+}
+
 int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err)
 {
     uint32_t at, first;
-    int rc = find_running(p, node, &at, err);
-    if (rc == 0) rc = plan_table_add(p, on, on_height, &first, err);
-    if (rc == 0) rc = plan_lift_raise(p, first, on_height, err);
-    if (rc == 0) rc = plan_lift_spread(p, err);
-    if (rc == 0) rc = plan_lift_check(p, at, first, err);
-    if (rc == 0) rc = plan_table_link(p, first, at, err);
-    if (rc == 0) rc = plan_lift_raise(p, at, plan_above(p->nodes[first].height), err);
+    int rc = add_edge(p, node, on, on_height, true, &at, &first, err);
     if (rc == 0) rc = give_back(p, at, err);
     if (rc == 0 && (p->nodes[first].flags & EXPANDED) && PLAN_CANARY != 3) rc = plan_reach_count(p, at, err);
     return rc ? rc : plan_lift_spread(p, err);
+}
+
+int plan_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err)
+{
+    uint32_t at, first;
+    if (plan_has_edge(p, on, node)) return 0;
+    int rc = add_edge(p, node, on, on_height, false, &at, &first, err);
+    if (rc == 0 && (p->nodes[first].flags & EXPANDED)) rc = plan_reach_count(p, at, err);
+    return rc ? rc : plan_lift_spread(p, err);
+}
+
+int plan_forget(plan *p, uint64_t on, uint64_t node, weir_error *err)
+{
+    uint32_t first, at;
+    if (!plan_table_find(p, on, &first) || !plan_table_find(p, node, &at)) return 0;
+    return plan_reach_forget(p, first, at, plan_table_unlink(p, first, at), err);
+}
+
+const uint64_t *plan_circle(const plan *p, size_t *count)
+{
+    *count = p->circle_count;
+    return p->circle;
+}
+
+bool plan_has_edge(const plan *p, uint64_t on, uint64_t node)
+{
+    size_t at = 0;
+    plan_user user;
+    while (plan_each_edge(p, on, &at, &user))
+        if (user.node == node) return true;
+    return false;
+}
+
+int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user)
+{
+    uint32_t first;
+    uint32_t next = 0;
+    if (*at != 0) next = p->edges[*at - 1].next;
+    else if (plan_table_find(p, on, &first)) next = p->nodes[first].edge_at;
+    while (next && p->edges[next - 1].is_wait) next = p->edges[next - 1].next;
+    if (next == 0) return 0;
+    const plan_node *to = &p->nodes[p->edges[next - 1].to];
+    *user = (plan_user){to->id, to->height};
+    *at = next;
+    return 1;
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */

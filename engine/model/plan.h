@@ -66,6 +66,21 @@ int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err);
  * has changed then: node is still running.
  */
 int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
+/**
+ * A running node turned out to depend on `on`: it is lifted above `on`, and an edge on -> node holds for the rest of the
+ * turn. It goes on running. A circle: as in plan_wait.
+ */
+int plan_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
+/** Would plan_edge close a circle? Then WEIR_WORKFLOW; else 0, and nothing has changed. */
+int plan_check(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
+/** The ids of the last circle, as in the message of plan_wait, but whole. Borrowed until the next one, or the reset. */
+const uint64_t *plan_circle(const plan *p, size_t *count);
+/** Is there an edge of this turn that plan_edge made (not a wait)? */
+bool plan_has_edge(const plan *p, uint64_t on, uint64_t node);
+/** The users that plan_edge gave to `on` in this turn: 1 with *user; 0: no more. *at: 0 at first, not to be touched. */
+int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user);
+/** What led from `on` to `node` is no edge any more (the source does not say so any more either); waits end too. */
+int plan_forget(plan *p, uint64_t on, uint64_t node, weir_error *err);
 plan_state plan_state_of(const plan *p, uint64_t node);
 /** Due or running nodes left. */
 size_t plan_open(const plan *p);

@@ -100,7 +100,7 @@ static void format_circle(const uint64_t *ids, size_t count, char *text, size_t 
     }
 }
 
-static int say_circle(const plan *p, const trail *t, size_t last, weir_error *err)
+static int say_circle(plan *p, const trail *t, size_t last, weir_error *err)
 {
     size_t count = 2;
     for (size_t i = last; i != 0; i = t->steps[i].parent) count++;
@@ -111,7 +111,9 @@ static int say_circle(const plan *p, const trail *t, size_t last, weir_error *er
     for (size_t i = last; i != 0; i = t->steps[i].parent) ids[place--] = p->nodes[t->steps[i].node].id;
     char text[440];
     format_circle(ids, count, text, sizeof text);
-    mem_free(ids);
+    mem_free(p->circle);
+    p->circle = ids;
+    p->circle_count = count;
     return error_set(err, WEIR_WORKFLOW, "%s", text);
 }
 

@@ -57,6 +57,7 @@ typedef struct plan_heap {
 
 typedef struct turn_edge {
     uint32_t to, next; /* next: like plan_node.edge_at */
+    bool is_wait;      /* of plan_wait */
 } turn_edge;
 
 struct plan {
@@ -77,6 +78,8 @@ struct plan {
     size_t user_count, user_capacity;
     turn_edge *edges;
     size_t edge_count, edge_capacity;
+    uint64_t *circle; /* ids of the last one */
+    size_t circle_count;
     uint32_t *again, *stack; /* indexes */
     size_t again_count, again_capacity, stack_capacity;
 
@@ -92,8 +95,10 @@ bool plan_table_find(const plan *p, uint64_t id, uint32_t *at);
 int plan_table_add(plan *p, uint64_t id, uint32_t height, uint32_t *at, weir_error *err);
 /** Empty; gives back much memory. */
 void plan_table_clear(plan *p);
-/** `to` waits for `on`. */
-int plan_table_link(plan *p, uint32_t on, uint32_t to, weir_error *err);
+/** `to` waits for `on`, or needs it. */
+int plan_table_link(plan *p, uint32_t on, uint32_t to, bool is_wait, weir_error *err);
+/** Takes such edges away; how many there were. */
+size_t plan_table_unlink(plan *p, uint32_t on, uint32_t to);
 /** The users of the source; borrowed until the next call. */
 int plan_table_users(plan *p, uint32_t at, const plan_user **users, size_t *count, weir_error *err);
 
@@ -118,6 +123,8 @@ int plan_reach_enter(plan *p, uint32_t at, weir_error *err);
 int plan_reach_leave(plan *p, uint32_t at, weir_error *err);
 /** An expanded node got one more user. */
 int plan_reach_count(plan *p, uint32_t user, weir_error *err);
+/** `to` is no user of `on` any more; it was told so `links` times by edges of this turn. */
+int plan_reach_forget(plan *p, uint32_t on, uint32_t to, size_t links, weir_error *err);
 /** Go through all active nodes below the horizon. */
 int plan_reach_drain(plan *p, weir_error *err);
 /** Look at queued nodes: all below the horizon; then, with rising horizon, until one is ready or none is left. */

@@ -98,11 +98,9 @@ static int count_down(plan *p, uint32_t user, size_t *depth, weir_error *err)
     return 0;
 }
 
-int plan_reach_leave(plan *p, uint32_t at, weir_error *err)
+/* An expanded node is active no more, and then those on the stack. */
+static int retreat(plan *p, uint32_t at, size_t depth, weir_error *err)
 {
-    plan_heap_drop(p, &p->front, at);
-    if (!(p->nodes[at].flags & EXPANDED)) return 0;
-    size_t depth = 0;
     int rc = 0;
     for (;;) {
         p->nodes[at].flags &= (uint8_t)~EXPANDED;
@@ -113,6 +111,30 @@ int plan_reach_leave(plan *p, uint32_t at, weir_error *err)
         if (rc || depth == 0) return rc;
         at = p->stack[--depth];
     }
+}
+
+int plan_reach_leave(plan *p, uint32_t at, weir_error *err)
+{
+    plan_heap_drop(p, &p->front, at);
+    return p->nodes[at].flags & EXPANDED ? retreat(p, at, 0, err) : 0;
+}
+
+int plan_reach_forget(plan *p, uint32_t on, uint32_t to, size_t links, weir_error *err)
+{
+    uint32_t *run = p->nodes[on].users_at ? p->users + p->nodes[on].users_at - 1 : NULL;
+    for (uint32_t i = 1; run && i <= run[0];) {
+        if (run[i] == to) {
+            run[i] = run[run[0]--];
+            links++;
+        } else {
+            i++;
+        }
+    }
+    size_t depth = 0;
+    int rc = 0;
+    if (!(p->nodes[on].flags & EXPANDED)) return 0;
+    for (; links > 0 && rc == 0; links--) rc = count_down(p, to, &depth, err);
+    return rc == 0 && depth > 0 ? retreat(p, p->stack[depth - 1], depth - 1, err) : rc;
 }
 
 int plan_reach_drain(plan *p, weir_error *err)

@@ -78,13 +78,29 @@ void plan_table_clear(plan *p)
     p->edge_count = 0;
 }
 
-int plan_table_link(plan *p, uint32_t on, uint32_t to, weir_error *err)
+int plan_table_link(plan *p, uint32_t on, uint32_t to, bool is_wait, weir_error *err)
 {
     if (p->edge_count >= UINT32_MAX - 1) return error_set(err, WEIR_LIMIT, "plan: more than 4 billion waits in a turn");
     if (!MEM_GROW(p->edges, p->edge_capacity, p->edge_count + 1)) return error_nomem(err, "planning");
-    p->edges[p->edge_count++] = (turn_edge){to, p->nodes[on].edge_at};
+    p->edges[p->edge_count++] = (turn_edge){to, p->nodes[on].edge_at, is_wait};
     p->nodes[on].edge_at = (uint32_t)p->edge_count;
     return 0;
+}
+
+size_t plan_table_unlink(plan *p, uint32_t on, uint32_t to)
+{
+    size_t count = 0;
+    uint32_t *at = &p->nodes[on].edge_at;
+    while (*at) {
+        turn_edge *edge = &p->edges[*at - 1];
+        if (edge->to == to) {
+            *at = edge->next;
+            count++;
+        } else {
+            at = &edge->next;
+        }
+    }
+    return count;
 }
 
 int plan_table_users(plan *p, uint32_t at, const plan_user **users, size_t *count, weir_error *err)

@@ -244,12 +244,10 @@ int command_found_output(task *t, const cat_item *item, bool *raced, weir_error 
         return error_set(err, WEIR_FAILED, "it reads %s, which %s could not make", (const char *)item->name.data, (const char *)maker->spec.name.data);
     if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash)) *raced = true;
     if (t->spawned && maker->settled > t->spawned) *raced = true;
-    if (!wanted) {
-        int rc = targets_take_in(w, maker->id, err);
-        if (rc != 0) return rc;
-    }
-    if (maker->height < t->node->height) return 0;
-    return lift_node(w, maker->id, t->node, maker->height + 1, err);
+    int rc = wanted ? 0 : targets_take_in(w, maker->id, err);
+    if (rc == 0 && maker->id != t->node->id) rc = edge_add(w, t->node, maker, err);
+    if (rc == WEIR_FAILED) return error_context(err, rc, "it reads %s", (const char *)item->name.data);
+    return rc == 0 ? edge_lift(w, maker, t->node, err) : rc;
 }
 
 static int take_output(task *t, size_t port, scan_request *r, weir_error *err)

@@ -50,6 +50,8 @@ typedef struct comparison {
     map by_effect; /* name -> number + 1 */
     declared_edge *edges; /* declared ones first, then discovered ones */
     size_t edge_count, edge_capacity, declared_count;
+    declared_edge *dropped; /* discovered ones that would close a circle; in the arena */
+    size_t dropped_count;
     uint64_t *gone; /* stored nodes that are not declared any more */
     size_t gone_count, gone_capacity;
     size_t host_errors; /* some declarations may be missing */

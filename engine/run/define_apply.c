@@ -222,6 +222,16 @@ static int say_removed(application *a, uint64_t id, weir_error *err)
     return 0;
 }
 
+/* An edge that was discovered and would now close a circle. */
+static int say_dropped(application *a, const declared_edge *edge, weir_error *err)
+{
+    cat_node *to = catalog_node(a->catalog, a->c->nodes[edge->to].id, err);
+    if (!to) return err->code;
+    edge_say_dropped(a->c->w, a->c->nodes[edge->from].id, to);
+    a->changed = true;
+    return note_due(a, to->id, err);
+}
+
 /* --- the definition ---------------------------------------------------------------------------------------------- */
 
 static void say_definition(application *a)
@@ -260,6 +270,7 @@ static int say_all(application *a, weir_error *err)
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (!c->effects[i].is_known || c->effects[i].is_changed) rc = say_effect(a, &c->effects[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
+    for (size_t i = 0; rc == 0 && i < c->dropped_count; i++) rc = say_dropped(a, &c->dropped[i], err);
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);

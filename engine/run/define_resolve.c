@@ -410,6 +410,50 @@ static int tell_cycles(comparison *c, const ordering *o, weir_error *err)
     return 0;
 }
 
+/* Which nodes lie on a circle, or between two: in `open` after put_in_order, and a source of another such node, transitively. */
+static bool trim_ends(comparison *c, ordering *o)
+{
+    uint32_t *left = arena_zero(&c->arena, c->count + 1, sizeof *left); /* users that are left */
+    uint32_t *stack = arena_alloc(&c->arena, (c->count + 1) * sizeof *stack);
+    uint32_t *first = arena_zero(&c->arena, c->count + 2, sizeof *first);
+    uint32_t *sources = arena_alloc(&c->arena, (c->edge_count + 1) * sizeof *sources);
+    size_t depth = 0;
+    if (c->arena.failed) return false;
+    for (size_t i = 0; i < c->edge_count; i++) {
+        first[c->edges[i].to + 2]++;
+        if (o->open[c->edges[i].to]) left[c->edges[i].from]++;
+    }
+    for (size_t i = 2; i < c->count + 2; i++) first[i] += first[i - 1];
+    for (size_t i = 0; i < c->edge_count; i++) sources[first[c->edges[i].to + 1]++] = c->edges[i].from;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (o->open[i] && left[i] == 0) stack[depth++] = i;
+    while (depth > 0) {
+        uint32_t at = stack[--depth];
+        o->open[at] = 0;
+        for (uint32_t s = first[at]; s < first[at + 1]; s++)
+            if (o->open[sources[s]] && --left[sources[s]] == 0) stack[depth++] = sources[s];
+    }
+    return true;
+}
+
+/*
+ * What was discovered is only history where it would now close a circle: it goes, and its node is looked at again. One more of these
+ * edges may go than has to: a node whose result still holds says so without running, and has its edges again.
+ */
+static bool drop_history(comparison *c, ordering *o)
+{
+    size_t kept = c->declared_count;
+    if (!trim_ends(c, o)) return false;
+    c->dropped = arena_alloc(&c->arena, (c->edge_count - kept + 1) * sizeof *c->dropped);
+    if (!c->dropped) return false;
+    for (size_t i = c->declared_count; i < c->edge_count; i++) {
+        if (o->open[c->edges[i].from] && o->open[c->edges[i].to]) c->dropped[c->dropped_count++] = c->edges[i];
+        else c->edges[kept++] = c->edges[i];
+    }
+    c->edge_count = kept;
+    return true;
+}
+
 int resolve_heights(comparison *c, weir_error *err)
 {
     ordering o = {0};
@@ -419,10 +463,11 @@ int resolve_heights(comparison *c, weir_error *err)
     put_in_order(c, &o);
     if (o.done == c->count) return 0;
     if (c->declared_count < c->edge_count) {
+        if (!drop_history(c, &o) || !prepare(c, c->edge_count, &o)) return error_nomem(err, doing);
+        put_in_order(c, &o);
+        if (o.done == c->count) return 0;
         if (!prepare(c, c->declared_count, &o)) return error_nomem(err, doing);
         put_in_order(c, &o);
-        for (size_t i = 0; i < c->count; i++)
-            if (c->nodes[i].height < c->nodes[i].old_height) c->nodes[i].height = c->nodes[i].old_height;
     }
-    return o.done == c->count ? 0 : tell_cycles(c, &o, err);
+    return tell_cycles(c, &o, err);
 }

@@ -231,48 +231,6 @@ int maybe_add(weir *w, uint64_t node, weir_error *err)
     return 0;
 }
 
-static int raise_height(weir *w, uint64_t from, cat_node *node, uint32_t height)
-{
-    node->height = height;
-    buf *body = catalog_body(w->catalog);
-    event_put_edge_found(body, &(event_edge_found){.from = from, .to = node->id, .to_height = height});
-    journal_say(w->journal, EVENT_EDGE_FOUND, body);
-    return 0;
-}
-
-int lift_node(weir *w, uint64_t from, cat_node *node, uint32_t height, weir_error *err)
-{
-    uint64_t *queue = NULL;
-    size_t capacity = 0, count = 0;
-    int rc = 0;
-    raise_height(w, from, node, height);
-    if (!MEM_GROW(queue, capacity, 1)) return error_nomem(err, "lifting nodes");
-    queue[count++] = node->id;
-    for (size_t at = 0; rc == 0 && at < count; at++) {
-        const plan_user *users = NULL;
-        size_t n = 0;
-        const cat_node *low = catalog_node(w->catalog, queue[at], err);
-        if (!low) rc = err->code ? err->code : WEIR_BUG;
-        uint32_t above = low ? low->height + 1 : 0;
-        if (rc == 0) rc = targets_users(w, queue[at], &users, &n, err);
-        for (size_t i = 0; rc == 0 && i < n; i++) {
-            if (users[i].node == from)
-                rc = error_set(err, WEIR_FAILED, "%s reads what is made from its own output: a cycle", (const char *)node->spec.name.data);
-            if (rc != 0 || users[i].height >= above) continue;
-            uint64_t id = users[i].node;
-            cat_node *user = catalog_node(w->catalog, id, err);
-            if (!user) rc = err->code ? err->code : WEIR_BUG;
-            else if (!MEM_GROW(queue, capacity, count + 1)) rc = error_nomem(err, "lifting nodes");
-            else {
-                raise_height(w, 0, user, above);
-                queue[count++] = id;
-            }
-        }
-    }
-    mem_free(queue);
-    return rc;
-}
-
 /* --- declaring from C ---------------------------------------------------------------------------------------------- */
 
 void weir_declare_clear(weir *w)

@@ -7,7 +7,8 @@
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   trust.c     weir accept, weir void, how many results of one key are kept
- *   tell.c      events for the listener                             journal, catalog, sigcache: see their headers
+ *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
+ *   journal, catalog, sigcache: see their headers
  *
  * Loop thread only.
  */
@@ -184,6 +185,7 @@ int targets_take_in(weir *w, uint64_t node, weir_error *err);
 int targets_start(weir *w, weir_error *err);
 /** Users of a node that take part in this run (plan_source.users). Valid until the next call. */
 int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
+int targets_all_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err); /* also others */
 int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
@@ -270,6 +272,19 @@ int trust_accept(weir *w, weir_error *err);
 int trust_void(weir *w, uint64_t node, weir_error *err);
 /** A result of the task's key is about to be recorded: give up the least used ones that are too many. */
 int trust_cap(task *t, weir_error *err);
+/* --- edges.c ----------------------------------------------------------------------------------------------------- */
+/** A running node depends on `on`: an edge of this turn. A circle that cannot be broken: WEIR_FAILED, the message names it. */
+int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err);
+/** A node whose lookup asks for what `on` makes is due again behind it (plan_wait). WEIR_WORKFLOW: a circle, nothing has changed. */
+int edge_wait(weir *w, uint64_t node, const cat_node *on, weir_error *err);
+/** Would edge_add fail? Then WEIR_WORKFLOW. */
+int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *err);
+/** A result of before holds again: what it read besides is an edge now. WEIR_FAILED: not possible any more. */
+int edge_restore(task *t, uint64_t execution, weir_error *err);
+/** The node has a result that was made from what `on` makes: it is lifted above, with its users; said in the log. After edge_add. */
+int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
+/** A discovered edge that is only history goes; `to` is due. */
+void edge_say_dropped(weir *w, uint64_t from, cat_node *to);
 
 /* --- command.c, jobs.c ------------------------------------------------------------------------------------------- */
 /** Say the intent; once it is committed the task is armed. */
@@ -284,8 +299,6 @@ int command_declared_reads(task *t, weir_error *err);
 int command_prepare(task *t, weir_error *err);
 /** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */
 int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err);
-/** Raise a node (and, by the next definition or discovery, its users) to `height`; said in the log. */
-int lift_node(weir *w, uint64_t from, cat_node *node, uint32_t height, weir_error *err);
 void jobs_pump(weir *w);
 /** Retire the workers, or end them `now`. */
 void jobs_stop(weir *w, bool now);

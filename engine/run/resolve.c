@@ -37,8 +37,21 @@ static int need_observing(task *t, const cat_item *item, weir_error *err)
     return 0;
 }
 
+/* Would it be a circle to take what this item's maker makes? What is declared never is one. */
+static int is_circle(task *t, const read_ref *ref, const cat_item *item, bool *circle, weir_error *err)
+{
+    *circle = false;
+    if (ref->port >= 0 || t->w->dry) return 0;
+    const cat_node *maker = catalog_node(t->w->catalog, item->node, err);
+    if (!maker) return err->code ? err->code : WEIR_BUG;
+    int rc = edge_check(t->w, t->node, maker, err);
+    *circle = rc == WEIR_WORKFLOW;
+    if (*circle) error_clear(err);
+    return *circle ? 0 : rc;
+}
+
 /* Content of an item: an output's maker must be settled, a source must have been looked at. */
-static int item_content(task *t, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
 {
     weir *w = t->w;
     *how = RESOLVE_KNOWN;
@@ -52,8 +65,12 @@ static int item_content(task *t, cat_item *item, hash128 *hash, uint64_t *wait_f
         if (state == PLAN_DUE || state == PLAN_RUNNING) {
             *how = RESOLVE_WAIT;
             *wait_for = item->node;
+            return 0;
         }
-        return 0;
+        bool circle = false;
+        int rc = is_circle(t, ref, item, &circle, err);
+        if (circle) *how = RESOLVE_IMPOSSIBLE;
+        return rc;
     }
     if (item->node != 0) { /* a node that reads its own output has no trace that could hold */
         *how = RESOLVE_IMPOSSIBLE;
@@ -160,7 +177,7 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
         *how = RESOLVE_KNOWN;
         return 0;
     }
-    return ref->aspect == ASPECT_CONTENT ? item_content(t, item, hash, wait_for, how, err) : 0;
+    return ref->aspect == ASPECT_CONTENT ? item_content(t, ref, item, hash, wait_for, how, err) : 0;
 }
 
 int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, uint64_t *source,
@@ -182,5 +199,5 @@ int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_f
     cat_item *item = catalog_item(t->w->catalog, ref->item, err);
     if (!item) return err->code;
     *source = item->id;
-    return item_content(t, item, hash, wait_for, how, err);
+    return item_content(t, ref, item, hash, wait_for, how, err);
 }

@@ -295,7 +295,7 @@ static int wait_for_node(task *t, uint64_t on, weir_error *err)
     weir *w = t->w;
     const cat_node *other = catalog_node(w->catalog, on, err);
     if (!other) return err->code ? err->code : WEIR_BUG;
-    int rc = plan_wait(w->plan, t->node->id, on, other->height, err);
+    int rc = edge_wait(w, t->node->id, other, err);
     if (rc == 0) schedule_free(t);
     return rc;
 }
@@ -309,6 +309,11 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     bool same = true, holds = false;
     if (rc == 0 && result->output_count != t->node->spec.output_count) return 0;
     if (rc == 0) rc = same_components(t, result, &same, err);
+    if (rc == 0 && same) rc = edge_restore(t, execution, err);
+    if (rc == WEIR_FAILED) { /* a cycle is a miss */
+        error_clear(err);
+        return 0;
+    }
     if (rc == 0 && same) rc = holds_already(t, result, &holds, err);
     if (rc != 0 || !same) return rc;
     if (holds) {
@@ -338,6 +343,7 @@ static void settle_lookup(task *t)
         rc = wait_for_node(t, wait_for, &err);
         if (rc == 0) return;
         if (rc == WEIR_WORKFLOW) { /* a cycle is a miss */
+            error_clear(&err);
             rc = 0;
             result = LOOKUP_MISS;
         }

@@ -555,7 +555,7 @@ int targets_start(weir *w, weir_error *err)
 
 /* --- users ------------------------------------------------------------------------------------------------------- */
 
-int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **users, size_t *count, weir_error *err)
 {
     *count = 0;
     *users = NULL;
@@ -566,7 +566,7 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
     int rc;
     while ((rc = db_step(s, err)) == 1) {
         uint64_t id = (uint64_t)db_int(s, 0);
-        if (id == node || !targets_wanted(w, id)) continue;
+        if (id == node || !(is_all || targets_wanted(w, id))) continue;
         uint32_t height = (uint32_t)db_int(s, 1);
         const cat_node *known = catalog_loaded(w->catalog, id); /* memory is ahead */
         if (known && known->status == CAT_GONE) continue;
@@ -580,4 +580,14 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
     db_reset(s);
     *users = w->users;
     return rc < 0 ? rc : 0;
+}
+
+int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+{
+    return find_users(w, node, false, users, count, err);
+}
+
+int targets_all_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+{
+    return find_users(w, node, true, users, count, err);
 }

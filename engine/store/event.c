@@ -202,6 +202,10 @@ static const event_field EDGE_FOUND[] = {
     FIELD(U64, event_edge_found, execution),
     FIELD(U64, event_edge_found, to_height),
 };
+static const event_field EDGE_DROPPED[] = {
+    FIELD(U64, event_edge_dropped, from),
+    FIELD(U64, event_edge_dropped, to),
+};
 static const event_field NODE_DUE[] = {
     FIELD(U64, event_node_due, node),
     NAMED(event_node_due, reason, EVENT_REASONS),
@@ -243,6 +247,7 @@ static const event_form FORMS[] = {
     FORM(VALUE_SET, "value_set"),
     FORM(TRACES_DROPPED, "traces_dropped"),
     [EVENT_ACCEPTED] = {"accepted", FINISHED, COUNT(FINISHED)},
+    FORM(EDGE_DROPPED, "edge_dropped"),
 };
 
 const event_form *event_form_of(int kind)

@@ -32,7 +32,8 @@ typedef enum event_kind {
     EVENT_NODE_DUE = 19,     /* a node must be looked at, for a reason no input shows */
     EVENT_VALUE_SET = 20,    /* weir set */
     EVENT_TRACES_DROPPED = 21, /* results that are not found any more: weir void, or too many of one key */
-    EVENT_ACCEPTED = 22      /* weir accept: what is there is the result; laid out as EVENT_FINISHED */
+    EVENT_ACCEPTED = 22,     /* weir accept: what is there is the result; laid out as EVENT_FINISHED */
+    EVENT_EDGE_DROPPED = 26  /* what was discovered earlier would now close a circle: only history */
 } event_kind;
 
 typedef enum outcome {
@@ -156,6 +157,7 @@ typedef struct event_foreign_kept { uint64_t item; hash128 hash; uint64_t node; 
 typedef struct event_folder_made { bytes path; bool removed; } event_folder_made;
 typedef struct event_payloads_synced { uint64_t seq; } event_payloads_synced;
 typedef struct event_edge_found { uint64_t from, to, execution; uint64_t to_height; } event_edge_found;
+typedef struct event_edge_dropped { uint64_t from, to; } event_edge_dropped; /* `to` is due, it has to be looked at again */
 typedef struct event_node_due { uint64_t node; reason_kind reason; } event_node_due;
 typedef struct event_value_set { uint64_t item; bytes value; /* canonical encoding; empty: unset */ } event_value_set;
 
@@ -183,6 +185,7 @@ void event_put_foreign_kept(buf *b, const event_foreign_kept *e);
 void event_put_folder_made(buf *b, const event_folder_made *e);
 void event_put_payloads_synced(buf *b, const event_payloads_synced *e);
 void event_put_edge_found(buf *b, const event_edge_found *e);
+void event_put_edge_dropped(buf *b, const event_edge_dropped *e);
 void event_put_node_due(buf *b, const event_node_due *e);
 void event_put_value_set(buf *b, const event_value_set *e);
 void event_put_traces_dropped(buf *b, const event_traces_dropped *e);
@@ -197,8 +200,8 @@ typedef struct event_body {
         event_node_removed node_removed; event_definition definition; event_started started; event_spawned spawned;
         event_finished finished; event_settled settled; event_output_removed output_removed;
         event_foreign_kept foreign_kept; event_folder_made folder_made; event_payloads_synced payloads_synced;
-        event_edge_found edge_found; event_node_due node_due; event_value_set value_set;
         event_traces_dropped traces_dropped; event_accepted accepted;
+        event_edge_found edge_found; event_edge_dropped edge_dropped; event_node_due node_due; event_value_set value_set;
     };
 } event_body;
 

@@ -225,17 +225,6 @@ int fold_accepted(fold *f, const event_accepted *e)
 
 /* --- settled without an execution -------------------------------------------------------------------------------- */
 
-static int node_execution(fold *f, uint64_t node, uint64_t *execution)
-{
-    db_stmt *s = fold_get(f, SQL_FOLD_NODE_GET);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, node);
-    int rc = db_step(s, f->err);
-    *execution = rc == 1 ? (uint64_t)db_int(s, 3) : 0;
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 static int discover_as(fold *f, uint64_t node, uint64_t execution)
 {
     uint64_t *items = NULL;
@@ -258,14 +247,12 @@ static int discover_as(fold *f, uint64_t node, uint64_t execution)
     return rc;
 }
 
-/* A result of before holds (again). */
+/* A result of before holds (again), and with it what it read: an edge may have been dropped meanwhile, so also if it is the same result. */
 static int settle_with(fold *f, const event_settled *e)
 {
-    uint64_t before = 0;
-    int rc = node_execution(f, e->node, &before);
-    if (rc == 0) rc = node_result(f, e->node, NODE_SETTLED, 0, e->execution, e->value);
+    int rc = node_result(f, e->node, NODE_SETTLED, 0, e->execution, e->value);
     bool is_live = rc == 0 && db_changes(f->d) > 0;
-    return is_live && before != e->execution ? discover_as(f, e->node, e->execution) : rc;
+    return is_live ? discover_as(f, e->node, e->execution) : rc;
 }
 
 static int settle_node(fold *f, const event_settled *e)

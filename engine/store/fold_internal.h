@@ -58,6 +58,7 @@ int fold_pending(fold *f, uint64_t source, bool is_node);
 int fold_node(fold *f, const event_node *e);
 int fold_node_removed(fold *f, const event_node_removed *e);
 int fold_definition(fold *f, const event_definition *e);
+int fold_edge_dropped(fold *f, const event_edge_dropped *e);
 /* Replace the discovered uses of a node; `items` is sorted in place. */
 int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count);
 

@@ -310,6 +310,14 @@ int fold_node_removed(fold *f, const event_node_removed *e)
     return rc == 0 ? count_nodes(f, old.graph, -1) : rc;
 }
 
+/* What it read before is history: it has to be looked at, and then says again what it reads. */
+int fold_edge_dropped(fold *f, const event_edge_dropped *e)
+{
+    int rc = FOLD_RUN(f, SQL_FOLD_EDGE_FORGET, e->from, e->to);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_USES_FORGET, e->from, e->to);
+    return rc == 0 ? FOLD_RUN(f, SQL_FOLD_NODE_UNSETTLE, e->to, REASON_INPUTS_REMOVED) : rc;
+}
+
 /* --- definitions ------------------------------------------------------------------------------------------------- */
 
 /* The row of a graph; nodes may have been declared before it. */

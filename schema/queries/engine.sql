@@ -65,6 +65,12 @@ UNION
 SELECT u.node AS id, n.height, n.settled FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
  WHERE i.node = ?1 AND n.status <> 9 AND n.graph = ?2;
 
+-- name: edge_origin
+SELECT origin FROM edge WHERE src = ?1 AND dst = ?2
+UNION ALL
+SELECT u.origin FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2
+ ORDER BY 1 LIMIT 1;
+
 -- name: node_sources
 SELECT e.src FROM edge e WHERE e.dst = ?1
 UNION

@@ -117,6 +117,15 @@ DELETE FROM edge WHERE dst = ?1
 -- name: fold_edges_out_delete
 DELETE FROM edge WHERE src = ?1
 
+-- name: fold_edge_forget
+DELETE FROM edge WHERE src = ?1 AND dst = ?2 AND origin = 1
+
+-- name: fold_uses_forget
+DELETE FROM use WHERE node = ?2 AND origin = 1 AND item IN (SELECT id FROM item WHERE node = ?1)
+
+-- name: fold_node_unsettle
+UPDATE node SET status = 1, due = ?2 WHERE id = ?1 AND status = 0
+
 -- name: fold_claims
 SELECT id, hash FROM item WHERE node = ?1 ORDER BY id
 

@@ -126,6 +126,7 @@ static inline bool event_sample(int kind, mem_arena *arena, event_body *e)
     case EVENT_VALUE_SET: e->value_set = (event_value_set){14, sample_value(arena)}; break;
     case EVENT_TRACES_DROPPED: e->traces_dropped = (event_traces_dropped){9, hash, SAMPLE_IDS, 3, true}; break;
     case EVENT_ACCEPTED: e->accepted = finished; break;
+    case EVENT_EDGE_DROPPED: e->edge_dropped = (event_edge_dropped){8, 9}; break;
     default: return false;
     }
     return true;

@@ -1,0 +1,219 @@
+/*
+ * edges.c - edges that a run discovers: a node turned out to read what another one makes.
+ *
+ * E1  Every stored edge between live nodes leads upwards: the user is higher than the node. So the stored graph has no circle.
+ * E2  What is declared, and what a current result was made from, is an edge. What a node that is to be looked at again read
+ *     before is only history: where it would close a circle it is dropped, and the node says again what it reads.
+ * E3  A circle of what is left is a failed node, and its message shows the way by names.
+ *
+ * The planner holds the edges of the turn and finds circles (L3); the state gets the new heights, as far up as they rise.
+ *
+ * Loop thread only.
+ */
+#include <stdio.h>
+
+#include "engine/run/engine.h"
+#include "generated/schema.h"
+
+static const char doing[] = "following what was read";
+
+/* --- dropping ------------------------------------------------------------------------------------------------------ */
+
+/* The lowest origin of what leads from one to the other in the state; -1: nothing. */
+static int stored_origin(weir *w, uint64_t from, uint64_t to, int *origin, weir_error *err)
+{
+    *origin = -1;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_EDGE_ORIGIN, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)from);
+    db_bind_int(s, 2, (int64_t)to);
+    int rc = db_step(s, err);
+    if (rc == 1) *origin = (int)db_int(s, 0);
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+void edge_say_dropped(weir *w, uint64_t from, cat_node *to)
+{
+    buf *body = catalog_body(w->catalog);
+    event_put_edge_dropped(body, &(event_edge_dropped){.from = from, .to = to->id});
+    journal_say(w->journal, EVENT_EDGE_DROPPED, body);
+    if (to->status != CAT_SETTLED) return;
+    to->status = CAT_DUE;
+    to->due = REASON_INPUTS_REMOVED;
+}
+
+/*
+ * Is this step of a circle only history? Or a wait of a lookup, that can as well be a miss? Then it is taken away. A lookup
+ * does not take away the wait of another one: they would take turns for ever.
+ */
+static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *dropped, weir_error *err)
+{
+    int origin;
+    plan_state state = plan_state_of(w->plan, to);
+    *dropped = false;
+    if (plan_has_edge(w->plan, from, to)) return 0;
+    int rc = stored_origin(w, from, to, &origin, err);
+    bool is_open = state == PLAN_DUE || state == PLAN_RUNNING;
+    if (rc != 0 || origin == 0 || (origin == 1 && !is_open) || (origin < 0 && !waits)) return rc;
+    if (origin == 1) {
+        cat_node *node = catalog_node(w->catalog, to, err);
+        if (!node) return err->code ? err->code : WEIR_BUG;
+        edge_say_dropped(w, from, node);
+    }
+    *dropped = true;
+    return plan_forget(w->plan, from, to, err);
+}
+
+/* The circle that the planner has just found, without the new edge that closes it. */
+static int break_circle(weir *w, bool waits, bool *broken, weir_error *err)
+{
+    size_t count = 0;
+    const uint64_t *found = plan_circle(w->plan, &count);
+    uint64_t *ids = mem_dup(found, count * sizeof *ids);
+    *broken = false;
+    if (!ids) return error_nomem(err, doing);
+    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what was settled in this turn reads what it reads now */
+    for (size_t i = 0; rc == 0 && !w->dry && !*broken && i + 2 < count; i++)
+        rc = drop_step(w, ids[i], ids[i + 1], waits, broken, err);
+    if (rc == 0 && *broken) rc = catalog_refresh(w->catalog, err);
+    mem_free(ids);
+    return rc;
+}
+
+/* --- adding -------------------------------------------------------------------------------------------------------- */
+
+/* "a -> b -> a" of the last circle; a long one loses its middle. */
+static void name_circle(weir *w, char *text, size_t size)
+{
+    enum { SHOWN = 6 };
+    size_t count = 0, used = 0;
+    const uint64_t *ids = plan_circle(w->plan, &count);
+    text[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++) {
+        if (count > 2 * SHOWN + 1 && i == SHOWN) {
+            i = count - SHOWN;
+            used += (size_t)snprintf(text + used, size - used, " -> ...");
+        }
+        const cat_node *node = used < size ? catalog_node(w->catalog, ids[i], NULL) : NULL;
+        if (node) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " -> " : "", (const char *)node->spec.name.data);
+    }
+}
+
+/* Runs `try` until it works or the circle cannot be broken: then WEIR_WORKFLOW. */
+static int try_edge(weir *w, int (*try)(plan *, uint64_t, uint64_t, uint32_t, weir_error *), uint64_t node, const cat_node *on,
+                    weir_error *err)
+{
+    for (;;) {
+        bool broken = false;
+        int rc = try(w->plan, node, on->id, on->height, err);
+        if (rc != WEIR_WORKFLOW) return rc;
+        int end = break_circle(w, try == plan_edge, &broken, err);
+        if (end != 0 || !broken) return end != 0 ? end : rc;
+        error_clear(err);
+    }
+}
+
+int edge_wait(weir *w, uint64_t node, const cat_node *on, weir_error *err)
+{
+    return try_edge(w, plan_wait, node, on, err);
+}
+
+int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *err)
+{
+    if (on->height < node->height) return 0;
+    return try_edge(w, plan_check, node->id, on, err);
+}
+
+int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err)
+{
+    int rc = try_edge(w, plan_edge, node->id, on, err);
+    if (rc != WEIR_WORKFLOW) return rc;
+    char text[380];
+    name_circle(w, text, sizeof text);
+    return error_set(err, WEIR_FAILED, "nodes wait for one another: %s", text);
+}
+
+/* The node behind a read that was not declared; NULL: none. */
+static int edge_source(weir *w, const read_record *r, const cat_node **maker, weir_error *err)
+{
+    *maker = NULL;
+    const cat_item *item = catalog_item(w->catalog, r->ref.item, err);
+    if (!item) return err->code ? err->code : WEIR_BUG;
+    if (item->node == 0) return 0;
+    *maker = catalog_node(w->catalog, item->node, err);
+    return *maker ? 0 : err->code ? err->code : WEIR_BUG;
+}
+
+/* --- heights ------------------------------------------------------------------------------------------------------- */
+
+typedef struct lifting {
+    weir *w;
+    uint64_t *queue;
+    size_t count, capacity;
+} lifting;
+
+static int raise_node(lifting *l, uint64_t from, uint64_t id, uint32_t height, weir_error *err)
+{
+    weir *w = l->w;
+    cat_node *node = catalog_node(w->catalog, id, err);
+    if (!node) return err->code ? err->code : WEIR_BUG;
+    if (node->height >= height) return 0;
+    if (!MEM_GROW(l->queue, l->capacity, l->count + 1)) return error_nomem(err, doing);
+    l->queue[l->count++] = id;
+    node->height = height;
+    buf *body = catalog_body(w->catalog);
+    event_put_edge_found(body, &(event_edge_found){.from = from, .to = id, .to_height = height});
+    journal_say(w->journal, EVENT_EDGE_FOUND, body);
+    return 0;
+}
+
+/* Users as the state has them, and those found in this turn. */
+static int raise_users(lifting *l, uint64_t id, weir_error *err)
+{
+    const cat_node *low = catalog_node(l->w->catalog, id, err);
+    const plan_user *users = NULL;
+    plan_user found;
+    size_t count = 0, at = 0;
+    if (!low) return err->code ? err->code : WEIR_BUG;
+    int rc = targets_all_users(l->w, id, &users, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (users[i].height <= low->height) rc = raise_node(l, 0, users[i].node, low->height + 1, err);
+    while (rc == 0 && plan_each_edge(l->w->plan, id, &at, &found)) rc = raise_node(l, 0, found.node, low->height + 1, err);
+    return rc;
+}
+
+int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err)
+{
+    lifting l = {.w = w};
+    if (on->height < node->height) return 0;
+    int rc = raise_node(&l, on->id, node->id, on->height + 1, err);
+    for (size_t i = 0; rc == 0 && i < l.count; i++) rc = raise_users(&l, l.queue[i], err);
+    mem_free(l.queue);
+    return rc;
+}
+
+/* --- results of before --------------------------------------------------------------------------------------------- */
+
+static int restore_edge(task *t, const read_record *r, weir_error *err)
+{
+    weir *w = t->w;
+    const cat_node *maker = NULL;
+    int rc = edge_source(w, r, &maker, err);
+    if (rc != 0 || !maker || maker->id == t->node->id) return rc;
+    rc = edge_add(w, t->node, maker, err);
+    return rc == 0 ? edge_lift(w, maker, t->node, err) : rc;
+}
+
+/* The same result as before has its edges already, unless they were dropped. */
+int edge_restore(task *t, uint64_t execution, weir_error *err)
+{
+    bool has_edges = execution == t->node->execution && t->node->status == CAT_SETTLED;
+    read_record *reads = NULL;
+    size_t count = 0;
+    if (has_edges || t->w->dry) return 0;
+    int rc = catalog_reads(t->w->catalog, execution, &t->arena, &reads, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (reads[i].ref.port < 0 && reads[i].ref.item != 0) rc = restore_edge(t, &reads[i], err);
+    return rc;
+}
