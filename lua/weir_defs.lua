@@ -98,6 +98,7 @@ function Out:mode(bits) end
 ---@field run fun(i: table<string, any>, o: table<string, weir.Out>): any the returned value is the node's value
 ---@field version? string|number
 ---@field always? boolean
+---@field code? "track"|"warn"|"pin" what a change of the code does: its results are made anew (track), are kept with a warning, or are kept until `version` changes
 ---@field doc? string
 
 ---@alias weir.Apply fun(name: string): fun(declaration?: weir.Declaration): weir.Node
@@ -163,8 +164,9 @@ function weir.effect(name) end
 
 --- Loads effects written in C; they are then weir.NAME, and in the table that is returned.
 ---@param path string
+---@param how? { code: "track"|"warn"|"pin" } as for weir.effect; the code of a plug-in is its file
 ---@return table<string, weir.Apply>
-function weir.plugin(path) end
+function weir.plugin(path, how) end
 
 --- What `weir run` without a target makes.
 ---@param ... string|weir.Node|weir.Output|table

@@ -468,3 +468,13 @@ int query_blob(query *q, hash128 hash, buf *to)
     to->size = start;
     return blob_read(q->blobs, q->d, content, SIZE_MAX, to, &q->err);
 }
+
+bool query_is_older_code(query *q, uint64_t then, uint64_t now, code_policy *policy)
+{
+    effect_spec old, new;
+    *policy = CODE_TRACK;
+    if (now == 0 || query_effect(q, now, &new) != 0) return false;
+    *policy = new.policy;
+    if (then == 0 || then == now || new.policy == CODE_TRACK) return false;
+    return query_effect(q, then, &old) == 0 && !hash_equal(old.code, new.code);
+}

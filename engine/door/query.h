@@ -111,6 +111,8 @@ void query_put_end(buf *to, const execution_row *x);
 /** The declaration that event `seq` holds; in the arena. */
 int query_spec(query *q, uint64_t seq, node_spec *spec);
 int query_effect(query *q, uint64_t seq, effect_spec *spec);
+/** Was a result of effect declaration `then` made by other code than that of `now`, and kept because of code = "warn" or "pin"? */
+bool query_is_older_code(query *q, uint64_t then, uint64_t now, code_policy *policy);
 /** What stands behind a member: path, variable, node or the path of its output. */
 bytes query_member_name(query *q, const spec_member *m);
 /** Whole content of a blob, in `to`; WEIR_NOTFOUND, WEIR_CORRUPT. Follows the fingerprint of an executable file to its content. */

@@ -14,6 +14,8 @@ typedef struct shown {
     node_spec spec;
     effect_spec effect;
     execution_row execution; /* id 0: none */
+    code_policy policy;
+    bool older_code; /* the result is of other code than the effect has */
     uint64_t *users;
     size_t user_count, user_capacity;
 } shown;
@@ -39,6 +41,7 @@ static int gather(query *q, const char *name, shown *s)
     if (rc == 0) rc = query_spec(q, s->node.spec, &s->spec);
     if (rc == 0) rc = query_effect(q, s->node.effect_seq, &s->effect);
     if (rc == 0) rc = query_execution(q, s->node.execution, &s->execution);
+    if (rc >= 0) s->older_code = query_is_older_code(q, s->execution.effect, s->node.effect_seq, &s->policy);
     return rc < 0 ? rc : find_users(q, s);
 }
 
@@ -144,6 +147,10 @@ static int put_json(query *q, buf *to, const shown *s)
     print_json_hash(to, "value", s->node.value);
     jsonout_key(to, "effect");
     int rc = effect_to_json(&s->effect, to, &q->err);
+    if (s->policy != CODE_TRACK) {
+        jsonout_key(to, "older_code");
+        jsonout_bool(to, s->older_code);
+    }
     jsonout_key(to, "declaration");
     if (rc == 0) rc = spec_to_json(&s->spec, to, &q->err);
     put_json_inputs(q, to, &s->spec);
@@ -251,6 +258,11 @@ static int put_text(query *q, buf *to, const shown *s, const options *o)
     put_label(to, "effect");
     print_name(to, s->node.effect);
     buf_printf(to, "%s\n", kinds[s->node.effect_kind & 3]);
+    if (s->policy != CODE_TRACK) {
+        put_label(to, "code");
+        buf_printf(to, "%s%s\n", spec_policy_name((int)s->policy),
+                   s->older_code ? "; the result is of older code: `weir accept` if that is right, `weir void` to make it anew" : "");
+    }
     put_label(to, "status");
     query_put_status(to, &s->node);
     buf_printf(to, "%s\n", s->node.always ? ", runs every time" : "");

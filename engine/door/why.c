@@ -189,6 +189,17 @@ static int look_at_execution(query *q, why *w)
     return 0;
 }
 
+/* The newest look at the node says which code the effect had; the execution says which one made the result. */
+static int look_at_code(query *q, why *w)
+{
+    settlement_row newest = w->last;
+    int rc = w->settled_in_run ? 0 : query_settlement(q, SQL_DOOR_SETTLEMENT_NEWEST, w->node.id, w->run.id, &newest);
+    if (rc < 0) return rc;
+    bool has_result = w->last.what != OUTCOME_FAILED && w->last.what != OUTCOME_BLOCKED && w->execution.id != 0;
+    w->older_code = query_is_older_code(q, w->execution.effect, newest.effect, &w->policy) && has_result;
+    return 0;
+}
+
 int why_gather(query *q, const char *name, int64_t run, why *w)
 {
     *w = (why){.message = bytes_str("")};
@@ -198,6 +209,7 @@ int why_gather(query *q, const char *name, int64_t run, why *w)
     if (rc == 0 && !w->settled_in_run) rc = settled_before(q, w);
     if (rc == 0) rc = look_at_predecessor(q, w);
     if (rc == 0) rc = look_at_execution(q, w);
+    if (rc == 0) rc = look_at_code(q, w);
     if (rc != 0) return rc;
     w->cause = query_name(q, w->last.cause, true);
     bool held = w->last.what == OUTCOME_RAN || w->last.what == OUTCOME_RESTORED || w->last.what == OUTCOME_UNCHANGED ||

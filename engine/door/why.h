@@ -30,6 +30,8 @@ typedef struct why {
     execution_row execution;   /* whose result held; id 0: none */
     bytes cause, message;
     const char *outcome;
+    code_policy policy;        /* of the effect then */
+    bool older_code;           /* the result was of other code than the effect had then */
     why_reason *reasons;       /* in the arena of the query */
     size_t reason_count, reason_capacity;
     why_read *reads;           /* only when it was not settled in that run */

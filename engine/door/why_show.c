@@ -89,6 +89,10 @@ static int put_json(query *q, buf *to, const why *w)
     if (w->execution.id) print_json_seconds(to, "seconds", w->execution.seconds);
     jsonout_key(to, "changed");
     jsonout_bool(to, w->settled_in_run && w->last.changed);
+    if (w->policy != CODE_TRACK) {
+        jsonout_key(to, "older_code");
+        jsonout_bool(to, w->older_code);
+    }
     if (w->cause.size) jsonout_member(to, "cause", w->cause);
     if (w->message.size) jsonout_member(to, "message", w->message);
     if (!w->settled_in_run) put_json_reads(to, w);
@@ -215,6 +219,8 @@ static int put_text(query *q, buf *to, const why *w, const options *o)
     put_head(to, w);
     if (w->settled_in_run) put_settled(to, w);
     else put_not_settled(to, w);
+    if (w->older_code)
+        buf_printf(to, "  code = \"%s\": the result of older code is kept\n", spec_policy_name((int)w->policy));
     put_reasons(to, w, o);
     put_reads(to, w, o);
     return has_differences(w) ? declaration_differences(q, w->before.spec, w->last.spec, to) : 0;

@@ -12,7 +12,7 @@
  *
  *   effect    s name, n kind
  *   version   s of the effect, s of the node
- *   code      h
+ *   code      h; none for an effect whose results outlive its code (code = "warn", "pin")
  *   params    s canonical object (an absent one is the empty object)
  *   ports     l inputs: s port, n is a list, l members:
  *                 n 1, n item kind, s name, s default (named values that have one) | n 2 (a whole node), s "" | n 3 (an output of a node), s port
@@ -138,7 +138,7 @@ static bool put_component(const key_source *source, key_component which, hash_st
         put_text(stream, effect->version);
         put_text(stream, node->version);
         return true;
-    case KEY_CODE: put_hash(stream, effect->code); return true;
+    case KEY_CODE: put_hash(stream, effect->policy == CODE_TRACK ? effect->code : HASH_NONE); return true;
     case KEY_PARAMS: put_text(stream, node->params.size ? node->params : VALUE_EMPTY_OBJECT); return true;
     case KEY_PORTS: return put_ports(source, stream);
     case KEY_ENV: put_env(node, stream); return true;

@@ -137,7 +137,7 @@ static int use_effect(comparison *c, const node_spec *node, weir_error *err)
 
 static bool same_effect(const effect_spec *a, const effect_spec *b)
 {
-    return a->kind == b->kind && hash_equal(a->code, b->code) && bytes_equal(a->version, b->version) &&
+    return a->kind == b->kind && a->policy == b->policy && hash_equal(a->code, b->code) && bytes_equal(a->version, b->version) &&
            bytes_equal(a->always, b->always) && bytes_equal(a->library, b->library);
 }
 

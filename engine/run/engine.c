@@ -160,6 +160,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->wanted);
     map_init(&w->programs);
     map_init(&w->observe_again);
+    map_init(&w->older_code);
     definition_init(&w->declared);
     definition_init(&w->reload);
     int rc = uv_loop_init(&w->loop) == 0 ? 0 : error_set(err, WEIR_IO, "cannot make an event loop");
@@ -198,6 +199,8 @@ void weir_close(weir *w)
     map_deinit(&w->wanted);
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
+    map_deinit(&w->older_code);
+    mem_free(w->older);
     mem_free(w->would_run);
     mem_free(w->users);
     os_close(w->lockfd);
@@ -522,6 +525,8 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->plan_total = (plan_counts){0};
     map_clear(&w->programs);
     map_clear(&w->observe_again);
+    map_clear(&w->older_code);
+    w->older_count = 0;
     memset(&w->base, 0, sizeof w->base);
     weir_counters *b = &w->base;
     fill_counters(w);
@@ -646,6 +651,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
         w->session_said = true;
     }
     if (rc == 0) rc = bring_up_to_date(w, err);
+    policy_tell(w);
     rc = finish(w, rc, err);
     jobs_end(w);
     fill_counters(w);

@@ -6,6 +6,7 @@
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
+ *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
  *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
  *   journal, catalog, sigcache: see their headers
@@ -115,6 +116,9 @@ struct weir {
     size_t target_node_count, target_node_capacity;
     plan_user *users;       /* answer of targets_users; mem_free at the end */
     size_t users_capacity;
+    map older_code;         /* effect name -> index + 1 of older */
+    struct older_code { bytes effect, node; uint64_t count; } *older; /* names in the catalog's arena */
+    size_t older_count, older_capacity;
     int64_t started_ns;
 };
 
@@ -219,6 +223,8 @@ struct task {
     process *process;
     void *worker;           /* jobs.c */
     bool stopping;
+    bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
+    bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
@@ -250,6 +256,10 @@ bool schedule_stopping(const weir *w);
 void settle_begin(task *t);
 /** The key of a node as it is declared now; t->effect is set. WEIR_NOTFOUND, WEIR_WORKFLOW, WEIR_LIMIT: the command cannot be made. */
 int settle_key(task *t, weir_error *err);
+/** The key that the node would have if its effect were this one. */
+int settle_key_with(task *t, const effect_spec *effect, hash128 *key, weir_error *err);
+/** The body of a stored event into the task's arena; WEIR_NOTFOUND. */
+int settle_load_event(task *t, uint64_t seq, int kind, event_body *body, weir_error *err);
 /** Why the node is due, compared with what held before; into the task's arena. */
 int settle_reasons(task *t, weir_error *err);
 /** The hash behind a ref as it is now (lookup_source.resolve). */
@@ -264,6 +274,16 @@ int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_e
 void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */
 void settle_failed(task *t, execution_result result, const char *message);
+
+/* --- policy.c ---------------------------------------------------------------------------------------------------- */
+/** The key under which the result that holds would be found if the effect's `code` had stayed what it was; false: there is none. */
+int policy_other_key(task *t, hash128 *key, bool *has, weir_error *err);
+/** A stored result is about to be used: *fits, unless its code must be that of now and is not. Older code is noted under "warn". */
+int policy_fits(task *t, const cat_result *result, bool *fits, weir_error *err);
+/** The result is used: count it if older code made it. */
+void policy_used(task *t);
+/** End of a run: one message for each effect whose results are older than its code. */
+void policy_tell(weir *w);
 
 /* --- trust.c ----------------------------------------------------------------------------------------------------- */
 /** What the request names is taken as the result of these nodes as it is on disk. WEIR_USAGE: there is nothing to take. */

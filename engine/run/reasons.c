@@ -123,7 +123,7 @@ static int compare_reads(reason_list *l, const cat_result *before, bool same_spe
 
 /* --- declarations ------------------------------------------------------------------------------------------------ */
 
-static int load_event(task *t, uint64_t seq, int kind, event_body *body, weir_error *err)
+int settle_load_event(task *t, uint64_t seq, int kind, event_body *body, weir_error *err)
 {
     db_stmt *q = db_get(catalog_db(t->w->catalog), SQL_SPEC_BY_SEQ, err);
     if (!q) return err->code;
@@ -208,7 +208,7 @@ static int compare_spec(reason_list *l, uint64_t seq)
     task *t = l->t;
     event_body body;
     node_spec old;
-    int rc = load_event(t, seq, EVENT_NODE, &body, l->err);
+    int rc = settle_load_event(t, seq, EVENT_NODE, &body, l->err);
     if (rc == WEIR_NOTFOUND) return 0;
     if (rc == 0) rc = spec_get_stored(body.node.spec, &t->arena, &old, l->err);
     if (rc != 0) return rc;
@@ -233,14 +233,16 @@ static int compare_effect(reason_list *l, const cat_result *before)
     task *t = l->t;
     event_body body;
     effect_spec old;
-    int rc = load_event(t, before->effect_seq, EVENT_EFFECT, &body, l->err);
+    int rc = settle_load_event(t, before->effect_seq, EVENT_EFFECT, &body, l->err);
     if (rc == WEIR_NOTFOUND) return 0;
     if (rc == 0) rc = effect_get(body.effect.spec, &t->arena, &old, l->err);
     if (rc != 0) return rc;
-    if (!hash_equal(old.code, t->effect->spec.code))
+    bool has_version = !bytes_equal(old.version, t->effect->spec.version);
+    bool decides = t->effect->spec.policy == CODE_TRACK || !has_version; /* code = "pin": the version does */
+    if (!hash_equal(old.code, t->effect->spec.code) && decides)
         add(l, (reason_record){.kind = REASON_CODE_CHANGED, .old_hash = old.code, .new_hash = t->effect->spec.code,
                                .detail = bytes_str("code")});
-    else if (!bytes_equal(old.version, t->effect->spec.version))
+    else if (has_version)
         add_kind(l, REASON_CODE_CHANGED, "version");
     return 0;
 }

@@ -89,22 +89,33 @@ static bytes item_name(void *ctx, uint64_t item)
     return found ? found->name : bytes_of("", 0);
 }
 
-int settle_key(task *t, weir_error *err)
+/* The key that the node would have with the effect as in `effect`; a command's line is there already. */
+static int key_with(task *t, const effect_spec *effect, key_parts *parts, hash128 *key, weir_error *err)
 {
     weir *w = t->w;
-    key_source source = {.effect = &t->effect->spec, .node = &t->node->spec, .item_name = item_name, .ctx = w};
-    if (t->effect->spec.kind == EFFECT_COMMAND) {
-        int rc = command_prepare(t, err);
-        if (rc != 0) return rc;
+    key_source source = {.effect = effect, .node = &t->node->spec, .item_name = item_name, .ctx = w};
+    if (effect->kind == EFFECT_COMMAND) {
         bytes *words = NULL;
-        rc = command_words(&t->line, &t->arena, &words, &source.command_count, err);
+        int rc = command_words(&t->line, &t->arena, &words, &source.command_count, err);
         if (rc != 0) return rc;
         source.command = words;
         source.tool = t->tool;
     }
-    key_compute(&source, &t->parts, &t->key);
+    key_compute(&source, parts, key);
     w->keys_computed++;
     return 0;
+}
+
+int settle_key(task *t, weir_error *err)
+{
+    int rc = t->effect->spec.kind == EFFECT_COMMAND ? command_prepare(t, err) : 0;
+    return rc == 0 ? key_with(t, &t->effect->spec, &t->parts, &t->key, err) : rc;
+}
+
+int settle_key_with(task *t, const effect_spec *effect, hash128 *key, weir_error *err)
+{
+    key_parts parts;
+    return key_with(t, effect, &parts, key, err);
 }
 
 /* --- hit --------------------------------------------------------------------------------------------------------- */
@@ -156,6 +167,7 @@ static void settle_unchanged(task *t, const cat_result *result)
                                     .reason_count = t->reason_count, .value = result->value});
     t->node->status = CAT_SETTLED;
     t->node->due = 0;
+    policy_used(t);
     tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_UNCHANGED)});
     schedule_settled(t, false, false);
     (void)w;
@@ -211,6 +223,7 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
     if (t->node->execution != result->execution) journal_use(w->journal, result->execution, t->node->settled);
     t->node->execution = result->execution;
     t->node->value = result->value;
+    policy_used(t);
     w->summary->restored++;
     if (!changed) w->summary->cut_off++;
     tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_RESTORED), .changed = changed});
@@ -309,6 +322,7 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     bool same = true, holds = false;
     if (rc == 0 && result->output_count != t->node->spec.output_count) return 0;
     if (rc == 0) rc = same_components(t, result, &same, err);
+    if (rc == 0 && same) rc = policy_fits(t, result, &same, err);
     if (rc == 0 && same) rc = edge_restore(t, execution, err);
     if (rc == WEIR_FAILED) { /* a cycle is a miss */
         error_clear(err);
@@ -324,20 +338,31 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     return settle_restored(t, result, err);
 }
 
+static int look_up(task *t, hash128 key, lookup_result *result, uint64_t *execution, uint64_t *wait_for, weir_error *err)
+{
+    lookup_source source = {.ctx = t, .probe = probe, .resolve = resolve};
+    mem_arena scratch;
+    arena_init(&scratch);
+    int rc = lookup_trace(&source, key, &scratch, result, execution, wait_for, NULL, err);
+    arena_deinit(&scratch);
+    return rc;
+}
+
 static void settle_lookup(task *t)
 {
     weir *w = t->w;
     weir_error err = {0};
-    lookup_source source = {.ctx = t, .probe = probe, .resolve = resolve};
     lookup_result result = LOOKUP_MISS;
     uint64_t execution = 0, wait_for = 0;
     int rc = 0;
     bool always = (t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size || t->node->forced || hash_is_none(t->key);
     if (!always) {
-        mem_arena scratch;
-        arena_init(&scratch);
-        rc = lookup_trace(&source, t->key, &scratch, &result, &execution, &wait_for, NULL, &err);
-        arena_deinit(&scratch);
+        rc = look_up(t, t->key, &result, &execution, &wait_for, &err);
+        hash128 other;
+        bool has_other = false;
+        if (rc == 0 && result == LOOKUP_MISS) rc = policy_other_key(t, &other, &has_other, &err);
+        t->by_other_key = has_other;
+        if (rc == 0 && has_other) rc = look_up(t, other, &result, &execution, &wait_for, &err);
     }
     if (rc == 0 && result == LOOKUP_WAIT) {
         rc = wait_for_node(t, wait_for, &err);

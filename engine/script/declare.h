@@ -48,5 +48,8 @@ void declare_placeholders(declaration *d, bytes text);
 bool declare_path(declaration *d, const char *where, const char *key, bytes text, bool ports,
                   bytes *path);
 void declare_command(declaration *d);
+/** The policy named by `code` in the table at idx; a finding about it goes to `tell`. CODE_TRACK without one. */
+code_policy declare_policy(lua_State *L, loader *ld, int idx,
+                           void (*tell)(void *ctx, const char *hint, const char *what), void *ctx);
 
 #endif

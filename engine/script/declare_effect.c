@@ -13,22 +13,56 @@ static void effect_finding(loader *ld, source_position where, bytes name, const 
 
 static void check_effect_keys(lua_State *L, loader *ld, source_position where, bytes name, int idx)
 {
-    static const char *const keys[] = {"run", "version", "always", "doc"};
+    static const char *const keys[] = {"run", "version", "always", "code", "doc"};
     lua_pushnil(L);
     while (lua_next(L, idx)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        if (key && declare_is_one_of(key, keys, 4)) continue;
+        if (key && declare_is_one_of(key, keys, 5)) continue;
         const char *what =
             key ? arena_printf(&ld->scratch, "unknown key '%s'", key) : "an entry without a name";
         const char *hint =
-            key ? declare_suggest(ld, key, keys, 4) : "write run = function(i, o) ... end";
+            key ? declare_suggest(ld, key, keys, 5) : "write run = function(i, o) ... end";
         if (key && (strcmp(key, "inputs") == 0 || strcmp(key, "outputs") == 0 ||
                     strcmp(key, "params") == 0))
             hint =
                 "inputs, outputs and params belong to the node: EFFECT \"name\" { inputs = ... }";
         effect_finding(ld, where, name, key, hint, what ? what : "unknown key");
     }
+}
+
+code_policy declare_policy(lua_State *L, loader *ld, int idx,
+                           void (*tell)(void *ctx, const char *hint, const char *what), void *ctx)
+{
+    static const char *const words[] = {"track", "warn", "pin"};
+    const char *what = "code is \"track\", \"warn\" or \"pin\"", *hint = NULL;
+    size_t i = 3;
+    lua_pushliteral(L, "code");
+    int type = lua_rawget(L, idx);
+    const char *word = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (type == LUA_TNIL) i = CODE_TRACK;
+    for (size_t k = 0; word && k < 3; k++)
+        if (strcmp(word, words[k]) == 0) i = k;
+    if (i == 3 && word) {
+        hint = declare_suggest(ld, word, words, 3);
+        const char *unknown = arena_printf(&ld->scratch, "unknown code = '%.40s' (track, warn, pin)", word);
+        if (unknown) what = unknown;
+    }
+    if (i == 3) tell(ctx, hint, what);
+    lua_pop(L, 1);
+    return i < 3 ? (code_policy)i : CODE_TRACK;
+}
+
+typedef struct effect_place {
+    loader *ld;
+    source_position where;
+    bytes name;
+} effect_place;
+
+static void policy_finding(void *ctx, const char *hint, const char *what)
+{
+    const effect_place *at = ctx;
+    effect_finding(at->ld, at->where, at->name, "code", hint, what);
 }
 
 int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx)
@@ -61,6 +95,8 @@ int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx)
     int always = lua_rawget(L, idx);
     if (always != LUA_TNIL && always != LUA_TBOOLEAN)
         effect_finding(ld, where, name, "always", NULL, "always is true or false");
+    code_policy policy =
+        declare_policy(L, ld, idx, policy_finding, &(effect_place){ld, where, name});
     int index = ld->errors == before ? loader_add_effect(ld, name, EFFECT_LUA) : 0;
     if (ld->errors != before) {
         luahandle_push(L, HANDLE_BROKEN, bytes_of("", 0), bytes_of("", 0), 0);
@@ -71,6 +107,7 @@ int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx)
     if (version != LUA_TNIL)
         e->version = (const char *)arena_bytes(&ld->kept, declare_text(L, -2)).data;
     if (lua_toboolean(L, -1)) e->always = "declared always";
+    e->policy = policy;
     e->file = arena_strdup(&ld->kept, where.file ? where.file : "?");
     e->line = where.line;
     if (!e->version || !e->file) return luaL_error(L, "out of memory");

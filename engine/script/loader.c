@@ -283,6 +283,7 @@ static void hand_on(loader *ld, const script_effect *e)
                         .kind = e->kind,
                         .version = bytes_str(e->version),
                         .code = e->code,
+                        .policy = e->policy,
                         .always = bytes_str(e->always),
                         .library = e->entry ? e->entry->library : bytes_str(""),
                         .position = {e->file, e->line}};

@@ -48,6 +48,7 @@ typedef struct script_effect {
     const char *file;             /* where it was registered; NULL */
     int line;
     bool is_used; /* by a node */
+    code_policy policy;
     hash128 code;
     bool uses_require;
     bool is_opaque; /* reaches what cannot be looked into: its worker serves one job */

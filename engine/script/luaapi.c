@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "engine/model/key.h"
-#include "engine/script/luahandle.h"
+#include "engine/script/declare.h"
 #include "engine/script/luarequire.h"
 #include "engine/script/luavalue.h"
 #include "engine/world/scan.h"
@@ -93,6 +93,30 @@ static int missing(lua_State *L)
 
 /* --- plug-ins, defaults ----------------------------------------------------------------------- */
 
+static void plugin_finding(void *ctx, const char *hint, const char *what)
+{
+    lua_State *L = ctx;
+    diagnose(loader_of(L), diagnose_position(L), "code", hint, "weir.plugin: %s", what);
+}
+
+/* The second argument: a table that holds `code` alone. */
+static code_policy plugin_policy(lua_State *L, loader *ld)
+{
+    if (lua_isnoneornil(L, 2)) return CODE_TRACK;
+    if (lua_type(L, 2) != LUA_TTABLE) {
+        plugin_finding(L, "weir.plugin(\"effects/mine.so\", { code = \"pin\" })",
+                       "what follows the path is a table");
+        return CODE_TRACK;
+    }
+    lua_pushnil(L);
+    while (lua_next(L, 2)) {
+        lua_pop(L, 1);
+        bool is_code = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "code") == 0;
+        if (!is_code) plugin_finding(L, "only code = \"track\", \"warn\" or \"pin\"", "an unknown key");
+    }
+    return declare_policy(L, ld, 2, plugin_finding, L);
+}
+
 /* weir.plugin "x.so": registers its effects; gives a table of them by name. */
 static int plugin(lua_State *L)
 {
@@ -120,6 +144,7 @@ static int plugin(lua_State *L)
         luahandle_push(L, HANDLE_BROKEN, bytes_of("", 0), bytes_of("", 0), 0);
         return 1;
     }
+    code_policy policy = plugin_policy(L, ld);
     lua_createtable(L, 0, (int)count);
     for (size_t i = 0; i < count; i++) {
         const registry_entry *entry = registry_at(ld->registry, first + i);
@@ -129,6 +154,8 @@ static int plugin(lua_State *L)
                      "weir.plugin: the name of its effect \"%s\" is in use", entry->effect->name);
         else push_c_effect(L, ld, entry);
         if (taken >= 0 && ld->effects[taken].kind != EFFECT_C) continue;
+        taken = loader_find_effect(ld, bytes_str(entry->effect->name));
+        if (taken >= 0) ld->effects[taken].policy = policy;
         lua_setfield(L, -2, entry->effect->name);
     }
     return 1;

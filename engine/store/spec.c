@@ -30,7 +30,8 @@ enum part {
     PART_VERSION = 64, PART_DEPFILE = 128, PART_JOB = 256, PART_RETRIES = 512, PART_TIMEOUT = 1024, PARTS_ALL = 2047
 };
 
-enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8, EFFECT_PARTS_ALL = 15 };
+enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8,
+                   EFFECT_PART_POLICY = 16, EFFECT_PARTS_ALL = 31 };
 
 /* Above kind and item kind in the shape of a member: an item with a default (a named value) has it in `port`. */
 enum { SHAPE_DEFAULT = 0x40 }; /* below 0x80: read as a varint of one byte */
@@ -450,6 +451,7 @@ void effect_put(buf *b, const effect_spec *spec, bool with_position)
     if (!hash_is_none(spec->code)) parts |= EFFECT_PART_CODE;
     if (spec->always.size) parts |= EFFECT_PART_ALWAYS;
     if (spec->library.size) parts |= EFFECT_PART_LIBRARY;
+    if (spec->policy != CODE_TRACK) parts |= EFFECT_PART_POLICY;
     buf_byte(b, SPEC_VERSION);
     buf_byte(b, (uint8_t)(FORM_EFFECT | (with_position ? FORM_POSITION : 0)));
     buf_put_u64(b, (uint64_t)spec->kind);
@@ -459,6 +461,7 @@ void effect_put(buf *b, const effect_spec *spec, bool with_position)
     if (parts & EFFECT_PART_CODE) buf_put_hash(b, spec->code);
     if (parts & EFFECT_PART_ALWAYS) buf_put_bytes(b, spec->always);
     if (parts & EFFECT_PART_LIBRARY) buf_put_bytes(b, spec->library);
+    if (parts & EFFECT_PART_POLICY) buf_put_u64(b, (uint64_t)spec->policy);
     if (with_position) put_position(b, &spec->position);
 }
 
@@ -478,6 +481,11 @@ int effect_get(bytes from, mem_arena *arena, effect_spec *spec, weir_error *err)
     if (parts & EFFECT_PART_CODE) spec->code = unpack_hash(&r.u);
     if (parts & EFFECT_PART_ALWAYS) spec->always = take_bytes(&r);
     if (parts & EFFECT_PART_LIBRARY) spec->library = take_bytes(&r);
+    if (parts & EFFECT_PART_POLICY) {
+        uint64_t policy = take_most(&r, CODE_PIN, "policy");
+        if (policy == CODE_TRACK) r.fault = "policy";
+        spec->policy = (code_policy)policy;
+    }
     if (r.form & FORM_POSITION) take_position(&r, &spec->position);
     return finish(&r, from, "effect", err);
 }

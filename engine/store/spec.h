@@ -30,12 +30,20 @@ typedef struct source_position {
     int line;
 } source_position;
 
+/** What a change of an effect's code does to the results of the old one. Numbers are stored. */
+typedef enum code_policy {
+    CODE_TRACK = 0, /* the code is in the key: its results are not used */
+    CODE_WARN = 1,  /* they are used, and that is said */
+    CODE_PIN = 2    /* they are used; the declared version decides */
+} code_policy;
+
 typedef struct effect_spec {
     bytes name;
     effect_kind kind;
     bytes version;  /* declared version, "" if none */
     hash128 code;   /* Lua: code hash; C: build id of the file; command: HASH_NONE */
     bytes always;   /* not empty: results cannot be memoised, and this is why */
+    code_policy policy;
     bytes library;  /* plug-in path for C effects that are loaded, "" for built-in ones */
     source_position position;
 } effect_spec;
@@ -120,6 +128,8 @@ int effect_to_json(const effect_spec *spec, buf *to, weir_error *err);
 /** "file", "glob" ... and "pure", "batch" ...; "?" for other numbers. */
 const char *spec_item_name(int kind);
 const char *spec_job_name(int job);
+/** "track", "warn", "pin"; "?" for other numbers. */
+const char *spec_policy_name(int policy);
 
 /** Index of a port, or -1. Arrays are sorted once put or got. */
 int spec_input_index(const node_spec *spec, bytes port);

@@ -143,6 +143,12 @@ int spec_to_json(const node_spec *spec, buf *to, weir_error *err)
     return to->failed ? error_nomem(err, "printing a node") : 0;
 }
 
+const char *spec_policy_name(int policy)
+{
+    static const char *const names[] = {"track", "warn", "pin"};
+    return policy >= 0 && policy <= CODE_PIN ? names[policy] : "?";
+}
+
 int effect_to_json(const effect_spec *spec, buf *to, weir_error *err)
 {
     jsonout_open(to, '{');
@@ -152,6 +158,10 @@ int effect_to_json(const effect_spec *spec, buf *to, weir_error *err)
     jsonout_member(to, "version", spec->version);
     jsonout_key(to, "code");
     jsonout_hash(to, spec->code);
+    if (spec->policy != CODE_TRACK) {
+        jsonout_key(to, "code_policy");
+        jsonout_string(to, spec_policy_name((int)spec->policy));
+    }
     jsonout_member(to, "always", spec->always);
     jsonout_member(to, "library", spec->library);
     write_position(to, &spec->position);

@@ -42,6 +42,10 @@ SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlemen
                                              AND later.seq > settlement.seq AND later.outcome IN (1, 2, 3, 6)))
  ORDER BY seq DESC LIMIT 1;
 
+-- name: door_settlement_newest
+SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+ WHERE node = ?1 AND run <= ?2 ORDER BY seq DESC LIMIT 1;
+
 -- name: door_settlement_before
 SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
  WHERE node = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1;
