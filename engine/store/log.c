@@ -291,6 +291,13 @@ static void writer_main(void *ctx)
     os_mutex_unlock(w->mutex);
 }
 
+/* Most engines end before they ever need it: opened at the first checkpoint. A failed one is made good by the next. */
+static void keep(log_writer *w)
+{
+    if (!w->keeper_db && db_open(&w->keeper_db, db_path(w->d), DB_MAINTAIN, NULL, NULL) != 0) return;
+    (void)db_checkpoint(w->keeper_db, false, NULL);
+}
+
 static void keeper_main(void *ctx)
 {
     log_writer *w = ctx;
@@ -303,7 +310,7 @@ static void keeper_main(void *ctx)
         w->checkpoint_wanted = false;
         os_mutex_unlock(w->mutex);
         os_kill_point("log_before_checkpoint");
-        (void)db_checkpoint(w->keeper_db, false, NULL); /* a failed one is made good by the next */
+        keep(w);
         os_kill_point("log_after_checkpoint");
         os_mutex_lock(w->mutex);
     }
@@ -331,9 +338,7 @@ static int open_database(log_writer *w, const char *path, weir_error *err)
     bool stale = false;
     int rc = db_open(&w->d, path, DB_WRITE, &stale, err);
     if (rc == 0) rc = check_end(w, err);
-    if (rc == 0 && stale) rc = fold_rebuild(w->d, NULL, err);
-    if (rc == 0) rc = db_open(&w->keeper_db, path, DB_MAINTAIN, NULL, err);
-    return rc;
+    return rc == 0 && stale ? fold_rebuild(w->d, NULL, err) : rc;
 }
 
 static int start_threads(log_writer *w, weir_error *err)
