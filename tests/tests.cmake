@@ -46,7 +46,27 @@ foreach(file ${files})
     endif()
 endforeach()
 
-target_link_options(sim_test_sim PRIVATE -Wl,--wrap=clock_gettime,--wrap=fstatat,--wrap=fstat) # tests/sim/single.h
+# The simulator stands in for threads, time and kill points (tests/sim/single.h, judge.h). canaries.env says how it is made (test_canaries.py).
+set(wraps -Wl,--wrap=clock_gettime,--wrap=fstatat,--wrap=fstat,--wrap=os_kill_point)
+target_link_options(sim_test_sim PRIVATE ${wraps})
+set(sim_flags -D_GNU_SOURCE -std=c11 -O1 -I${PROJECT_SOURCE_DIR} -I${PROJECT_BINARY_DIR} ${sanitize})
+foreach(directory ${lua5_4_INCLUDE_DIRS})
+    list(APPEND sim_flags -isystem ${directory})
+endforeach()
+set(sim_libraries -Wl,--start-group)
+foreach(floor ${floors})
+    list(APPEND sim_libraries $<TARGET_FILE:weir_${floor}>)
+endforeach()
+list(APPEND sim_libraries $<TARGET_FILE:weir_builtins> -Wl,--end-group)
+foreach(package sqlite3 jansson libzstd libuv lua5_4 md4c md4c_html)
+    list(APPEND sim_libraries ${${package}_LDFLAGS})
+endforeach()
+file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/tests/canaries.env CONTENT
+"CC=${CMAKE_C_COMPILER}
+FLAGS=${sim_flags}
+OBJECTS=$<TARGET_OBJECTS:sim_test_sim>
+LIBS=${wraps};${sim_libraries};-lpthread;-ldl;-lm
+")
 
 find_program(LUA_PROGRAM NAMES lua5.4 lua)
 find_program(PYTHON_PROGRAM NAMES python3)

@@ -23,6 +23,8 @@
 /* Of the main file. */
 static sim_graph graph;
 static void fake_performed(int slot, const tracker *t, bool ok);
+/** Does the execution that is about to happen end its process? */
+static bool fake_crashes(void);
 /** Content for the clean names of a list. */
 static void fake_names(int slot, char port, char text[TEXT]);
 
@@ -111,7 +113,7 @@ struct process {
     char *words[64];
     int count, cwd;
     bool stopped, wrote;
-    int exit_code;
+    int exit_code, signal;
 };
 
 static uint64_t fake_spawned;
@@ -211,11 +213,12 @@ static void process_step(void *object)
 {
     process *p = object;
     if (!p->wrote && !p->stopped) {
+        p->signal = fake_crashes() ? 9 : 0;
         command_perform(p);
         fake_add(process_step, p);
         return;
     }
-    process_result r = {.exit_code = p->stopped ? -1 : p->exit_code, .signal = p->stopped ? 15 : 0, .stopped = p->stopped,
+    process_result r = {.exit_code = p->stopped || p->signal ? -1 : p->exit_code, .signal = p->stopped ? 15 : p->signal, .stopped = p->stopped,
                         .output = bytes_of("", 0), .wall_us = (int64_t)(fake_random() % 3000)};
     for (int i = 0; i < p->count; i++) free(p->words[i]);
     p->done(p->ctx, &r);
@@ -389,6 +392,9 @@ static void worker_step(void *object)
     } else if (w->jobs && !w->begun) {
         w->begun = true;
         w->events.began(w->events.ctx, w, job_id(w->jobs));
+    } else if (w->jobs && fake_crashes()) {
+        worker_die(w, "signal 9");
+        return;
     } else if (w->jobs) {
         worker_perform(w);
     }

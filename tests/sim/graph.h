@@ -38,7 +38,7 @@ typedef struct sim_node {
 
 typedef struct sim_source {
     bool present, renamed;
-    char text[TEXT];
+    char text[TEXT], before[TEXT];
 } sim_source;
 
 typedef struct sim_graph {

@@ -4,8 +4,8 @@
  * Stands in for engine/base/os_thread.c: a thread is a fiber of the main one and runs until it waits, when the main thread waits for it
  * or when fake_tick takes its turn. uv_queue_work does its work in a later tick. So the order of everything follows the seed.
  *
- * Time stands nearly still: what the engine asks about time and what it sees of files is led through a map of intervals. Everything
- * written or asked within one interval lies within the engine's racy window; single_later begins the next one, a second away.
+ * Time stands still: what the engine asks about time and what it sees of files is led through a map of intervals. Everything
+ * written or asked within one interval has one and the same time; single_later begins the next one, a second away.
  *
  * Linked first, these definitions win over the archives; tests.cmake wraps clock_gettime, fstatat and fstat (--wrap).
  */
@@ -234,7 +234,7 @@ static void lead(struct timespec *t)
     int k = s->count - 1;
     while (k >= 0 && real < s->real_ns[k]) k--;
     if (k < 0) told = real - 3600LL * 1000000000;
-    else told = s->told_ns[k] + ((real - s->real_ns[k]) >> 12);
+    else told = s->told_ns[k];
     t->tv_sec = (time_t)(told / 1000000000);
     t->tv_nsec = (long)(told % 1000000000);
 }
