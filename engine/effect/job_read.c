@@ -470,7 +470,7 @@ int job_read_file(job *j, bytes path, bytes *content)
     job_place place = j->places[*index];
     const job_member *m = &j->order->inputs[place.port].members[place.member];
     bytes where; /* that a node's output lies just there is a read as well: it may move */
-    if (m->kind == MEMBER_NODE) rc = job_read_path(j, place.port, place.member, place.sub, &where);
+    if (m->kind != MEMBER_ITEM) rc = job_read_path(j, place.port, place.member, place.sub, &where);
     if (rc != 0) return rc;
     return read_declared(j, place.port, place.member, place.sub, &m->files[place.sub < 0 ? 0 : place.sub], content);
 }

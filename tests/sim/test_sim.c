@@ -19,6 +19,7 @@
  * A failure is made shorter by leaving out lines of its script (script.h), and what is left is printed. Scripts in tests/sim/kept are played first.
  *   WEIR_SEED=n       only this round          WEIR_SIM_STEPS=n   steps in all; WEIR_SIM_BASE=n: other seeds
  *   WEIR_SIM_PLAY=f   only this script         WEIR_SIM_VERBOSE=1  print every line
+ *   WEIR_SIM_KEEP=1   leave the projects there
  *   WEIR_SIM_WATCH=1  only say whether anything is wrong (the canaries)
  */
 #include "tests/sim/script.h"
@@ -69,7 +70,8 @@ static bool round_fails(uint64_t seed, int steps, char *const *lines)
     }
     int status = 0;
     waitpid(pid, &status, 0);
-    check_remove(AT_FDCWD, sim->root);
+    if (getenv("WEIR_SIM_KEEP")) fprintf(stderr, "%s is left\n", sim->root);
+    else check_remove(AT_FDCWD, sim->root);
     if (WIFSIGNALED(status)) note("#   WRONG: ended by signal %d\n", WTERMSIG(status));
     else if (status != 0 && !sim->bad) note("#   WRONG: ended with code %d\n", WEXITSTATUS(status));
     return status != 0;
@@ -173,6 +175,7 @@ int main(void)
     sim = mmap(NULL, sizeof *sim, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (sim == MAP_FAILED) return 99;
     sim->verbose = number_of("WEIR_SIM_VERBOSE", 0) != 0;
+    check_scratch(); /* one for all children */
     fake_effects_make();
     const char *script = getenv("WEIR_SIM_PLAY");
     bool watch = number_of("WEIR_SIM_WATCH", 0) != 0;
@@ -186,5 +189,6 @@ int main(void)
             return found;
         }
     }
+    if (getenv("WEIR_SIM_KEEP")) check_scratch_path[0] = '\0';
     return check_done();
 }
