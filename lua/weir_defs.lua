@@ -22,6 +22,18 @@ function File:lines() end
 ---@return any
 function File:json() end
 
+--- One key of a .json or .toml file, as an input: an effect has it as .value, a command as {{port}}. A change elsewhere in the file runs
+--- nothing. An absent key is nil, or the default.
+---
+---     inputs = { title = weir.file "site.toml":key "site.title", first = weir.file "a.json":key("authors[1]", "nobody") }
+---@param key string names with dots between them, positions in lists from 1, odd names in double quotes
+---@param default? any
+---@return weir.Key
+function File:key(key, default) end
+
+---@class weir.Key One key of a document.
+---@field name string path of the document
+
 ---@class weir.Item A variable or a named value.
 ---@field name string
 ---@field value any looking at it while loading is a read of the definition
@@ -35,6 +47,13 @@ function File:json() end
 ---@field stem string
 ---@field ext string
 ---@field rel string
+local Output = {}
+
+--- One key of it, as an input: as with a file. What changes elsewhere in it stops there.
+---@param key string
+---@param default? any
+---@return weir.Key
+function Output:key(key, default) end
 
 ---@class weir.Node What a declaration gives: in `inputs` it is all its outputs and its value; node.PORT is one output.
 ---@field name string full name, page[post=intro]
@@ -42,7 +61,7 @@ function File:json() end
 ---@field path string path of its only output
 ---@field [string] weir.Output
 
----@alias weir.Handle weir.File|weir.Item|weir.Tool|weir.Output|weir.Node
+---@alias weir.Handle weir.File|weir.Key|weir.Item|weir.Tool|weir.Output|weir.Node
 ---@alias weir.Inputs table<string, weir.Handle|weir.Handle[]>
 
 ---@class weir.Declaration
@@ -67,7 +86,7 @@ function File:json() end
 ---@field name string
 ---@field stem string
 ---@field ext string
----@field value any value of the node, variable or named value
+---@field value any value of the node, variable, named value or key
 ---@field params table params of the node
 local Input = {}
 ---@return string

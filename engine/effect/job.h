@@ -23,7 +23,8 @@ typedef struct job_file {
 typedef struct job_member {
     member_kind kind;
     item_kind item_type;  /* MEMBER_ITEM */
-    bytes name;           /* node name, or name of the item */
+    bool is_key;          /* MEMBER_ITEM, ITEM_FILE: a key of that document, no file: it has a value */
+    bytes name;           /* node name, or name of the item; of a key: document:key */
     uint64_t id;          /* node or item id */
     job_file *files;      /* MEMBER_NODE: by port order; MEMBER_OUTPUT and file items: one; others none */
     size_t file_count;

@@ -38,7 +38,7 @@ const job_member *job_member_at(job *j, size_t port, size_t member)
 
 bool job_member_is_file(const job_member *m)
 {
-    return m->kind == MEMBER_OUTPUT || (m->kind == MEMBER_ITEM && m->item_type == ITEM_FILE) ||
+    return m->kind == MEMBER_OUTPUT || (m->kind == MEMBER_ITEM && m->item_type == ITEM_FILE && !m->is_key) ||
            (m->kind == MEMBER_NODE && m->file_count > 0);
 }
 
@@ -201,14 +201,16 @@ static int fetch_value(job *j, const job_member *m, job_seen *seen)
 
 static bool is_plain_item(const job_member *m)
 {
-    return m->kind == MEMBER_ITEM && m->item_type != ITEM_FILE;
+    return m->kind == MEMBER_ITEM && (m->item_type != ITEM_FILE || m->is_key);
 }
 
-/* Variables, values, tools: content and value are one read, with the hash that the engine has for the item. */
+/* Variables, values, tools: content and value are one read, with the hash that the engine has for the item. The content of a document is
+ * something else than one of its keys, which is a value. */
 static job_seen *record_item(job *j, size_t port, size_t member, const job_member *m)
 {
     hash128 hash = m->has_value || !hash_is_none(m->value_hash) ? m->value_hash : HASH_ABSENT;
-    return job_record(j, job_ref(ASPECT_CONTENT, port, member, -1), m->id, false, hash, HASH_NONE);
+    read_ref ref = job_ref(m->is_key ? ASPECT_VALUE : ASPECT_CONTENT, port, member, -1);
+    return job_record(j, ref, m->id, false, hash, HASH_NONE);
 }
 
 static int no_value(job *j, size_t port, const job_member *m)

@@ -80,6 +80,7 @@ static void put_member(buf *b, const job_member *m)
 {
     buf_put_u64(b, m->kind);
     buf_put_u64(b, m->kind == MEMBER_ITEM ? m->item_type : 0);
+    buf_put_u64(b, m->is_key);
     put_text(b, m->name);
     buf_put_u64(b, m->id);
     buf_put_u64(b, m->file_count);
@@ -102,6 +103,7 @@ static void get_member(unpack *u, mem_arena *arena, job_member *m)
     int type = get_enum(u, 0, ITEM_BUILD);
     if (m->kind == MEMBER_ITEM && type == 0) u->failed = true;
     m->item_type = (item_kind)type;
+    m->is_key = get_flag(u);
     m->name = get_text(u);
     m->id = unpack_u64(u);
     m->files = get_list(u, arena, sizeof *m->files, &m->file_count);

@@ -6,6 +6,7 @@
  */
 #include "engine/model/depfile.h"
 #include "engine/run/command_internal.h"
+#include "engine/store/document.h"
 
 enum { DEPFILE_LIMIT = 64 * 1024 * 1024 };
 
@@ -68,8 +69,12 @@ static int member_reads(read_list *l, int32_t port, const spec_member *m, weir_e
     if (rc != 0 || !item) return rc;
     r.source = item->id;
     r.hash = item->hash;
+    if (document_is_key(m)) {
+        r.ref.aspect = ASPECT_VALUE;
+        rc = resolve_member_hash(t, m, &r.hash, err);
+    }
     add_read(l, r);
-    return 0;
+    return rc;
 }
 
 static bool is_declared(const task *t, uint64_t item)
@@ -79,7 +84,9 @@ static bool is_declared(const task *t, uint64_t item)
         if (spec->outputs[i].id == item) return true;
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t k = 0; k < spec->inputs[i].count; k++)
-            if (spec->inputs[i].members[k].kind == MEMBER_ITEM && spec->inputs[i].members[k].id == item) return true;
+            if (spec->inputs[i].members[k].kind == MEMBER_ITEM && spec->inputs[i].members[k].id == item &&
+                !document_is_key(&spec->inputs[i].members[k]))
+                return true;
     return false;
 }
 
@@ -187,7 +194,7 @@ static int look_around(task *t, const dep_list *deps, weir_error *err)
     for (size_t i = 0; i < spec->input_count; i++) {
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             const spec_member *m = &spec->inputs[i].members[k];
-            if (m->kind != MEMBER_ITEM || m->item != ITEM_FILE) continue;
+            if (m->kind != MEMBER_ITEM || m->item != ITEM_FILE || document_is_key(m)) continue;
             const cat_item *item = catalog_item(w->catalog, m->id, err);
             if (item && item->node == 0) request_path(t, &t->requests[n++], item, 0);
         }

@@ -7,7 +7,18 @@
 #include <stdlib.h>
 
 #include "engine/run/engine.h"
-#include "engine/store/value.h"
+#include "engine/store/document.h"
+
+/* A string as it is, all else as JSON; nothing for what is absent. */
+static int value_text(bytes encoded, buf *to, weir_error *err)
+{
+    value_reader reader = value_read(encoded);
+    value_item scalar;
+    if (encoded.size == 0) return 0;
+    if (!value_next(&reader, &scalar) || scalar.type != VALUE_STRING) return value_to_json(encoded, 0, to, err);
+    buf_append(to, scalar.text.data, scalar.text.size);
+    return 0;
+}
 
 static int member_paths(void *ctx, const spec_member *m, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
 {
@@ -35,10 +46,16 @@ static int member_paths(void *ctx, const spec_member *m, mem_arena *arena, bytes
     if (!*paths) return error_nomem(err, "expanding a command");
     *count = 1;
     (*paths)[0] = item->name;
-    if (item->kind == ITEM_FILE) return 0;
+    bool is_key = document_is_key(m);
+    if (item->kind == ITEM_FILE && !is_key) return 0;
     buf text;
     buf_init(&text);
-    if (item->kind == ITEM_TOOL) {
+    if (is_key) {
+        bytes encoded;
+        hash128 hash;
+        rc = observe_key(w, m, &encoded, &hash, err);
+        if (rc == 0) rc = value_text(encoded, &text, err);
+    } else if (item->kind == ITEM_TOOL) {
         hash128 hash;
         rc = observe_outside_hash(w, item->kind, item->name, &hash, &text, err);
     } else if (item->kind == ITEM_ENV) {
@@ -48,10 +65,7 @@ static int member_paths(void *ctx, const spec_member *m, mem_arena *arena, bytes
         bytes encoded = {0};
         rc = observe_value(w, item, &encoded, err);
         if (rc == 0 && encoded.size == 0) encoded = m->port;
-        value_reader reader = value_read(encoded);
-        value_item scalar;
-        if (rc == 0 && encoded.size && value_next(&reader, &scalar) && scalar.type == VALUE_STRING) buf_append(&text, scalar.text.data, scalar.text.size);
-        else if (rc == 0 && encoded.size) rc = value_to_json(encoded, 0, &text, err);
+        if (rc == 0) rc = value_text(encoded, &text, err);
     }
     if (rc == 0) (*paths)[0] = arena_bytes(arena, buf_bytes(&text));
     buf_deinit(&text);

@@ -172,6 +172,15 @@ int observe_globs(weir *w, weir_error *err);
 int observe_outside_hash(weir *w, item_kind kind, bytes name, hash128 *hash, buf *path, weir_error *err);
 /** Effective value of a named value: this run's, the set one; empty: unset. In the catalog's arena. */
 int observe_value(weir *w, const cat_item *item, bytes *encoded, weir_error *err);
+/**
+ * What the key of a document holds (document_is_key): *encoded, or the default; empty: neither is there, HASH_ABSENT. In the catalog's arena or
+ * the declaration. WEIR_WORKFLOW: the document is broken, with path:line:column. Its file is looked at if need be.
+ */
+int observe_key(weir *w, const spec_member *m, bytes *encoded, hash128 *hash, weir_error *err);
+/** A node that takes a key of a broken document fails with the place of the fault: WEIR_WORKFLOW. */
+int observe_documents(task *t, weir_error *err);
+/** "site.toml:title"; in the arena. */
+bytes observe_key_name(mem_arena *arena, const cat_item *item, const spec_member *m);
 /** Make the list of file items in use complete in the signature cache (after a crash, or when the cache is gone). */
 int observe_complete(weir *w, weir_error *err);
 /** Before a run writes anything else: the table of signatures does not claim to be complete any more. Once a run, further calls do nothing. */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "engine/run/engine.h"
-#include "engine/store/value.h"
+#include "engine/store/document.h"
 
 enum { WORKERS_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
 
@@ -120,11 +120,26 @@ static int node_member(task *t, const spec_member *m, job_member *to, uint64_t *
     return rc;
 }
 
+/* A key of a document goes out as a value; it has no files. */
+static int key_member(task *t, const cat_item *item, const spec_member *m, job_member *to, weir_error *err)
+{
+    bytes encoded;
+    int rc = observe_key(t->w, m, &encoded, &to->value_hash, err);
+    if (rc != 0) return rc;
+    to->name = observe_key_name(&t->arena, item, m);
+    to->item_type = ITEM_FILE;
+    to->is_key = true;
+    to->has_value = encoded.size > 0;
+    to->value = arena_bytes(&t->arena, encoded);
+    return t->arena.failed ? error_nomem(err, "describing a job") : 0;
+}
+
 static int item_member(task *t, const spec_member *m, job_member *to, weir_error *err)
 {
     weir *w = t->w;
     const cat_item *item = catalog_item(w->catalog, m->id, err);
     if (!item) return err->code ? err->code : WEIR_BUG;
+    if (document_is_key(m)) return key_member(t, item, m, to, err);
     to->name = item->name;
     to->item_type = item->kind;
     if (item->kind == ITEM_FILE) {

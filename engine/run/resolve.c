@@ -5,6 +5,7 @@
  * are read as a whole are hashed as a tree (store/blob.h); the hash of a member with several files, or files and a value, is the root over those.
  */
 #include "engine/run/engine.h"
+#include "engine/store/document.h"
 #include "engine/store/read.h"
 
 static cat_node *member_node(task *t, const spec_member *m, weir_error *err)
@@ -83,9 +84,21 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
     return 0;
 }
 
+/* A broken document fails the node before it is looked up (settle.c); here it is only different from every good one. */
+static int key_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err)
+{
+    bytes encoded;
+    int rc = observe_key(t->w, m, &encoded, hash, err);
+    if (rc != WEIR_WORKFLOW) return rc;
+    *hash = hash_bytes("weir broken document", 20);
+    error_clear(err);
+    return 0;
+}
+
 int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err)
 {
     cat_item *item = NULL;
+    if (document_is_key(m)) return key_hash(t, m, hash, err);
     if (m->kind != MEMBER_NODE) {
         int rc = resolve_file(t, m, -1, &item, err);
         *hash = item ? item->hash : HASH_ABSENT;
@@ -135,12 +148,24 @@ static int list_names(task *t, const spec_input *input, hash128 *hash, weir_erro
         } else {
             cat_item *item = NULL;
             rc = resolve_file(t, m, -1, &item, err);
-            if (item) names[i] = item->name;
+            if (item) names[i] = document_is_key(m) ? observe_key_name(&t->arena, item, m) : item->name;
         }
     }
     if (rc == 0) *hash = read_names_hash(names, input->count);
     mem_free(names);
     return rc;
+}
+
+/* The document must be known as for its content; then the key in it counts. */
+static int key_value(task *t, const read_ref *ref, const spec_member *m, hash128 *hash, uint64_t *wait_for, resolve_result *how, uint64_t *source,
+                     weir_error *err)
+{
+    cat_item *item = NULL;
+    int rc = resolve_file(t, m, -1, &item, err);
+    if (rc != 0 || !item) return rc;
+    *source = item->id;
+    rc = item_content(t, ref, item, hash, wait_for, how, err);
+    return rc == 0 && *how == RESOLVE_KNOWN ? key_hash(t, m, hash, err) : rc;
 }
 
 /* Refs to declared inputs. */
@@ -157,6 +182,7 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
     *how = RESOLVE_IMPOSSIBLE;
     if (index >= input->count) return 0;
     const spec_member *m = &input->members[index];
+    if (document_is_key(m)) return ref->aspect == ASPECT_VALUE ? key_value(t, ref, m, hash, wait_for, how, source, err) : 0;
     if (ref->aspect == ASPECT_VALUE || ref->aspect == ASPECT_PARAMS) {
         if (m->kind == MEMBER_ITEM) return 0;
         const cat_node *up = member_node(t, m, err);

@@ -366,6 +366,7 @@ static void walk_handle(walk *w, const handle *h)
     case HANDLE_OUTPUT:
     case HANDLE_ENV:
     case HANDLE_VALUE:
+    case HANDLE_KEY:
     case HANDLE_TOOL: break;
     }
     snprintf(text, sizeof text, "uses %s, which is declared outside of it",

@@ -69,7 +69,8 @@ static void add_handle(declaration *d, const char *port, const handle *h, member
     static const item_kind items[] = {[HANDLE_FILE] = ITEM_FILE,
                                       [HANDLE_ENV] = ITEM_ENV,
                                       [HANDLE_VALUE] = ITEM_VALUE,
-                                      [HANDLE_TOOL] = ITEM_TOOL};
+                                      [HANDLE_TOOL] = ITEM_TOOL,
+                                      [HANDLE_KEY] = ITEM_FILE};
     bytes path;
     if (h->kind == HANDLE_BROKEN) {
         d->broken = true;
@@ -87,6 +88,7 @@ static void add_handle(declaration *d, const char *port, const handle *h, member
                                          : MEMBER_ITEM;
     if (m->kind == MEMBER_ITEM) m->item = items[h->kind];
     if (m->kind == MEMBER_OUTPUT) handle_output(h, &m->port, &path);
+    if (h->kind == HANDLE_KEY) m->port = handle_extra(h);
     if (h->kind == HANDLE_VALUE) /* its default is part of the declaration */
         m->port = bytes_of(handle_extra(h).data + h->number, handle_extra(h).size - h->number);
 }

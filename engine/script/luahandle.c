@@ -7,6 +7,7 @@
 
 #include "engine/model/key.h"
 #include "engine/script/luavalue.h"
+#include "engine/store/document.h"
 
 static const char handle_type[] = "weir.handle";
 
@@ -32,7 +33,7 @@ const char *luahandle_describe(lua_State *L, const handle *h)
 {
     static const char *const kinds[] = {"",       "file",   "variable",
                                         "value",  "tool",   "node",
-                                        "output", "effect", "declaration with an error"};
+                                        "output", "effect", "key of", "declaration with an error"};
     bytes port, path;
     if (h->kind == HANDLE_BROKEN) return lua_pushstring(L, kinds[h->kind]);
     if (h->kind != HANDLE_OUTPUT) return lua_pushfstring(L, "%s %s", kinds[h->kind], h->text);
@@ -154,15 +155,69 @@ static int file_json(lua_State *L)
     return luahandle_json(L);
 }
 
+/* --- keys of documents ------------------------------------------------------------------------ */
+
+int luahandle_key(lua_State *L, bytes path)
+{
+    static const char usage[] = "file:key \"site.title\", or file:key(\"site.title\", DEFAULT)";
+    loader *ld = loader_of(L);
+    weir_error err = {0};
+    loader_need_loading(L, ":key()");
+    if (lua_type(L, 2) != LUA_TSTRING)
+        return luavm_raise(L, usage, ":key() needs the name of a key, not a %s",
+                           luaL_typename(L, 2));
+    bytes key;
+    key.data = (const uint8_t *)lua_tolstring(L, 2, &key.size);
+    const char *wrong = NULL;
+    loader_scratch(ld);
+    if (!document_is_one(path)) wrong = "only documents (.json, .toml) have keys";
+    else if (document_check_key(key, &err) != 0) wrong = err.message;
+    else if (!lua_isnoneornil(L, 3) && luavalue_put(L, 3, &ld->scratch, &ld->encoded, &err) != 0)
+        wrong = arena_printf(&ld->scratch, "its default%s", err.message);
+    if (wrong) {
+        diagnose(ld, diagnose_position(L), "key", NULL, "%.*s: %s", (int)path.size,
+                 (const char *)path.data, wrong);
+        luahandle_push(L, HANDLE_BROKEN, bytes_of("", 0), bytes_of("", 0), 0);
+        return 1;
+    }
+    document_put_port(&ld->pack, key, buf_bytes(&ld->encoded));
+    if (ld->pack.failed || ld->encoded.failed) return luaL_error(L, "out of memory");
+    luahandle_push(L, HANDLE_KEY, path, buf_bytes(&ld->pack), 0);
+    return 1;
+}
+
+static int file_key(lua_State *L)
+{
+    const handle *h = luahandle_at(L, 1);
+    bytes port, path;
+    if (!h || (h->kind != HANDLE_FILE && h->kind != HANDLE_OUTPUT))
+        return luavm_raise(L, "write file:key \"title\", with a colon",
+                           ":key() needs a file or an output");
+    if (h->kind == HANDLE_FILE) return luahandle_key(L, handle_name(h));
+    handle_output(h, &port, &path);
+    return luahandle_key(L, path);
+}
+
+static int index_key(lua_State *L, const handle *h, const char *key)
+{
+    static const char *const names[] = {"name"};
+    if (strcmp(key, "name") == 0) return push_bytes(L, handle_name(h));
+    if (strcmp(key, "value") == 0)
+        return luavm_raise(L, "put it into inputs, or read the whole file: weir.file(...):json()",
+                           "the value of a key is known to effects and commands only");
+    return unknown_member(L, h, names, 1);
+}
+
 static int index_file(lua_State *L, const handle *h, const char *key)
 {
     static const char *const names[] = {"path", "name", "stem",  "ext",
-                                        "rel",  "read", "lines", "json"};
+                                        "rel",  "read", "lines", "json", "key"};
     if (strcmp(key, "path") == 0) return push_bytes(L, handle_name(h));
     if (luahandle_push_part(L, handle_name(h), h->number, key)) return 1;
     lua_CFunction method = strcmp(key, "read") == 0    ? file_read
                            : strcmp(key, "lines") == 0 ? file_lines
                            : strcmp(key, "json") == 0  ? file_json
+                           : strcmp(key, "key") == 0   ? file_key
                                                        : NULL;
     if (!method) return unknown_member(L, h, names, sizeof names / sizeof *names);
     lua_pushcfunction(L, method);
@@ -201,11 +256,15 @@ static int index_item(lua_State *L, const handle *h, const char *key)
 
 static int index_output(lua_State *L, const handle *h, const char *key)
 {
-    static const char *const names[] = {"path", "name", "stem", "ext", "rel"};
+    static const char *const names[] = {"path", "name", "stem", "ext", "rel", "key"};
     bytes port, path;
     handle_output(h, &port, &path);
     if (strcmp(key, "path") == 0) return push_bytes(L, path);
     if (luahandle_push_part(L, path, 0, key)) return 1;
+    if (strcmp(key, "key") == 0) {
+        lua_pushcfunction(L, file_key);
+        return 1;
+    }
     if (strcmp(key, "read") == 0 || strcmp(key, "lines") == 0 || strcmp(key, "json") == 0)
         return luavm_raise(L,
                            "what is in an output is known only after running: put it into inputs",
@@ -277,6 +336,7 @@ static int handle_index(lua_State *L)
         if (strcmp(key, "name") == 0) return push_bytes(L, handle_name(h));
         return unknown_member(L, h, names, 1);
     }
+    case HANDLE_KEY: return index_key(L, h, key);
     case HANDLE_BROKEN: break;
     }
     return 0;

@@ -19,6 +19,7 @@ typedef enum handle_kind {
     HANDLE_NODE,
     HANDLE_OUTPUT,
     HANDLE_EFFECT,
+    HANDLE_KEY, /* of a document */
     HANDLE_BROKEN /* stands for a declaration with an error: accepted everywhere, so that the other errors are found too */
 } handle_kind;
 
@@ -31,7 +32,8 @@ typedef struct handle {
 
 /* extra: VALUE: canonical encoding as the engine gave it (empty: unset), `number` bytes, then that of the default
  *        NODE: packed params, count, then port and path of each output
- *        OUTPUT: packed port, path; the name is the node's */
+ *        OUTPUT: packed port, path; the name is the node's
+ *        KEY: key and default, as a declaration holds them (store/document.h); the name is the document's path */
 
 void luahandle_install(lua_State *L);
 /** Push a new handle. Raises when memory runs out. */
@@ -50,6 +52,8 @@ static inline bytes handle_extra(const handle *h)
 const char *luahandle_describe(lua_State *L, const handle *h);
 /** Port and path of an OUTPUT handle. */
 void handle_output(const handle *h, bytes *port, bytes *path);
+/** file:key "a.b", file:key("a.b", default), also of an output: pushes the handle of the key of `path`. */
+int luahandle_key(lua_State *L, bytes path);
 /** :lines() and :json() of the string on top. */
 int luahandle_lines(lua_State *L);
 int luahandle_json(lua_State *L);

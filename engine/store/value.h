@@ -71,6 +71,8 @@ extern const bytes VALUE_EMPTY_OBJECT;
 /** Parse one JSON text (duplicate keys, NaN and bad UTF-8 are errors) and append its encoding. WEIR_USAGE with line and
  *  column; WEIR_LIMIT. On failure `to` is as it was. */
 int value_from_json(bytes json, buf *to, weir_error *err);
+/** Parse one TOML 1.0 document and append its encoding; dates and times become strings. Errors as for JSON. */
+int value_from_toml(bytes toml, buf *to, weir_error *err);
 /** Append JSON text, one line, keys sorted; floats in the shortest form that reads back the same; non-finite floats as strings
  *  "NaN", "Infinity", "-Infinity". VALUE_BYTES as {"base64": "..."}; `indent` > 0: pretty. */
 int value_to_json(bytes encoded, int indent, buf *to, weir_error *err);
@@ -85,5 +87,7 @@ bool value_is_utf8(bytes text);
 /** Format a float so that it reads back the same, the shortest of %.15g, %.16g, %.17g, always with '.', 'e' or a word (NaN,
  *  Infinity, -Infinity), in any locale. @return its length */
 int value_format_float(double number, char text[32]);
+/** Read a decimal number that is known to be well-formed, in any locale. */
+double value_parse_float(const char *text);
 
 #endif

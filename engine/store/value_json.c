@@ -122,6 +122,16 @@ int value_format_float(double number, char text[32])
     return (int)strlen(text);
 }
 
+double value_parse_float(const char *text)
+{
+    const char *point = localeconv()->decimal_point;
+    char local[512];
+    const char *dot = strchr(text, '.');
+    if (!dot || strcmp(point, ".") == 0) return strtod(text, NULL);
+    snprintf(local, sizeof local, "%.*s%s%s", (int)(dot - text), text, point, dot + 1);
+    return strtod(local, NULL);
+}
+
 /* --- values ---------------------------------------------------------------------------------------------------- */
 
 typedef struct writer {
