@@ -137,6 +137,7 @@ int command_prepare(task *t, weir_error *err)
         slot = own_path ? NULL : map_put(&w->programs, bytes_str(name), NULL);
         if (slot) *slot = (uint64_t)(uintptr_t)known.data;
     }
+    mem_free(t->program); /* a task may be settled more than once */
     t->program = mem_strdup((const char *)known.data);
     if (!t->program) return error_nomem(err, "resolving a program");
     return shell ? 0 : tool_fingerprint(t, bytes_str(name), known, err); /* a shell text's tools are declared by weir.tool */

@@ -161,6 +161,8 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->programs);
     map_init(&w->observe_again);
     map_init(&w->older_code);
+    map_init(&w->flights);
+    map_init(&w->dry_flights);
     definition_init(&w->declared);
     definition_init(&w->reload);
     int rc = uv_loop_init(&w->loop) == 0 ? 0 : error_set(err, WEIR_IO, "cannot make an event loop");
@@ -200,7 +202,10 @@ void weir_close(weir *w)
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
     map_deinit(&w->older_code);
+    map_deinit(&w->flights);
+    map_deinit(&w->dry_flights);
     mem_free(w->older);
+    mem_free(w->twins);
     mem_free(w->would_run);
     mem_free(w->users);
     os_close(w->lockfd);
@@ -406,6 +411,11 @@ static int tell_maybe(weir *w, weir_error *err)
     int rc = 0;
     size_t due = w->would_run_count;
     for (size_t i = 0; i < due; i++) map_put(&seen, map_key_u64(&w->would_run[i]), NULL);
+    for (size_t i = 0; rc == 0 && i < w->twin_count; i++) {
+        bool added = false;
+        if (!map_put(&seen, map_key_u64(&w->twins[i]), &added)) rc = error_nomem(err, "planning");
+        if (rc == 0 && added) rc = maybe_add(w, w->twins[i], err);
+    }
     for (size_t at = 0; rc == 0 && at < w->would_run_count; at++) {
         const plan_user *users = NULL;
         size_t n = 0;
@@ -527,6 +537,10 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     map_clear(&w->observe_again);
     map_clear(&w->older_code);
     w->older_count = 0;
+    map_clear(&w->flights);
+    map_clear(&w->dry_flights);
+    w->twin_count = w->following = 0;
+    w->has_again = false;
     memset(&w->base, 0, sizeof w->base);
     weir_counters *b = &w->base;
     fill_counters(w);

@@ -6,6 +6,7 @@
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
+ *   flight.c    identical work asked for twice runs once
  *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
  *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
@@ -116,6 +117,12 @@ struct weir {
     size_t target_node_count, target_node_capacity;
     plan_user *users;       /* answer of targets_users; mem_free at the end */
     size_t users_capacity;
+    map flights;            /* key -> the first open task that must run; flight.c */
+    map dry_flights;        /* dry run: flights of what would run */
+    uint64_t *twins;        /* dry run: nodes that identical work may make */
+    size_t twin_count, twin_capacity;
+    bool has_again;         /* some task became TASK_AGAIN: the loop must not sleep */
+    size_t following;       /* tasks that are TASK_FOLLOWING */
     map older_code;         /* effect name -> index + 1 of older */
     struct older_code { bytes effect, node; uint64_t count; } *older; /* names in the catalog's arena */
     size_t older_count, older_capacity;
@@ -204,7 +211,8 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
 typedef enum task_state {
     TASK_SETTLING,
-    TASK_AGAIN,    /* a failed attempt is to be repeated */
+    TASK_AGAIN,    /* settled once more: a failed attempt is to be repeated, or identical work has ended */
+    TASK_FOLLOWING, /* must run, but identical work is under way: flight.c */
     TASK_READY,    /* must run; waits for a slot or a worker */
     TASK_INTENT,   /* a command whose intent is being committed */
     TASK_ARMED,    /* committed; waits for a free slot */
@@ -232,6 +240,13 @@ struct task {
     process *process;
     void *worker;           /* jobs.c */
     bool stopping;
+    bool flies;             /* it is in w->flights, under its key */
+    bool alone;             /* it waited for identical work once */
+    bool has_flight;        /* `flight` holds */
+    hash128 flight;         /* key and all declared inputs */
+    task *leader;           /* TASK_FOLLOWING: whose end is awaited */
+    size_t followers;
+    task *next_flight;      /* another one with the same key */
     bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
     bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
@@ -283,6 +298,14 @@ int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_e
 void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */
 void settle_failed(task *t, execution_result result, const char *message);
+
+/* --- flight.c ---------------------------------------------------------------------------------------------------- */
+/** A task that must run: *follows when identical work is under way (it is TASK_FOLLOWING then). */
+int flight_join(task *t, bool *follows, weir_error *err);
+/** The task ends: whoever waited for it is settled once more. */
+void flight_leave(task *t);
+/** Dry run: *twin when identical work would run already; the node is listed then. */
+int flight_dry(task *t, bool *twin, weir_error *err);
 
 /* --- policy.c ---------------------------------------------------------------------------------------------------- */
 /** The key under which the result that holds would be found if the effect's `code` had stayed what it was; false: there is none. */

@@ -49,6 +49,7 @@ task *schedule_new(weir *w, uint64_t node, weir_error *err)
 void schedule_free(task *t)
 {
     weir *w = t->w;
+    flight_leave(t);
     if (t->prev) t->prev->next = t->next;
     else w->tasks = t->next;
     if (t->next) t->next->prev = t->prev;
@@ -119,8 +120,12 @@ void schedule_again(task *t)
     t->node->retries++;
     schedule_free(t);
     t = schedule_new(w, id, &err);
-    if (t) t->state = TASK_AGAIN;
-    else schedule_fail(w, &err);
+    if (!t) {
+        schedule_fail(w, &err);
+        return;
+    }
+    t->state = TASK_AGAIN;
+    w->has_again = true;
 }
 
 /*
@@ -147,6 +152,8 @@ static void start_ready(weir *w)
 static void begin_again(weir *w)
 {
     task *next = NULL;
+    if (!w->has_again) return;
+    w->has_again = false;
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
         if (t->state != TASK_AGAIN) continue;
@@ -161,7 +168,7 @@ static void drop_waiting(weir *w)
     task *next = NULL;
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
-        if (t->state == TASK_READY || t->state == TASK_AGAIN) schedule_free(t);
+        if (t->state == TASK_READY || t->state == TASK_AGAIN || t->state == TASK_FOLLOWING) schedule_free(t);
         else if (t->state == TASK_ARMED) command_disarm(t);
     }
 }
@@ -180,7 +187,7 @@ static void stop_running(weir *w)
 /* Take nodes from the planner while there is use for them. */
 static int take_ready(weir *w, weir_error *err)
 {
-    while (!schedule_stopping(w) && w->ready_count < (size_t)w->slots * 2 + 256) {
+    while (!schedule_stopping(w) && w->ready_count + w->following < (size_t)w->slots * 2 + 256) {
         bool idle = w->commands_begun + w->jobs_running + w->ready_count < (size_t)w->slots;
         uint64_t node = 0;
         int rc = plan_next(w->plan, idle, &node, err);
@@ -237,6 +244,7 @@ int schedule_turn(weir *w, weir_error *err)
             start_stuck(w);
             continue;
         }
+        if (w->has_again && !stopping) continue;
         heed_interrupts(w, &told, &killed);
         uv_run(&w->loop, UV_RUN_ONCE);
         if (journal_failed(w->journal, &failure) != 0) schedule_fail(w, &failure);

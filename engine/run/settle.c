@@ -263,10 +263,19 @@ static void settle_miss(task *t)
         settle_held(t);
         return;
     }
+    weir_error err = {0};
+    bool follows = false, twin = false;
     if (t->w->dry) {
-        would_run(t);
+        if (flight_dry(t, &twin, &err) != 0) schedule_fail(t->w, &err);
+        if (twin) schedule_settled(t, false, false);
+        else would_run(t);
         return;
     }
+    if (flight_join(t, &follows, &err) != 0) {
+        infrastructure(t, &err);
+        return;
+    }
+    if (follows) return;
     observe_dirty(t->w); /* from here on a kill leaves signatures unwritten */
     t->state = TASK_READY;
     t->w->ready_count++;
