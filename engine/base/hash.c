@@ -23,6 +23,9 @@ const hash128 HASH_NONE = {{0}};
 const hash128 HASH_ABSENT = {
     {'w', 'e', 'i', 'r', ':', 'a', 'b', 's', 'e', 'n', 't', 0, 0, 0, 0, 1}};
 
+const hash128 HASH_UNREADABLE = {
+    {'w', 'e', 'i', 'r', ':', 'u', 'n', 'r', 'e', 'a', 'd', 'a', 'b', 'l', 'e', 1}};
+
 static hash128 canonical(XXH128_hash_t value)
 {
     XXH128_canonical_t bytes;

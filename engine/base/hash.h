@@ -24,6 +24,9 @@ extern const hash128 HASH_NONE;
 /** The fingerprint of a path where nothing is. A fixed constant, distinct from HASH_NONE. */
 extern const hash128 HASH_ABSENT;
 
+/** The fingerprint of a path that cannot be read: a FIFO, no permission. A fixed constant. */
+extern const hash128 HASH_UNREADABLE;
+
 hash128 hash_bytes(const void *data, size_t size);
 
 /** 64 bits for tables in memory (XXH3-64). Never stored: it carries no scheme. */

@@ -247,6 +247,7 @@ void print_hash(buf *to, hash128 hash)
     char hex[HASH_HEX];
     if (hash_is_none(hash)) buf_text(to, "none");
     else if (hash_equal(hash, HASH_ABSENT)) buf_text(to, "absent");
+    else if (hash_equal(hash, HASH_UNREADABLE)) buf_text(to, "unreadable");
     else buf_text(to, hash_hex(hash, hex));
 }
 
@@ -270,6 +271,7 @@ void print_json_hash(buf *to, const char *name, hash128 hash)
 {
     jsonout_key(to, name);
     if (hash_equal(hash, HASH_ABSENT)) jsonout_string(to, "absent");
+    else if (hash_equal(hash, HASH_UNREADABLE)) jsonout_string(to, "unreadable");
     else jsonout_hash(to, hash);
 }
 

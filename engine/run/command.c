@@ -189,7 +189,7 @@ static int plan_asides(task *t, event_started *intent, weir_error *err)
         if (!item) return err->code ? err->code : WEIR_BUG;
         const char *path = (const char *)item->name.data;
         int rc = output_keep_foreign(w, item, t->node->id, err);
-        if (rc == 0) rc = os_make_parents(w->rootfd, path, output_made_folder, w, err);
+        if (rc == 0) rc = output_make_parents(w, item, err);
         if (rc == 0) rc = os_statat(w->rootfd, path, false, &st, err);
         if (rc != 0) return rc;
         if (st.type == OS_DIR) return error_set(err, WEIR_FAILED, "output %s: a folder is there; remove it or rename the output", path);

@@ -133,6 +133,23 @@ static bool add_dep(dep_list *d, uint64_t item)
     return true;
 }
 
+static bool begins_with(bytes name, const char *with)
+{
+    size_t size = strlen(with);
+    return name.size >= size && memcmp(name.data, with, size) == 0;
+}
+
+/* A list of paths that was written for this command says what its inputs say. */
+static bool is_own_list(bytes name)
+{
+    return begins_with(name, ".weir/tmp/");
+}
+
+static bool is_of_the_state(bytes name)
+{
+    return begins_with(name, ".weir") && (name.size == 5 || name.data[5] == '/');
+}
+
 static int read_depfile(task *t, dep_list *deps, weir_error *err)
 {
     weir *w = t->w;
@@ -155,6 +172,12 @@ static int read_depfile(task *t, dep_list *deps, weir_error *err)
             rc = scan_normalise(name, &normal, err);
             if (rc != 0) break;
             name = buf_bytes(&normal);
+        }
+        if (is_own_list(name)) continue;
+        if (is_of_the_state(name)) {
+            rc = error_set(err, WEIR_FAILED, "it names %.*s, which is in weir's own state folder: that cannot be an input", (int)name.size,
+                           (const char *)name.data);
+            break;
         }
         const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, name, true, err);
         if (!item) rc = err->code;
@@ -213,6 +236,7 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     weir *w = t->w;
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code;
+    if (r->code == WEIR_WORKFLOW) return error_set(err, WEIR_FAILED, "it reads %s: %s", (const char *)item->name.data, r->message);
     if (r->code != 0) return error_set(err, r->code, "%s", r->message);
     bool first = hash_is_none(item->hash) || (found && !observe_known(w, item)); /* else: what was believed may be of long ago */
     if (!hash_equal(item->hash, r->hash)) {

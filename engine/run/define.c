@@ -467,6 +467,42 @@ static int define_anew(weir *w, uint64_t graph, bool *changed, weir_error *err)
     return rc;
 }
 
+/* A path that the old graph claimed was hidden from globs; if somebody changed the file, it is a source from now on. */
+static int globs_moved(weir *w, const definition *def, bool *moved, weir_error *err)
+{
+    mem_arena arena;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_VANISHED_ANY, err);
+    if (!s) return err->code;
+    int rc = db_step(s, err);
+    db_reset(s);
+    if (rc <= 0) return rc;
+    arena_init(&arena);
+    rc = 0;
+    for (size_t i = 0; rc == 0 && !*moved && i < def->glob_count; i++) {
+        const char **paths = NULL;
+        size_t count = 0;
+        hash128 hash;
+        rc = observe_glob(w, def->globs[i].pattern, &arena, &paths, &count, &hash, err);
+        *moved = rc == 0 && !hash_equal(hash, def->globs[i].hash);
+    }
+    arena_deinit(&arena);
+    return rc;
+}
+
+static int define_until_settled(weir *w, bool *changed, weir_error *err)
+{
+    bool moved = false, again = false;
+    graph_row row = {0};
+    int rc = w->dry || (w->request->flags & WEIR_RUN_CHECK) ? 0 : journal_sync(w->journal, false, err);
+    if (rc == 0) rc = catalog_refresh(w->catalog, err);
+    if (rc == 0) rc = globs_moved(w, &w->reload, &moved, err);
+    if (rc != 0 || !moved) return rc;
+    rc = read_graph(w, &row, err);
+    if (rc == 0) rc = define_anew(w, row.id, &again, err);
+    *changed = *changed || again;
+    return rc;
+}
+
 int define_stored(weir *w, weir_error *err)
 {
     graph_row row = {0};
@@ -495,5 +531,8 @@ int define_graph(weir *w, bool *changed, weir_error *err)
     w->summary->nodes = row.nodes;
     if (!stale && w->workflow) rc = source_is_missing(w, &stale, err); /* evaluated again: it says where it was declared */
     if (rc != 0) return rc;
-    return stale ? define_anew(w, row.id, changed, err) : 0;
+    if (!stale) return 0;
+    rc = define_anew(w, row.id, changed, err);
+    bool may_show = rc == 0 && *changed && w->workflow && w->reload.glob_count > 0 && row.id != 0;
+    return may_show ? define_until_settled(w, changed, err) : rc;
 }

@@ -38,9 +38,11 @@ static int list_due(application *a, weir_error *err)
     weir *w = a->c->w;
     size_t at = 0;
     bytes key;
-    w->changed_nodes = arena_alloc(catalog_arena(a->catalog), (a->said.count + 1) * sizeof *w->changed_nodes);
-    if (!w->changed_nodes) return error_nomem(err, doing);
-    w->changed_count = 0;
+    size_t before = w->changed_count; /* the definition was evaluated twice: those of the first time stay */
+    uint64_t *all = arena_alloc(catalog_arena(a->catalog), (before + a->said.count + 1) * sizeof *all);
+    if (!all) return error_nomem(err, doing);
+    if (before) memcpy(all, w->changed_nodes, before * sizeof *all);
+    w->changed_nodes = all;
     while (map_next(&a->said, &at, &key, NULL)) memcpy(&w->changed_nodes[w->changed_count++], key.data, sizeof(uint64_t));
     return 0;
 }

@@ -392,6 +392,13 @@ static const char *near_sibling(comparison *c, sources *s, bytes path)
                 : arena_printf(&c->arena, "did you mean \"%s\"?", near);
 }
 
+static void tell_forbidden(comparison *c, const node_spec *spec, const cat_item *item)
+{
+    scan_request r = {.path = item->name};
+    scan_one(&c->w->scan, &r);
+    if (r.forbidden) tell_static(c->w, c->def, &spec->position, NULL, "node \"%s\": %s", define_text(c, spec->name), r.message);
+}
+
 static int tell_missing(comparison *c, const node_spec *spec, sources *s, weir_error *err)
 {
     for (size_t j = 0; j < spec->input_count; j++)
@@ -400,6 +407,7 @@ static int tell_missing(comparison *c, const node_spec *spec, sources *s, weir_e
             if (!is_source(c, m)) continue;
             const cat_item *item = catalog_item(c->w->catalog, m->id, err);
             if (!item && err->code != 0) return err->code;
+            if (item && hash_equal(item->hash, HASH_UNREADABLE)) tell_forbidden(c, spec, item);
             if (!item || !hash_equal(item->hash, HASH_ABSENT)) continue;
             tell_static(c->w, c->def, &spec->position, near_sibling(c, s, item->name),
                         "input \"%s\" of node \"%s\" does not exist: \"%s\"", define_text(c, spec->inputs[j].port),

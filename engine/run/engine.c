@@ -163,6 +163,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->older_code);
     map_init(&w->flights);
     map_init(&w->dry_flights);
+    map_init(&w->kept_said);
     definition_init(&w->declared);
     definition_init(&w->reload);
     int rc = uv_loop_init(&w->loop) == 0 ? 0 : error_set(err, WEIR_IO, "cannot make an event loop");
@@ -206,6 +207,7 @@ void weir_close(weir *w)
     map_deinit(&w->dry_flights);
     mem_free(w->older);
     mem_free(w->twins);
+    map_deinit(&w->kept_said);
     mem_free(w->would_run);
     mem_free(w->users);
     os_close(w->lockfd);
@@ -478,10 +480,10 @@ static int bring_up_to_date(weir *w, weir_error *err)
     rc = targets_select(w, err);
     if (rc == 0 && !w->dry) say_started(w);
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
+    uint64_t removed = w->summary->removed;
     if (rc == 0) rc = turns(w, 0, err);
     if (rc == 0 && w->dry) rc = tell_maybe(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
-    uint64_t removed = w->summary->removed;
     if (full) rc = output_remove_vanished(w, err);
     if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
     return rc;
@@ -541,6 +543,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     map_clear(&w->dry_flights);
     w->twin_count = w->following = 0;
     w->has_again = false;
+    map_clear(&w->kept_said);
     memset(&w->base, 0, sizeof w->base);
     weir_counters *b = &w->base;
     fill_counters(w);

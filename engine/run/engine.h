@@ -102,6 +102,7 @@ struct weir {
     int worker_failures;
     map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run */
+    map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
     uint64_t keys_computed, probes;
     bool any_raced;
@@ -363,6 +364,8 @@ int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
 /* --- output.c ---------------------------------------------------------------------------------------------------- */
 /** Foreign content at the path of an output goes into the store first (P13), with a message. */
 int output_keep_foreign(weir *w, cat_item *item, uint64_t node, weir_error *err);
+/** Nothing that is no file is at its path or on the way to it afterwards; WEIR_FAILED when that is not to be had. */
+int output_make_room(weir *w, cat_item *item, weir_error *err);
 /** Rename a finished temporary file to its place; an equal old file stays. The signature is taken. */
 int output_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64_t size, uint32_t mode, uint64_t node, weir_error *err);
 /** Write an output from its blob if it is not there already; WEIR_NOTFOUND when the blob is gone. *written says whether it was. */
@@ -373,6 +376,8 @@ int output_is_good(weir *w, cat_item *item, bool *good, weir_error *err);
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err);
 /** Remove outputs of vanished nodes, and folders; the last step of a full run. */
 int output_remove_vanished(weir *w, weir_error *err);
+/** The folders on the way to an output. */
+int output_make_parents(weir *w, const cat_item *item, weir_error *err);
 void output_made_folder(void *ctx, const char *folder); /* for os_make_parents; ctx: weir */
 /**
  * Put what a scan with SCAN_KEEP brought into the store. Payloads lie under their plain content hash; for an executable a tiny blob

@@ -303,12 +303,23 @@ static int take_value(task *t, const job_report *report, weir_error *err)
     return rc;
 }
 
+/* Several outputs: either all can go to their places, or none does (P5). */
+static int make_room(task *t, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && t->end.output_count > 1 && i < t->end.output_count; i++) {
+        cat_item *item = catalog_item(t->w->catalog, t->end.outputs[i].item, err);
+        rc = item ? output_make_room(t->w, item, err) : err->code ? err->code : WEIR_BUG;
+    }
+    return rc;
+}
+
 /* All payloads are on their way: outputs go to their places. */
 static void place_outputs(task *t)
 {
     weir *w = t->w;
     weir_error err = {0};
-    int rc = 0;
+    int rc = make_room(t, &err);
     for (size_t i = 0; rc == 0 && i < t->end.output_count; i++) {
         const output_record *o = &t->end.outputs[i];
         cat_item *item = catalog_item(w->catalog, o->item, &err);

@@ -60,6 +60,12 @@ int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t 
     return was_known ? again(w, item->id, err) : 0;
 }
 
+/* One that cannot be read is an answer too: the nodes that read it fail, the others go on. */
+static bool is_answered(const scan_request *r)
+{
+    return r->code == 0 || r->code == WEIR_WORKFLOW;
+}
+
 static int failed(const scan_request *r, weir_error *err)
 {
     return error_set(err, r->code, "%s", r->message);
@@ -67,7 +73,7 @@ static int failed(const scan_request *r, weir_error *err)
 
 static int take_request(weir *w, cat_item *item, const scan_request *r, weir_error *err)
 {
-    if (r->code != 0) return failed(r, err);
+    if (!is_answered(r)) return failed(r, err);
     return observe_take(w, item, r->hash, r->size, r->mode, err);
 }
 
@@ -106,7 +112,7 @@ static int take_moved(weir *w, const scan_request *r, weir_error *err)
 {
     bool used = true;
     if (is_as_before(r)) return 0;
-    if (r->code != 0) return failed(r, err);
+    if (!is_answered(r)) return failed(r, err);
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item && err->code != 0) return err->code;
     if (!item) {
@@ -206,7 +212,7 @@ static int find_gaps(weir *w, gaps *g, weir_error *err)
 /* Most are what the state says: those are not loaded. */
 static int take_gap(weir *w, const scan_request *r, weir_error *err)
 {
-    if (r->code != 0) return failed(r, err);
+    if (!is_answered(r)) return failed(r, err);
     if (hash_equal(r->hash, r->known_hash)) return put_signature(w, r->path, r, false, err);
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code;

@@ -16,6 +16,7 @@
 
 #include "engine/run/output_internal.h"
 #include "engine/world/scan_internal.h"
+#include "generated/schema.h"
 
 /* --- looking ----------------------------------------------------------------------------------------------------- */
 
@@ -152,6 +153,18 @@ static int was_made_here(weir *w, const cat_item *item, uint64_t node_id, bool *
     return 0;
 }
 
+/* A source that a node makes from now on: the content is the user's, though it may be in the store for other reasons. */
+static int was_source(weir *w, const cat_item *item, bool *source, weir_error *err)
+{
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEM_SAID_BY, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)item->id);
+    int rc = db_step(q, err);
+    *source = rc == 1 && db_int(q, 0) == EVENT_ITEM_OBSERVED;
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 static int is_ours(weir *w, const cat_item *item, uint64_t node, const output_seen *seen,
                    bool *ours, weir_error *err)
 {
@@ -162,7 +175,9 @@ static int is_ours(weir *w, const cat_item *item, uint64_t node, const output_se
     bool believed = hash_equal(r->hash, item->hash);
     if (believed) {
         int rc = was_made_here(w, item, node, ours, err);
-        if (rc != 0 || *ours) return rc;
+        bool source = false;
+        if (rc == 0 && !*ours) rc = was_source(w, item, &source, err);
+        if (rc != 0 || *ours || source) return rc;
     } else if (seen->differed || r->read) {
         return 0; /* somebody changed it */
     }
@@ -178,11 +193,23 @@ void output_say_kept(weir *w, uint64_t item, hash128 content, uint64_t node)
     journal_say(w->journal, EVENT_FOREIGN_KEPT, body);
 }
 
-static int in_the_way(const char *path, os_type type, weir_error *err)
+int output_in_the_way(const char *path, weir_error *err)
 {
     return error_set(err, WEIR_FAILED,
-                     "%s is %s, and an output belongs there: remove it or rename the output", path,
-                     type == OS_DIR ? "a folder" : "a FIFO, a socket or a device");
+                     "%s is a FIFO, a socket or a device, and an output belongs there: remove it or rename the output",
+                     path);
+}
+
+/* A command looks twice, and a failed attempt is followed by another one: the same content is kept and told once. */
+static bool was_said(weir *w, const cat_item *item, const output_seen *seen, weir_error *err)
+{
+    uint8_t key[sizeof item->id + HASH_SIZE];
+    bool added = true;
+    if (seen->link.type != OS_FILE || seen->scan.code != 0) return false;
+    memcpy(key, &item->id, sizeof item->id);
+    memcpy(key + sizeof item->id, seen->scan.hash.bytes, HASH_SIZE);
+    if (!map_put(&w->kept_said, bytes_of(key, sizeof key), &added)) error_nomem(err, "keeping foreign content");
+    return !added;
 }
 
 int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *seen,
@@ -193,7 +220,8 @@ int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *
     char hex[HASH_HEX];
     os_type type = seen->link.type;
     if (type == OS_ABSENT) return 0;
-    if (type == OS_DIR || type == OS_OTHER) return in_the_way(output_path(item), type, err);
+    if (type == OS_DIR) return output_clear_folder(w, item, err);
+    if (type == OS_OTHER) return output_in_the_way(output_path(item), err);
     int rc = is_ours(w, item, node, seen, &ours, err);
     if (rc != 0 || (ours && type == OS_FILE)) return rc;
     bool is_new = hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT);
@@ -204,6 +232,8 @@ int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *
         return error_context(err, rc, "%s cannot be kept before it is overwritten",
                              output_path(item));
     if (ours) return 0; /* a link to what weir made: its target is kept, that is no news */
+    if (was_said(w, item, seen, err)) return 0;
+    if (err->code != 0) return err->code;
     output_say_kept(w, item->id, content, node);
     rc = journal_sync(w->journal, false, err);
     tell_message(w, "%s %s; kept: weir get %s -o FILE", output_path(item),
@@ -228,6 +258,12 @@ void output_made_folder(void *ctx, const char *folder)
     output_note_folder(w, folder);
     event_put_folder_made(body, &(event_folder_made){.path = bytes_str(folder)});
     journal_say(w->journal, EVENT_FOLDER_MADE, body);
+}
+
+int output_make_parents(weir *w, const cat_item *item, weir_error *err)
+{
+    int rc = output_clear_way(w, item, err);
+    return rc == 0 ? os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err) : rc;
 }
 
 /* The old file is what the new one would be: content, type, mode. */
@@ -262,8 +298,7 @@ int output_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64
     }
     if (rc == 0) rc = finish_temp(w, temp, size, mode, &made, err);
     if (rc == 0) rc = output_keep_seen(w, item, node, &seen, err);
-    if (rc == 0 && seen.link.type == OS_ABSENT)
-        rc = os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err);
+    if (rc == 0 && seen.link.type == OS_ABSENT) rc = output_make_parents(w, item, err);
     if (rc == 0) rc = output_note(w, item, hash, err);
     os_kill_point("output_before_rename");
     if (rc == 0) rc = os_renameat(w->rootfd, temp, w->rootfd, output_path(item), err);

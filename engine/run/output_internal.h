@@ -40,6 +40,18 @@ int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *conte
 /** Make `temp` from the store; WEIR_NOTFOUND when the payload is missing or damaged: then there is no file. */
 int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *temp, os_stat *made,
                       weir_error *err);
+/** Is the item claimed by a node, declared as an input, or read by the workflow? */
+int output_is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err);
+/** The file of a vanished node is gone: said, and no longer believed in. */
+void output_say_gone(weir *w, cat_item *item, hash128 hash);
+/** Remove what vanished nodes made below a folder, as at the end of a run. */
+int output_remove_below(weir *w, bytes folder, weir_error *err);
+/** A file on the way to an output moves out, its content kept; WEIR_FAILED when it may not. */
+int output_clear_way(weir *w, const cat_item *item, weir_error *err);
+/** A folder at the path of an output goes if it holds nothing but what vanished nodes made; else WEIR_FAILED. */
+int output_clear_folder(weir *w, const cat_item *item, weir_error *err);
+/** WEIR_FAILED: a FIFO, a socket or a device is where an output belongs. */
+int output_in_the_way(const char *path, weir_error *err);
 /** Note that this content is about to be renamed to the path of the item; before the rename. */
 int output_note(weir *w, const cat_item *item, hash128 hash, weir_error *err);
 void output_note_folder(weir *w, const char *folder);

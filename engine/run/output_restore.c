@@ -179,7 +179,7 @@ static int put_back(weir *w, cat_item *item, const output_seen *seen, const char
 {
     int rc = output_keep_seen(w, item, node, seen, err);
     if (rc == 0 && seen->link.type == OS_ABSENT)
-        rc = os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err);
+        rc = output_make_parents(w, item, err);
     if (rc == 0) rc = output_note(w, item, hash, err);
     os_kill_point("restore_before_rename");
     if (rc == 0) rc = os_renameat(w->rootfd, temp, w->rootfd, output_path(item), err);

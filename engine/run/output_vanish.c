@@ -62,7 +62,7 @@ static int read_rows(sweep *s, weir_error *err)
     return rc;
 }
 
-static int is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err)
+int output_is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err)
 {
     *used = true;
     if (item->node != 0) return 0;
@@ -87,18 +87,24 @@ static int remember_folders(sweep *s, bytes path, weir_error *err)
     return 0;
 }
 
+void output_say_gone(weir *w, cat_item *item, hash128 hash)
+{
+    buf *body = catalog_body(w->catalog);
+    event_put_output_removed(body, &(event_output_removed){.item = item->id, .hash = hash});
+    journal_say(w->journal, EVENT_OUTPUT_REMOVED, body);
+    sigcache_drop(w->sigs, item->name);
+    item->hash = HASH_ABSENT;
+    item->size = 0;
+    item->mode = 0;
+    item->disk_differs = false;
+    if (w->summary) w->summary->removed++;
+}
+
 static int say_gone(sweep *s, const vanished *row, hash128 hash, weir_error *err)
 {
-    weir *w = s->w;
-    buf *body = catalog_body(w->catalog);
-    event_put_output_removed(body,
-                             &(event_output_removed){.item = row->item->id, .hash = hash});
-    journal_say(w->journal, EVENT_OUTPUT_REMOVED, body);
-    sigcache_drop(w->sigs, row->item->name);
-    row->item->hash = HASH_ABSENT;
-    row->item->size = 0;
-    row->item->mode = 0;
-    row->item->disk_differs = false;
+    uint64_t removed = s->w->summary ? s->w->summary->removed : 0;
+    output_say_gone(s->w, row->item, hash);
+    if (s->w->summary) s->w->summary->removed = removed; /* counted when it is told */
     return remember_folders(s, row->item->name, err);
 }
 
@@ -201,7 +207,7 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
     scan_request r;
     bool used;
     const char *path = output_path(row->item);
-    int rc = is_in_use(s->w, row->item, &used, err);
+    int rc = output_is_in_use(s->w, row->item, &used, err);
     if (rc != 0 || used) return rc;
     weir_error outside = {0};
     if (output_stays_inside(s->w, row->item, &outside) != 0) {
@@ -210,7 +216,7 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
     }
     rc = os_statat(s->w->rootfd, path, false, &st, err);
     if (rc != 0) return rc;
-    if (st.type == OS_ABSENT) return say_gone(s, row, HASH_ABSENT, err);
+    if (st.type == OS_ABSENT || st.type == OS_DIR) return say_gone(s, row, HASH_ABSENT, err);
     look_at(s->w, path, row->item, &r);
     if (r.code != 0 || !hash_equal(r.hash, row->hash)) {
         if (r.read)
@@ -291,7 +297,14 @@ static int remove_folders(sweep *s, weir_error *err)
     return rc;
 }
 
-int output_remove_vanished(weir *w, weir_error *err)
+static bool is_below(bytes path, bytes folder)
+{
+    return path.size > folder.size && path.data[folder.size] == '/' &&
+           memcmp(path.data, folder.data, folder.size) == 0;
+}
+
+/* `below`: of this folder alone; empty: all. */
+static int remove_all(weir *w, bytes below, weir_error *err)
 {
     weir_error why = {0};
     sweep s = {.w = w};
@@ -299,7 +312,8 @@ int output_remove_vanished(weir *w, weir_error *err)
     map_init(&s.folders);
     int rc = catalog_refresh(w->catalog, &why);
     if (rc == 0) rc = read_rows(&s, &why);
-    for (size_t i = 0; rc == 0 && i < s.count; i++) rc = remove_one(&s, &s.rows[i], &why);
+    for (size_t i = 0; rc == 0 && i < s.count; i++)
+        if (below.size == 0 || is_below(s.rows[i].item->name, below)) rc = remove_one(&s, &s.rows[i], &why);
     if (rc == 0) rc = remove_folders(&s, &why);
     if (s.removed > NAMED)
         tell_message(w, "%" PRIu64 " more outputs that no node makes any more were removed; kept: weir log names them",
@@ -308,4 +322,14 @@ int output_remove_vanished(weir *w, weir_error *err)
     map_deinit(&s.folders);
     arena_deinit(&s.arena);
     return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
+}
+
+int output_remove_vanished(weir *w, weir_error *err)
+{
+    return remove_all(w, bytes_of(NULL, 0), err);
+}
+
+int output_remove_below(weir *w, bytes folder, weir_error *err)
+{
+    return remove_all(w, folder, err);
 }

@@ -188,6 +188,11 @@ static int bring_back(task *t, const cat_result *result, output_record *now, boo
         }
         if (rc != 0 || !has) return rc;
     }
+    for (size_t i = 0; !w->dry && result->output_count > 1 && i < result->output_count; i++) { /* all or none (P5) */
+        cat_item *item = catalog_item(w->catalog, t->node->spec.outputs[result->outputs[i].port].id, err);
+        int rc = item ? output_make_room(w, item, err) : err->code ? err->code : WEIR_BUG;
+        if (rc != 0) return rc;
+    }
     for (size_t i = 0; i < result->output_count; i++) {
         const spec_output *out = &t->node->spec.outputs[result->outputs[i].port];
         cat_item *item = catalog_item(w->catalog, out->id, err);
@@ -257,8 +262,38 @@ static void settle_held(task *t)
     schedule_settled(t, false, true);
 }
 
+/* Why an input cannot be read, in `err`; 0: all can. */
+static int check_readable(task *t, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    for (size_t i = 0; i < spec->input_count; i++)
+        for (size_t k = 0; k < spec->inputs[i].count; k++) {
+            const spec_member *m = &spec->inputs[i].members[k];
+            if (m->kind != MEMBER_ITEM || m->item != ITEM_FILE) continue;
+            const cat_item *item = catalog_item(t->w->catalog, m->id, err);
+            if (!item) return err->code ? err->code : WEIR_BUG;
+            if (item->node != 0 || !hash_equal(item->hash, HASH_UNREADABLE)) continue;
+            scan_request r = {.path = item->name};
+            scan_one(&t->w->scan, &r);
+            return error_set(err, WEIR_FAILED, "input \"%s\": %s", (const char *)arena_bytes(&t->arena, spec->inputs[i].port).data,
+                             r.code ? r.message : "it could not be read before, and can be now: run again");
+        }
+    return 0;
+}
+
 static void settle_miss(task *t)
 {
+    weir_error unreadable = {0};
+    int rc = t->w->dry ? 0 : check_readable(t, &unreadable);
+    if (rc == WEIR_FAILED) {
+        settle_failed(t, EXECUTION_FAILED, unreadable.message);
+        return;
+    }
+    if (rc != 0) {
+        infrastructure(t, &unreadable);
+        return;
+    }
+
     if (t->node->spec.job == JOB_OPS && t->node->status == CAT_FAILED && !t->node->forced && !t->w->dry) {
         settle_held(t);
         return;
@@ -390,6 +425,10 @@ static void settle_lookup(task *t)
     if (rc == 0) rc = settle_reasons(t, &err);
     if (rc == 0 && result == LOOKUP_HIT) rc = settle_hit(t, execution, &err);
     if (rc == 1) return;
+    if (rc == WEIR_FAILED) { /* something is in the way of an output */
+        settle_failed(t, EXECUTION_FAILED, err.message);
+        return;
+    }
     if (rc < 0) {
         infrastructure(t, &err);
         return;

@@ -17,6 +17,7 @@
  */
 #include "engine/world/scan.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -103,8 +104,9 @@ static bool is_forbidden(const scan_config *config, uint64_t dev, uint64_t ino)
     return false;
 }
 
-static int refuse(const char *path, weir_error *err)
+static int refuse(scan_request *r, const char *path, weir_error *err)
 {
+    r->forbidden = true;
     return error_set(
         err, WEIR_WORKFLOW,
         "%s is a file of weir's own state (perhaps through a link) and cannot be read as an input",
@@ -148,18 +150,27 @@ static void drop_content(scan_request *r)
     r->row = (blob_row){0};
 }
 
+/* Nobody but the user can help here: no permission, a circle of links. The call has just failed with `rc`. */
+static int judge_failure(int rc, weir_error *err)
+{
+    bool is_users = errno == EACCES || errno == EPERM || errno == ELOOP || errno == ENAMETOOLONG;
+    if (rc != WEIR_IO || !is_users) return rc;
+    err->code = WEIR_WORKFLOW;
+    return WEIR_WORKFLOW;
+}
+
 /* Opens what was just stat'ed; REPLACED when that is not what is there any more. */
-static int open_same(const scan_config *config, const scan_request *r, const char *path, int *fd,
+static int open_same(const scan_config *config, scan_request *r, const char *path, int *fd,
                      weir_error *err)
 {
     os_stat st;
     int opened = os_openat(config->rootfd, path, OS_READ, 0, err);
     if (opened == WEIR_NOTFOUND) return REPLACED;
-    if (opened < 0) return opened;
+    if (opened < 0) return judge_failure(opened, err);
     int rc = os_fstat(opened, &st, err);
     if (rc == 0 && is_forbidden(config, st.dev, st.ino))
         return refuse(
-            path,
+            r, path,
             err); /* swapped in since the stat: left open, because closing it would drop the locks */
     scan_sig now = scan_sig_of(&st);
     if (rc == 0 && !scan_sig_equal(&now, &r->sig)) rc = REPLACED;
@@ -172,7 +183,7 @@ static int read_file(const scan_config *config, scan_request *r, const char *pat
 {
     int fd = -1;
     os_stat after;
-    if (is_forbidden(config, r->sig.dev, r->sig.ino)) return refuse(path, err);
+    if (is_forbidden(config, r->sig.dev, r->sig.ino)) return refuse(r, path, err);
     int rc = open_same(config, r, path, &fd, err);
     if (rc == 0) rc = take_content(config, r, fd, path, err);
     if (rc == 0) rc = os_statat(config->rootfd, path, true, &after, err);
@@ -201,7 +212,7 @@ static void clear_answer(scan_request *r)
     r->size = 0;
     r->mode = 0;
     r->type = OS_ABSENT;
-    r->racy = r->read = false;
+    r->racy = r->read = r->forbidden = false;
     r->row = (blob_row){0};
     r->code = 0;
     r->message[0] = '\0';
@@ -220,7 +231,7 @@ static int look(const scan_config *config, scan_request *r, const char *path, we
     int64_t before_ns = scan_clock_ns();
     clear_answer(r);
     int rc = os_statat(config->rootfd, path, true, &st, err);
-    if (rc != 0) return rc;
+    if (rc != 0) return judge_failure(rc, err);
     scan_count(1, 0, 0);
     r->sig = scan_sig_of(&st);
     r->type = st.type;
@@ -270,6 +281,11 @@ void scan_one(const scan_config *config, scan_request *request)
                        "%s was replaced or written while it was read, %d times in a row", path,
                        ATTEMPTS);
     if (rc == 0) return;
+    bool forbidden = request->forbidden;
     clear_answer(request);
+    request->forbidden = forbidden;
     keep_message(request, rc, &err);
+    if (rc != WEIR_WORKFLOW) return;
+    request->hash = HASH_UNREADABLE;
+    request->racy = true;
 }

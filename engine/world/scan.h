@@ -5,7 +5,8 @@
  * whose mtime or ctime lies within SCAN_RACY_NS of the file system's clock at the observation is racy: read once more by a later
  * scan. Fingerprint of a regular file: hash of its content; with any execute bit: hash of "weir x" and that; a link that
  * is not followed does not occur (links are followed; a dangling one is absent); a folder: hash of "weir dir"; absent:
- * HASH_ABSENT; FIFOs, sockets and devices are an error that names them.
+ * HASH_ABSENT; what cannot be an input (FIFOs, sockets, devices, no permission, a file of the state) is the error WEIR_WORKFLOW that
+ * names it, and HASH_UNREADABLE.
  *
  * Never opens a file of the state folder (P10): before reading, (dev, ino) is compared with a list. The functions here are
  * synchronous and thread-safe over disjoint requests; scan_pool spreads them over libuv's pool.
@@ -71,6 +72,7 @@ typedef struct scan_request {
     uint32_t mode;   /* permission bits */
     os_type type;
     bool racy, read; /* read: the content was hashed */
+    bool forbidden;  /* a file of weir's own state; then code is WEIR_WORKFLOW */
     blob_row row;    /* SCAN_KEEP and small: taken by the caller; only if it was read */
     hash128 content; /* plain content hash, without the execute bit: the blob's name; HASH_NONE for one with
                         an execute bit that was not read */

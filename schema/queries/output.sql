@@ -3,5 +3,8 @@
 -- name: item_in_use
 SELECT 1 FROM use WHERE item = ?1 AND origin = 0 UNION ALL SELECT 1 FROM definition_read WHERE item = ?1 LIMIT 1;
 
+-- name: item_said_by
+SELECT e.kind FROM item i JOIN event e ON e.seq = i.seq WHERE i.id = ?1;
+
 -- name: execution_intent
 SELECT spec, effect, at FROM execution WHERE id = ?1;

@@ -40,6 +40,8 @@ static inline void world_open(world *o, const char *root)
     w->summary = &o->summary;
     w->listener = world_listen;
     w->listener_ctx = o;
+    map_init(&w->kept_said);
+    map_init(&w->observe_again);
     uv_loop_init(&w->loop);
     CHECK_OK(journal_open(&w->journal, &w->loop, o->db, w->weirfd, &err), err);
     CHECK_OK(catalog_open(&w->catalog, o->db, w->journal, &err), err);
@@ -51,6 +53,8 @@ static inline void world_open(world *o, const char *root)
 static inline void world_close(world *o)
 {
     weir *w = &o->w;
+    map_deinit(&w->kept_said);
+    map_deinit(&w->observe_again);
     output_notes_free(w);
     sigcache_free(w->sigs);
     catalog_close(w->catalog);

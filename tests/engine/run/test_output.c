@@ -144,7 +144,10 @@ static void test_links_and_folders(world *o)
 
     CHECK_OK(os_unlinkat(o->w.rootfd, PATHS[1], &err), err);
     CHECK_OK(os_mkdirat(o->w.rootfd, PATHS[1], 0777, &err), err);
+    world_write(o, "out/b/mine", "mine", 0644);
     CHECK_CODE(WEIR_FAILED, place(o, 1, "over a folder", 0644, &err), err);
+    CHECK_STR("mine", world_read(o, "out/b/mine"));
+    CHECK_OK(os_unlinkat(o->w.rootfd, "out/b/mine", NULL), err);
     CHECK_HAS("out/b is a folder", err.message);
     bool removed;
     error_clear(&err);

@@ -270,8 +270,9 @@ static void test_faults(void)
     name[399] = '\0';
     scan_request r = request(name);
     scan_one(&config, &r); /* too long a name: a message that fits */
-    CHECK_INT(WEIR_IO, r.code);
+    CHECK_INT(WEIR_WORKFLOW, r.code);
     CHECK_HAS(" ... ", r.message);
+    CHECK(hash_equal(HASH_UNREADABLE, r.hash));
 }
 
 /* --- packing ----------------------------------------------------------------------------------------------------- */
