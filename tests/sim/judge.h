@@ -503,7 +503,11 @@ static void run_dry(const run_plan *p)
     note("#   run -n: %d would run, %d maybe; %d (%s)\n", (int)summary.would_run, (int)summary.maybe, rc, err.message);
     if (rc != 0 || summary.run != 0) wrong("the dry run returned %d", rc);
     bool discovers = sim->renamed; /* who reads a node under its new name is not known either */
-    for (int s = 0; s < SLOTS; s++) discovers |= (sim->clean.nodes[s].reads.makers & ~sim->known[s]) != 0;
+    for (int s = 0; s < SLOTS; s++) {
+        const tracker *t = &sim->clean.nodes[s].reads;
+        discovers |= (t->makers & ~sim->known[s]) != 0;
+        discovers |= p->limited && sim->expected[s] && t->makers != 0; /* declared anew: what it was known to read is forgotten */
+    }
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         if (sim->ran[s]) wrong("node %d ran in a dry run", s);

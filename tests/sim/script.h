@@ -350,7 +350,7 @@ static void script_step(uint64_t seed, int number)
     if (source_is_missing() && pick(3))
         for (int i = 0; i < SOURCES; i++)
             if (!graph.sources[i].present) play("write %d %s", i, any_text());
-    if (pick(6) == 0) play("%s", pick(3) == 0 ? "reopen-bare" : "reopen");
+    if (pick(10) == 0) play("%s", pick(3) == 0 ? "reopen-bare" : "reopen");
     snprintf(words, sizeof words, "j=%d seed=%d%s", 1 + pick(8), (int)order, pick(20) == 0 ? " force" : "");
     if (pick(5) == 0 && !sim->no_targets) say_targets(words, sizeof words);
     if (pick(8) == 0) play("run dry %s", words);
@@ -364,7 +364,7 @@ static void script_step(uint64_t seed, int number)
     char *force = strstr(words, " force");
     if (force) memcpy(force, "      ", 6);
     if (!sim->bad && sim->settled && pick(2)) play("run %s again", words);
-    if (!sim->bad && pick(10) == 0) play("check");
+    if (!sim->bad && pick(20) == 0) play("check");
 }
 
 #endif
