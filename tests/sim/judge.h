@@ -38,7 +38,7 @@ static struct sim {
     bool settled_limited, settled_named[SLOTS];
     bool settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
-    bool performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], expected[SLOTS], named[SLOTS];
+    bool performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
     int rc;
     weir_summary summary;
@@ -314,17 +314,19 @@ static bool source_is_missing(void)
     return false;
 }
 
-static void want(int slot)
+/* `perhaps`: what an unsure node would read, if it gets that far. */
+static void want(int slot, bool perhaps)
 {
-    if (sim->wanted[slot]) return;
-    sim->wanted[slot] = true;
+    bool *wanted = perhaps ? sim->perhaps : sim->wanted;
+    if (wanted[slot]) return;
+    wanted[slot] = true;
     const clean_node *c = &sim->clean.nodes[slot];
     uint32_t above = declared_makers(&graph, slot) | sim->known[slot];
-    if (!c->blocked) above |= c->reads.makers;
+    if (!c->blocked && (perhaps || !c->unsure)) above |= c->reads.makers;
     for (int i = 0; i < SLOTS; i++) {
         const sim_node *n = &graph.nodes[i];
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
-        if (n->present && (made_now || (above >> i & 1))) want(i);
+        if (n->present && (made_now || (above >> i & 1))) want(i, perhaps);
     }
 }
 
@@ -361,8 +363,9 @@ static void foretell(bool force, bool limited)
     }
     clean_compute(&sim->clean, &graph, sim->known, sim->stale);
     memset(sim->wanted, 0, sizeof sim->wanted);
+    memset(sim->perhaps, 0, sizeof sim->perhaps);
     for (int s = 0; s < SLOTS; s++)
-        if (graph.nodes[s].present && (!limited || sim->named[s])) want(s);
+        if (graph.nodes[s].present && (!limited || sim->named[s])) want(s, false), want(s, true);
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         sim->expected[s] = sim->wanted[s] && !c->blocked && (!memo_has(&sim->memo, c->key, &c->reads) || (force && (!limited || sim->named[s])));
@@ -378,7 +381,7 @@ static void find_loose(const uint32_t known[SLOTS])
 {
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
-        sim->loose[s] = sim->free[s] || sim->shaky[s] || c->unsure;
+        sim->loose[s] = sim->free[s] || sim->shaky[s] || c->unsure || (sim->perhaps[s] && !sim->wanted[s]);
         uint32_t above = declared_makers(&graph, s) | known[s] | c->reads.makers;
         for (int i = 0; i < s; i++)
             if ((above >> i & 1) && sim->loose[i]) sim->loose[s] = true;
