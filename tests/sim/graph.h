@@ -176,7 +176,8 @@ static inline void effect_text(const sim_node *n, const char *all, sim_result *r
     default: snprintf(r->a, TEXT, "%s%d%.40s", n->variant ? "r" : "", n->variant, all); break;
     }
     snprintf(r->b, TEXT, "%c", third[size % 2]);
-    snprintf(r->value, TEXT, "%.2s", r->a);
+    memcpy(r->value, r->a, 2);
+    r->value[2] = '\0';
 }
 
 static inline bool perform(const sim_graph *g, int slot, const sim_io *io, tracker *t, sim_result *r)

@@ -7,6 +7,7 @@
 #define WEIR_TESTS_SIM_JUDGE_H
 
 #include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "engine/store/fold.h"
@@ -14,7 +15,11 @@
 #include "engine/weir.h"
 #include "tests/check.h"
 #include "tests/sim/clean.h"
+#ifdef SIM_REAL
+#include "tests/sim/real.h"
+#else
 #include "tests/sim/fake.h"
+#endif
 
 enum { TAINTS = 512, SCRIPT = 1 << 18, KILLED = 77 };
 
@@ -36,7 +41,7 @@ static struct sim {
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
     bool settled_limited, settled_named[SLOTS];
-    bool settled; /* nothing was done since a run that was not disturbed */
+    bool dry, settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
     bool performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
@@ -61,7 +66,7 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-static uint64_t fake_random(void)
+static uint64_t __attribute__((unused)) fake_random(void)
 {
     return next_random(&sim->fake_rng);
 }
@@ -103,11 +108,6 @@ void __wrap_os_kill_point(const char *name)
 
 /* --- what the fakes and the engine tell ------------------------------------------------------------------------------- */
 
-static void fake_names(int slot, char port, char text[TEXT])
-{
-    names_text(&graph, &graph.nodes[slot], port, text);
-}
-
 /* A command names a file that is hardly older than itself, perhaps for the first time: the engine cannot know which content it saw. */
 static bool found_fresh_file(int slot, const tracker *t)
 {
@@ -132,11 +132,23 @@ static void meddle(void)
     note("#   (meanwhile source %d becomes \"%s\")\n", sim->meddle_source, sim->meddle_text);
 }
 
+#ifdef SIM_REAL
+static const tracker *real_reads(int slot)
+{
+    return &sim->clean.nodes[slot].reads;
+}
+#else
+static void fake_names(int slot, char port, char text[TEXT])
+{
+    names_text(&graph, &graph.nodes[slot], port, text);
+}
+
 static bool fake_crashes(void)
 {
     if (sim->crash_at == 0 || --sim->crash_at > 0) return false;
     return sim->crashed = sim->no_targets = true;
 }
+#endif
 
 static void fake_performed(int slot, const tracker *t, bool ok)
 {
@@ -163,7 +175,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->failed[slot]++;
         if (sim->verbose) note("#     %s: %s\n", e->node, e->message);
     }
-    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0) {
+    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0 && !sim->dry) {
         sim->known[slot] = sim->clean.nodes[slot].reads.makers;
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
@@ -196,11 +208,11 @@ static void make_refs(const sim_ref *from, int count, weir_ref *to, ref_space *s
 
 static size_t make_command(const sim_node *n, int slot, const char *depfile, const char **argv, char text[400])
 {
-    static char numbers[3][8];
+    static char numbers[3][16];
     size_t count = 0;
-    snprintf(numbers[0], 8, "%d", slot);
-    snprintf(numbers[1], 8, "%d", n->kind);
-    snprintf(numbers[2], 8, "%d", n->variant);
+    snprintf(numbers[0], 16, "%d", slot);
+    snprintf(numbers[1], 16, "%d", n->kind);
+    snprintf(numbers[2], 16, "%d", n->variant);
     argv[count++] = "tools/sim";
     for (int i = 0; i < 3; i++) argv[count++] = numbers[i];
     argv[count++] = depfile ? depfile : "-";
@@ -223,7 +235,7 @@ static void declare(int slot)
     ref_space space[3];
     weir_node_input inputs[3];
     weir_node_output outputs[2];
-    char path[2][PATH], name[8], params[20], depfile[PATH], text[400];
+    char path[2][PATH], name[16], params[24], depfile[PATH], text[400];
     const char *argv[16];
     size_t in = 0, out = 0;
     memset(space, 0, sizeof space);
@@ -269,6 +281,7 @@ static void check_record(void)
     char path[400];
     uint64_t differences = 0, events = 0;
     snprintf(path, sizeof path, "%s/.weir/weir.db", sim->root);
+    if (access(path, F_OK) != 0) return; /* nothing ran yet */
     int dir = openat(sim->rootfd, ".weir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = db_open(&d, path, DB_READ, NULL, &err);
     if (rc == 0) rc = fold_check(d, NULL, NULL, &differences, &err);
@@ -361,7 +374,13 @@ static void foretell(bool force, bool limited)
         const sim_node *n = &graph.nodes[s];
         if (!(n->present && n->folder == 'o' && has_a(n)) && faccessat(sim->rootfd, path, F_OK, 0) == 0) sim->stale |= 1ULL << s;
     }
-    clean_compute(&sim->clean, &graph, sim->known, sim->stale);
+    uint32_t edges[SLOTS]; /* what was read when nobody made it is read from whoever makes it now */
+    for (int s = 0; s < SLOTS; s++) {
+        edges[s] = sim->known[s];
+        for (int i = 0; i < SLOTS; i++)
+            if ((sim->ghosts[s] >> i & 1) && graph.nodes[i].present && graph.nodes[i].folder == 'o' && has_a(&graph.nodes[i])) edges[s] |= 1U << i;
+    }
+    clean_compute(&sim->clean, &graph, edges, sim->stale);
     memset(sim->wanted, 0, sizeof sim->wanted);
     memset(sim->perhaps, 0, sizeof sim->perhaps);
     for (int s = 0; s < SLOTS; s++)
@@ -490,7 +509,7 @@ static bool is_behind(int slot)
  * A dry run says what will run, and no more where nothing above it runs; of users of such nodes it may say maybe. It cannot know of
  * reads that are still to be discovered.
  */
-static void run_dry(const run_plan *p)
+static void __attribute__((unused)) run_dry(const run_plan *p)
 {
     weir_error err = {0};
     weir_summary summary = {.size = sizeof summary};
@@ -502,7 +521,9 @@ static void run_dry(const run_plan *p)
     memset(sim->maybe, 0, sizeof sim->maybe);
     weir_request r = {.size = sizeof r, .jobs = p->jobs, .flags = WEIR_RUN_DRY | (p->force ? WEIR_RUN_FORCE : 0), .targets = p->targets,
                       .target_count = p->target_count};
+    sim->dry = true;
     int rc = weir_run(sim->w, &r, &summary, &err);
+    sim->dry = false;
     note("#   run -n: %d would run, %d maybe; %d (%s)\n", (int)summary.would_run, (int)summary.maybe, rc, err.message);
     if (rc != 0 || summary.run != 0) wrong("the dry run returned %d", rc);
     bool discovers = sim->renamed; /* who reads a node under its new name is not known either */
@@ -584,6 +605,11 @@ static void run_killed(const run_plan *p, long n)
 {
     uint32_t known[SLOTS];
     int status = 0;
+#ifdef SIM_REAL
+    (void)n;
+    run_once(p);
+    return;
+#endif
     weir_close(sim->w);
     foretell(p->force, p->limited);
     memcpy(known, sim->known, sizeof known);

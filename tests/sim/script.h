@@ -120,6 +120,9 @@ static void read_run(char *rest, run_plan *p, long *kill, bool *dry)
         else if (strcmp(word, "targets") == 0)
             for (; *value; value = *end ? end + 1 : end) add_target(p, (int)strtol(value, &end, 10));
     }
+#ifdef SIM_REAL
+    sim->interrupt_at = sim->meddle_at = sim->crash_at = 0;
+#endif
     sim->meddle_source = abs(sim->meddle_source) % SOURCES;
 }
 
@@ -133,7 +136,9 @@ static void play_run(char *rest)
     p.again &= sim->settled && !p.force;
     if (sim->no_targets && p.limited) return;
     if (dry) {
+#ifndef SIM_REAL
         run_dry(&p);
+#endif
         return;
     }
     if (kill > 0) run_killed(&p, kill);

@@ -262,6 +262,13 @@ static void single_later(void)
     s->count++;
 }
 
+/** A new project. */
+static void single_begin(void)
+{
+    if (single_time) single_time->count = 0;
+    single_later();
+}
+
 /** Is a told time of the interval that runs now? */
 static bool single_is_now(const struct timespec *told)
 {

@@ -25,6 +25,12 @@
 #include "tests/sim/script.h"
 
 enum { ROUND_STEPS = 60, LINES = 4000 };
+#ifdef SIM_REAL
+enum { DEFAULT_STEPS = 120 };
+#else
+enum { DEFAULT_STEPS = 600 };
+#endif
+
 
 /* --- rounds -------------------------------------------------------------------------------------------------------------- */
 
@@ -35,11 +41,10 @@ static void project_make(void)
     sim->rootfd = open(sim->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     mkdirat(sim->rootfd, "s", 0755);
     mkdirat(sim->rootfd, "tools", 0755);
-    write_text(sim->rootfd, "tools/sim", "tool");
+    fake_tools(sim->rootfd);
     if (fchmodat(sim->rootfd, "tools/sim", 0755, 0) != 0) abort();
     memset(&graph, 0, sizeof graph);
-    if (single_time) single_time->count = 0;
-    single_later();
+    single_begin();
 }
 
 /* A round of so many steps, or a script: lines ended by NULL. In a process of its own. */
@@ -183,7 +188,7 @@ int main(void)
         play_file(script);
     } else {
         if (!getenv("WEIR_SEED")) play_kept();
-        int found = watch && atomic_load(&check_failures) ? 1 : campaign(number_of("WEIR_SIM_STEPS", 600), watch);
+        int found = watch && atomic_load(&check_failures) ? 1 : campaign(number_of("WEIR_SIM_STEPS", DEFAULT_STEPS), watch);
         if (watch) {
             check_done();
             return found;
