@@ -120,7 +120,10 @@ typedef struct weir_options {
     unsigned flags;
 } weir_options;
 
-enum { WEIR_OPEN_NETWORK = 1 /* accept a state folder on a network file system */ };
+enum {
+    WEIR_OPEN_NETWORK = 1, /* accept a state folder on a network file system */
+    WEIR_OPEN_READER = 2   /* to look: writes nothing, makes nothing, takes no lock; every run is a dry one */
+};
 
 /** Open (create) .weir, take the lock, settle what an earlier engine left open. WEIR_LOCKED names the holder. */
 WEIR_API int weir_open(weir **out, const weir_options *options, weir_error *err);

@@ -78,7 +78,7 @@ int command_check(const options *o)
     checking c = {.json = o->json, .verbose = o->verbose};
     weir_summary summary = {.size = sizeof summary};
     weir_request request = {.size = sizeof request, .flags = WEIR_RUN_CHECK, .trigger = "check"};
-    int rc = session_open(&s, o, listen, &c);
+    int rc = session_open(&s, o, WEIR_OPEN_READER, listen, &c);
     if (rc == 0) rc = weir_run(s.engine, &request, &summary, &s.err);
     if (c.json) put_json(&c, &s, &summary, rc);
     else say(&c, o, &s, &summary, rc);

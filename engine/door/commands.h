@@ -21,6 +21,7 @@ int command_check(const options *o);
 int command_set(const options *o);
 int command_ls(const options *o);
 int command_status(const options *o);
+int status_check(const options *o); /* with --check */
 int command_show(const options *o);
 int command_why(const options *o);
 int command_log(const options *o);

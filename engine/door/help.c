@@ -16,7 +16,8 @@ const command COMMANDS[] = {
     {"ls", "[PATTERN]", 0, 1, "list the nodes, with effect and status",
      "PATTERN is a name with *, the name of a node with or without its params, or the name of an effect.", command_ls},
     {"status", "", 0, 0, "what is up to date, as it was recorded",
-     "Looks at no file: what has changed since the last run is not known here.", command_status},
+     "Looks at no file: what has changed since the last run is not known here. With --check it is: then files are looked at, and nodes\n"
+     "are listed as due (they will run), maybe (users of what will run), restore, failed (nothing has changed since) and blocked.", command_status},
     {"show", "NODE", 1, 1, "one node: declaration, inputs, outputs, last execution, users", "NODE is a name or an output path.", command_show},
     {"why", "NODE", 1, 1, "why a node ran, or did not, in the last run or in run N",
      "Answers from what was stored when it was decided. NODE is a name or an output path.", command_why},

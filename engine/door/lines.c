@@ -54,30 +54,30 @@ static void put_number(lines *l, const char *name, uint64_t number)
 
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
 
-static void put_hash(lines *l, const char *name, const char *hex)
+static void put_hash(buf *to, const char *name, const char *hex)
 {
     hash128 hash = HASH_NONE;
     if (hex && *hex) (void)hash_parse(hex, &hash);
-    print_json_hash(&l->line, name, hash);
+    print_json_hash(to, name, hash);
 }
 
-static void put_reasons(lines *l, const weir_event *e)
+void lines_put_reasons(buf *to, const weir_event *e)
 {
     if (e->reason_count == 0) return;
-    put_text(l, "reason", e->reasons[0].reason);
-    jsonout_key(&l->line, "because");
-    jsonout_open(&l->line, '[');
+    jsonout_member(to, "reason", bytes_str(e->reasons[0].reason));
+    jsonout_key(to, "because");
+    jsonout_open(to, '[');
     for (size_t i = 0; i < e->reason_count; i++) {
         const weir_reason *r = &e->reasons[i];
-        jsonout_open(&l->line, '{');
-        put_text(l, "reason", r->reason);
-        jsonout_member(&l->line, "input", bytes_str(r->input ? r->input : ""));
-        jsonout_member(&l->line, "name", bytes_str(r->name ? r->name : ""));
-        put_hash(l, "old", r->old_hash);
-        put_hash(l, "new", r->new_hash);
-        jsonout_close(&l->line, '}');
+        jsonout_open(to, '{');
+        jsonout_member(to, "reason", bytes_str(r->reason));
+        jsonout_member(to, "input", bytes_str(r->input ? r->input : ""));
+        jsonout_member(to, "name", bytes_str(r->name ? r->name : ""));
+        put_hash(to, "old", r->old_hash);
+        put_hash(to, "new", r->new_hash);
+        jsonout_close(to, '}');
     }
-    jsonout_close(&l->line, ']');
+    jsonout_close(to, ']');
 }
 
 static void put_failure(lines *l, const weir_event *e)
@@ -95,7 +95,7 @@ static void put_node(lines *l, const weir_event *e, const char *name)
     put_text(l, "node", e->node);
     put_text(l, "effect", e->effect);
     put_text(l, "outcome", e->outcome);
-    put_reasons(l, e);
+    lines_put_reasons(&l->line, e);
     put_text(l, "cause", e->cause);
     if (e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) print_json_seconds(&l->line, "seconds", e->seconds);
     bool is_accepted = e->kind == WEIR_EVENT_SETTLED && e->outcome && strcmp(e->outcome, "accepted") == 0;
@@ -103,10 +103,8 @@ static void put_node(lines *l, const weir_event *e, const char *name)
         jsonout_key(&l->line, "changed");
         jsonout_bool(&l->line, e->changed != 0);
     }
-    if (e->kind == WEIR_EVENT_FINISHED) {
-        if (e->outcome && strcmp(e->outcome, "failed") == 0) put_failure(l, e);
-        if (e->log && e->log_size) jsonout_member(&l->line, "log", bytes_of(e->log, e->log_size));
-    }
+    if (e->outcome && strcmp(e->outcome, "failed") == 0) put_failure(l, e);
+    if (e->log && e->log_size) jsonout_member(&l->line, "log", bytes_of(e->log, e->log_size));
     end(l);
 }
 
@@ -129,6 +127,7 @@ static const char *settled_name(const weir_event *e)
     if (strcmp(what, "restored") == 0) return "node_restored";
     if (strcmp(what, "blocked") == 0) return "node_blocked";
     if (strcmp(what, "accepted") == 0) return "node_accepted";
+    if (strcmp(what, "failed") == 0) return "node_failed"; /* it failed before, and nothing has changed since */
     return strcmp(what, "unchanged") == 0 ? "node_unchanged" : "node_settled";
 }
 

@@ -23,6 +23,7 @@ const flag FLAGS[] = {
     {FLAG_FORCE, 0, "force", NULL, " run ", "run the targets whatever is stored"},
     {FLAG_STATS, 0, "stats", NULL, " run ", "say where the work went"},
     {FLAG_EXIT_CODE, 0, "exit-code", NULL, " status ", "exit with 6 when something is not up to date"},
+    {FLAG_CHECK, 0, "check", NULL, " status ", "look at the files: what would run now, and why; writes nothing"},
     {FLAG_RUN, 0, "run", "N", " why log ", "as of this run (default: the last one)"},
     {FLAG_COUNT, 'n', "count", "COUNT", " log ", "how many, newest first; 0: all"},
     {FLAG_EVENTS, 0, "events", NULL, " log ", "the log itself, event by event"},
@@ -152,6 +153,7 @@ static int set_flag(options *o, const flag *f, const char *value, weir_error *er
     case FLAG_JSON: o->json = true; return 0;
     case FLAG_CSV: o->csv = true; return 0;
     case FLAG_EXIT_CODE: o->exit_code = true; return 0;
+    case FLAG_CHECK: o->check = true; return 0;
     case FLAG_EVENTS: o->events = true; return 0;
     case FLAG_UNSET: o->unset = true; return 0;
     }

@@ -35,12 +35,12 @@ struct options {
     int jobs;               /* 0: number of processors */
     int64_t count, run, from, limit; /* -1: not given */
     color_choice color;
-    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, events, unset;
+    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, check, events, unset;
 };
 
 typedef enum flag_id {
     FLAG_FOLDER, FLAG_FILE, FLAG_COLOR, FLAG_QUIET, FLAG_VERBOSE, FLAG_HELP, FLAG_VERSION, FLAG_JOBS, FLAG_STOP_FIRST, FLAG_DRY,
-    FLAG_FORCE, FLAG_STATS, FLAG_JSON, FLAG_EXIT_CODE, FLAG_RUN, FLAG_COUNT, FLAG_EVENTS, FLAG_FROM, FLAG_OUTPUT, FLAG_CSV,
+    FLAG_FORCE, FLAG_STATS, FLAG_JSON, FLAG_EXIT_CODE, FLAG_CHECK, FLAG_RUN, FLAG_COUNT, FLAG_EVENTS, FLAG_FROM, FLAG_OUTPUT, FLAG_CSV,
     FLAG_LIMIT, FLAG_UNSET
 } flag_id;
 

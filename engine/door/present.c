@@ -152,7 +152,9 @@ static void begin_line(present *p, print_style style, const char *word, const ch
 {
     buf_clear(&p->text);
     print_styled(&p->text, p->color, style, word);
-    for (size_t i = strlen(word); i < 10; i++) buf_byte(&p->text, ' ');
+    size_t size = strlen(word);
+    do buf_byte(&p->text, ' ');
+    while (++size < 10);
     print_name(&p->text, bytes_str(node));
 }
 
@@ -163,19 +165,24 @@ static void end_line(present *p)
     print_err(&p->text);
 }
 
-static void put_reasons(present *p, const weir_event *e)
+void present_reasons(buf *to, const weir_event *e, bool all)
 {
-    size_t shown = p->o->verbose ? e->reason_count : 1;
+    size_t shown = all ? e->reason_count : 1;
     if (e->reason_count == 0) return;
-    buf_text(&p->text, " (");
+    buf_text(to, " (");
     for (size_t i = 0; i < e->reason_count && i < shown; i++) {
         const weir_reason *r = &e->reasons[i];
         const char *what = r->name && *r->name ? r->name : r->input ? r->input : "";
-        buf_printf(&p->text, "%s%s%s", i ? ", " : "", r->reason, *what ? " " : "");
-        print_name(&p->text, bytes_str(what));
+        buf_printf(to, "%s%s%s", i ? ", " : "", r->reason, *what ? " " : "");
+        print_name(to, bytes_str(what));
     }
-    if (e->reason_count > shown) buf_printf(&p->text, " and %zu more", e->reason_count - shown);
-    buf_byte(&p->text, ')');
+    if (e->reason_count > shown) buf_printf(to, " and %zu more", e->reason_count - shown);
+    buf_byte(to, ')');
+}
+
+static void put_reasons(present *p, const weir_event *e)
+{
+    present_reasons(&p->text, e, p->o->verbose);
 }
 
 static void put_failure(present *p, const weir_event *e)
@@ -210,8 +217,12 @@ static void show_failed(present *p, const weir_event *e)
     bool is_stopped = e->message && strcmp(e->message, "interrupted") == 0;
     begin_line(p, is_stopped ? STYLE_WARN : STYLE_BAD, is_stopped ? "stopped" : "failed", e->node);
     if (!is_stopped) put_failure(p, e);
-    buf_text(&p->text, ", ");
-    print_seconds(&p->text, e->seconds);
+    if (e->kind == WEIR_EVENT_FINISHED) {
+        buf_text(&p->text, ", ");
+        print_seconds(&p->text, e->seconds);
+    } else {
+        buf_text(&p->text, " (as before, nothing it read has changed)");
+    }
     buf_byte(&p->text, '\n');
     put_log(p, e);
     erase(p);
@@ -252,7 +263,12 @@ static void settled(present *p, const weir_event *e)
     const char *what = e->outcome ? e->outcome : "";
     bool is_unchanged = strcmp(what, "unchanged") == 0;
     bool is_blocked = strcmp(what, "blocked") == 0;
-    if (p->o->quiet || (!p->o->verbose && (is_unchanged || p->is_terminal))) return;
+    if (strcmp(what, "failed") == 0) {
+        show_failed(p, e);
+        return;
+    }
+    if (p->o->quiet || (!p->o->verbose && (is_unchanged || (p->is_terminal && !p->o->dry)))) return;
+    if (p->o->dry && strcmp(what, "restored") == 0) what = "would restore";
     begin_line(p, is_blocked ? STYLE_WARN : is_unchanged ? STYLE_DIM : STYLE_NOTE, what, e->node);
     if (is_blocked && e->cause && *e->cause) {
         buf_text(&p->text, " by ");
@@ -270,6 +286,10 @@ static void would_run(present *p, const weir_event *e)
     if (is_sure) count_reason(p, e);
     begin_line(p, is_sure ? STYLE_GOOD : STYLE_DIM, is_sure ? "would run" : "maybe", e->node);
     put_reasons(p, e);
+    if (e->cause && *e->cause) {
+        buf_text(&p->text, ", behind ");
+        print_name(&p->text, bytes_str(e->cause));
+    }
     end_line(p);
 }
 
@@ -332,7 +352,7 @@ void present_summary(buf *to, const weir_summary *s, const char *reasons, bool d
     if (to->size > start && *reasons) buf_printf(to, " (%s)", reasons);
     if (dry) put_part(to, start, s->maybe, "might run then");
     put_part(to, start, s->accepted, "accepted");
-    put_part(to, start, s->restored, "restored");
+    put_part(to, start, s->restored, dry ? "would be restored" : "restored");
     put_part(to, start, s->cut_off, "cut off");
     put_part(to, start, s->failed, "failed");
     put_part(to, start, s->blocked, "blocked");

@@ -25,6 +25,10 @@ void lines_finish(lines *l, const weir_summary *summary, int rc);
 /** {"event":"error",...}: it did not come to a run, or the run broke off. */
 void lines_error(lines *l, const weir_error *err);
 
+/** " (input-changed content/a.md)"; without `all` only the first one, and how many more. */
+void present_reasons(buf *to, const weir_event *event, bool all);
+/** The members "reason" and "because" of a JSON object, if there are reasons. */
+void lines_put_reasons(buf *to, const weir_event *event);
 /** The summary in words: "3 ran (input-changed 2, code-changed 1), 136 unchanged, 0.02 s". `reasons` may be "". */
 void present_summary(buf *to, const weir_summary *summary, const char *reasons, bool dry);
 

@@ -147,7 +147,7 @@ static int run(const options *o, const asking *ask, request_words *words, report
                             .jobs = o->jobs,
                             .flags = run_flags(o) | ask->flags,
                             .trigger = ask->trigger};
-    int rc = session_open(s, o, listen, to);
+    int rc = session_open(s, o, o->dry ? WEIR_OPEN_READER : 0, listen, to);
     if (rc != 0) {
         tell_error(to, rc, &summary, s);
         return exit_code(rc);

@@ -40,7 +40,7 @@ int session_signal(void)
     return atomic_load(&interrupted_by);
 }
 
-int session_open(session *s, const options *o, weir_listener listener, void *listener_ctx)
+int session_open(session *s, const options *o, unsigned flags, weir_listener listener, void *listener_ctx)
 {
     *s = (session){0};
     int rc = project_find(&s->project, o, &s->err);
@@ -59,7 +59,8 @@ int session_open(session *s, const options *o, weir_listener listener, void *lis
                             .effects = command_effects,
                             .listener = listener,
                             .listener_ctx = listener_ctx,
-                            .lock_wait_ms = LOCK_WAIT_MS};
+                            .lock_wait_ms = LOCK_WAIT_MS,
+                            .flags = flags};
     catch_signals();
     rc = weir_open(&s->engine, &opening, &s->err);
     if (rc != 0) s->engine = NULL;

@@ -16,8 +16,8 @@ typedef struct session {
     weir_error err;
 } session;
 
-/** Find the project, open the engine. Close also after a failure. */
-int session_open(session *s, const options *o, weir_listener listener, void *listener_ctx);
+/** Find the project, open the engine (`flags`: WEIR_OPEN_...). Close also after a failure. */
+int session_open(session *s, const options *o, unsigned flags, weir_listener listener, void *listener_ctx);
 void session_close(session *s);
 /** The signal that asked to stop; 0: none did. */
 int session_signal(void);

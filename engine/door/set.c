@@ -35,7 +35,7 @@ int command_set(const options *o)
     int rc = check_words(o, &arena, &s.err);
     if (rc != 0) snprintf(s.hint, sizeof s.hint, "weir set NAME=VALUE, or weir set --unset NAME");
     bool words_hold = rc == 0;
-    if (words_hold) rc = session_open(&s, o, NULL, NULL);
+    if (words_hold) rc = session_open(&s, o, 0, NULL, NULL);
     for (size_t i = 0; rc == 0 && i < o->word_count; i++) rc = o->unset ? unset(&s, o->words[i]) : set(&s, &arena, o->words[i]);
     int code = rc == 0 ? EXIT_DONE : print_failure(&s.err, s.hint);
     if (words_hold) session_close(&s);

@@ -1,5 +1,5 @@
 /*
- * status.c - weir status: what is up to date, as it was recorded. Looks at no file.
+ * status.c - weir status: what is up to date, as it was recorded. Looks at no file; with --check see status_check.c.
  */
 #include <inttypes.h>
 
@@ -179,6 +179,7 @@ int command_status(const options *o)
     query q;
     state s = {0};
     buf out;
+    if (o->check) return status_check(o);
     buf_init(&out);
     int rc = query_open(&q, o);
     if (rc == 0) rc = gather(&q, o, &s);

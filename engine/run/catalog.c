@@ -51,7 +51,17 @@ static void all_is_stored(catalog *c)
     c->effect_stored = c->effect_last;
 }
 
-int catalog_open(catalog **out, const char *db_path, journal *j, weir_error *err)
+static int open_db(catalog *c, const char *db_path, weir_error *err)
+{
+    bool stale = false;
+    if (!db_path) return db_open_empty(&c->db, err);
+    int rc = db_open(&c->db, db_path, DB_READ, &stale, err);
+    if (rc == 0 && c->snapshot && stale)
+        rc = error_set(err, WEIR_NEWER, "the derived tables of %s are of another release of weir; `weir db rebuild` or the next run makes them anew", db_path);
+    return rc == 0 && c->snapshot ? db_begin(c->db, err) : rc;
+}
+
+int catalog_open(catalog **out, const char *db_path, journal *j, bool snapshot, weir_error *err)
 {
     weir_error local = {0};
     if (!err) err = &local;
@@ -59,6 +69,7 @@ int catalog_open(catalog **out, const char *db_path, journal *j, weir_error *err
     catalog *c = mem_zero(1, sizeof *c);
     if (!c) return error_nomem(err, doing);
     c->journal = j;
+    c->snapshot = snapshot;
     c->epoch = 1;
     arena_init(&c->arena);
     arena_init(&c->trace_arena);
@@ -67,7 +78,7 @@ int catalog_open(catalog **out, const char *db_path, journal *j, weir_error *err
     buf_init(&c->refs);
     map *maps[] = {&c->items, &c->nodes, &c->effects, &c->names, &c->results, &c->steps};
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) map_init(maps[i]);
-    int rc = db_open(&c->db, db_path, DB_READ, NULL, err);
+    int rc = open_db(c, db_path, err);
     if (rc == 0) rc = read_last_ids(c, err);
     if (rc != 0) {
         catalog_close(c);
@@ -102,6 +113,7 @@ void catalog_clear(catalog *c)
     map_clear(&c->results);
     catalog_clear_traces(c);
     arena_reset(&c->arena);
+    if (c->snapshot) return;
     db_refresh(c->db);
     all_is_stored(c);
 }
@@ -109,7 +121,7 @@ void catalog_clear(catalog *c)
 int catalog_refresh(catalog *c, weir_error *err)
 {
     int rc = journal_sync(c->journal, false, err);
-    if (rc != 0) return rc;
+    if (rc != 0 || c->snapshot) return rc;
     db_refresh(c->db);
     c->epoch++;
     c->result_refused = false;

@@ -26,6 +26,7 @@ typedef struct cat_item {
     uint64_t node;     /* the live node that claims it; 0: a source */
     bool disk_differs; /* output: what is on disk is not `hash` */
     hash128 disk_hash; /* then: what was seen */
+    bool foreseen;     /* dry run: it is on disk only after recovery; disk_differs says how it will be */
 } cat_item;
 
 typedef struct cat_effect {
@@ -48,12 +49,14 @@ typedef struct cat_node {
     uint64_t blocked_by; /* this turn: the failed node above it; 0: none */
     bool forced;       /* this run: run whatever is stored */
     int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; 0: neither */
+    bool planned;      /* dry run: it would run, or may; what it makes is unknown */
     uint32_t retries;  /* this run: failed attempts that were followed by another one */
 } cat_node;
 
 typedef struct catalog catalog;
 
-int catalog_open(catalog **out, const char *db_path, journal *j, weir_error *err);
+/** db_path NULL: nothing is recorded. `snapshot`: all answers are as of now, whatever others commit meanwhile. */
+int catalog_open(catalog **out, const char *db_path, journal *j, bool snapshot, weir_error *err);
 void catalog_close(catalog *c);
 /** Forget everything loaded; the next look sees the newest commit. All events must be committed. */
 void catalog_clear(catalog *c);

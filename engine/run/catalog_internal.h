@@ -15,6 +15,7 @@ typedef struct cat_step {
 struct catalog {
     db *db;
     journal *journal;
+    bool snapshot; /* one view of the database until it is closed */
     mem_arena arena;
     buf body;    /* catalog_body */
     buf key;     /* of `names`, being put together */

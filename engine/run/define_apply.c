@@ -44,6 +44,10 @@ static int list_due(application *a, weir_error *err)
     if (before) memcpy(all, w->changed_nodes, before * sizeof *all);
     w->changed_nodes = all;
     while (map_next(&a->said, &at, &key, NULL)) memcpy(&w->changed_nodes[w->changed_count++], key.data, sizeof(uint64_t));
+    w->gone_nodes = arena_alloc(catalog_arena(a->catalog), (a->c->gone_count + 1) * sizeof *w->gone_nodes);
+    if (!w->gone_nodes) return error_nomem(err, doing);
+    w->gone_count = a->c->gone_count;
+    if (w->gone_count) memcpy(w->gone_nodes, a->c->gone, w->gone_count * sizeof *w->gone_nodes);
     return 0;
 }
 

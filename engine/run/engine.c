@@ -117,15 +117,49 @@ static int notice_reboot(weir *w, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
+/* The state folder, if there is one; *recorded: is there a database in it? */
+static int find_state_folder(weir *w, bool *recorded, weir_error *err)
+{
+    os_stat st = {0};
+    w->weirfd = os_openat(w->rootfd, ".weir", OS_READ | OS_FOLDER, 0, err);
+    if (w->weirfd == WEIR_NOTFOUND) {
+        error_clear(err);
+        w->weirfd = -1;
+        return 0;
+    }
+    if (w->weirfd < 0) return w->weirfd;
+    int rc = os_statat(w->weirfd, "weir.db", true, &st, err);
+    *recorded = rc == 0 && st.type != OS_ABSENT;
+    return rc;
+}
+
+static int open_reader(weir *w, weir_error *err)
+{
+    bool recorded = false;
+    int rc = find_state_folder(w, &recorded, err);
+    if (rc == 0) rc = blob_store_open_reader(&w->blobs, w->weirfd, err);
+    if (rc == 0) rc = journal_open_silent(&w->journal, &w->loop, err);
+    if (rc == 0) rc = catalog_open(&w->catalog, recorded ? w->db_path : NULL, w->journal, true, err);
+    return rc;
+}
+
+static int open_writer(weir *w, const weir_options *o, weir_error *err)
+{
+    int rc = make_state_folder(w, o->flags, err);
+    if (rc == 0) rc = take_lock(w, o->lock_wait_ms, err);
+    if (rc == 0) rc = blob_store_open(&w->blobs, w->weirfd, err);
+    if (rc == 0) rc = journal_open(&w->journal, &w->loop, w->db_path, w->weirfd, err);
+    if (rc == 0) rc = catalog_open(&w->catalog, w->db_path, w->journal, false, err);
+    return rc;
+}
+
 static int open_parts(weir *w, const weir_options *o, weir_error *err)
 {
     int rc = os_realpath(o->root, &w->root, err);
     if (rc != 0) return rc;
     w->rootfd = os_openat(-100, w->root, OS_READ | OS_FOLDER, 0, err);
     if (w->rootfd < 0) return w->rootfd;
-    rc = make_state_folder(w, o->flags, err);
-    if (rc == 0) rc = take_lock(w, o->lock_wait_ms, err);
-    if (rc != 0) return rc;
+    w->is_reader = (o->flags & WEIR_OPEN_READER) != 0;
     size_t size = strlen(w->root) + 20;
     w->db_path = mem_alloc(size);
     if (!w->db_path) return error_nomem(err, "opening the project");
@@ -133,16 +167,14 @@ static int open_parts(weir *w, const weir_options *o, weir_error *err)
     uv_async_init(&w->loop, &w->interrupt_wake, on_interrupt);
     w->has_wake = true;
     rc = registry_open(&w->registry, o->effects, err);
-    if (rc == 0) rc = blob_store_open(&w->blobs, w->weirfd, err);
-    if (rc == 0) rc = journal_open(&w->journal, &w->loop, w->db_path, w->weirfd, err);
-    if (rc == 0) rc = catalog_open(&w->catalog, w->db_path, w->journal, err);
+    if (rc == 0) rc = w->is_reader ? open_reader(w, err) : open_writer(w, o, err);
     if (rc == 0) rc = sigcache_new(&w->sigs, err);
     if (rc == 0) rc = process_table_open(&w->processes, &w->loop, err);
     if (rc != 0) return rc;
     forbid(w);
     w->scan = (scan_config){.rootfd = w->rootfd, .blobs = w->blobs, .forbidden = &w->forbidden};
     rc = notice_reboot(w, err);
-    return rc == 0 ? recover_open(w, err) : rc;
+    return rc == 0 && !w->is_reader ? recover_open(w, err) : rc;
 }
 
 int weir_open(weir **out, const weir_options *options, weir_error *err)
@@ -162,7 +194,6 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->observe_again);
     map_init(&w->older_code);
     map_init(&w->flights);
-    map_init(&w->dry_flights);
     map_init(&w->kept_said);
     definition_init(&w->declared);
     definition_init(&w->reload);
@@ -196,6 +227,7 @@ void weir_close(weir *w)
         if (i > 10) os_sleep_ms(2);
     uv_loop_close(&w->loop);
     blob_store_close(w->blobs);
+    dry_free(w);
     registry_close(w->registry);
     definition_clear(&w->declared);
     definition_clear(&w->reload);
@@ -204,11 +236,8 @@ void weir_close(weir *w)
     map_deinit(&w->observe_again);
     map_deinit(&w->older_code);
     map_deinit(&w->flights);
-    map_deinit(&w->dry_flights);
     mem_free(w->older);
-    mem_free(w->twins);
     map_deinit(&w->kept_said);
-    mem_free(w->would_run);
     mem_free(w->users);
     os_close(w->lockfd);
     os_close(w->weirfd);
@@ -233,13 +262,6 @@ int weir_script_host(int argc, char **argv, const struct weir_effect *const *eff
 }
 
 /* --- helpers of other files ---------------------------------------------------------------------------------------- */
-
-int maybe_add(weir *w, uint64_t node, weir_error *err)
-{
-    if (!MEM_GROW(w->would_run, w->would_run_capacity, w->would_run_count + 1)) return error_nomem(err, "planning");
-    w->would_run[w->would_run_count++] = node;
-    return 0;
-}
 
 /* --- declaring from C ---------------------------------------------------------------------------------------------- */
 
@@ -339,6 +361,7 @@ int weir_set(weir *w, const char *name, const char *json, weir_error *err)
 {
     weir_error local = {0};
     if (!err) err = &local;
+    if (w->is_reader) return error_set(err, WEIR_USAGE, "value %s: the project was opened to look only", name);
     buf encoded;
     buf_init(&encoded);
     int rc = json ? value_from_json(bytes_str(json), &encoded, err) : 0;
@@ -405,40 +428,6 @@ static void say_run_finished(weir *w, bool complete)
     journal_say(w->journal, EVENT_RUN_FINISHED, body);
 }
 
-/* Nodes that a due node may reach: said, not run. */
-static int tell_maybe(weir *w, weir_error *err)
-{
-    map seen;
-    map_init(&seen);
-    int rc = 0;
-    size_t due = w->would_run_count;
-    for (size_t i = 0; i < due; i++) map_put(&seen, map_key_u64(&w->would_run[i]), NULL);
-    for (size_t i = 0; rc == 0 && i < w->twin_count; i++) {
-        bool added = false;
-        if (!map_put(&seen, map_key_u64(&w->twins[i]), &added)) rc = error_nomem(err, "planning");
-        if (rc == 0 && added) rc = maybe_add(w, w->twins[i], err);
-    }
-    for (size_t at = 0; rc == 0 && at < w->would_run_count; at++) {
-        const plan_user *users = NULL;
-        size_t n = 0;
-        rc = targets_users(w, w->would_run[at], &users, &n, err);
-        for (size_t i = 0; rc == 0 && i < n; i++) {
-            bool added = false;
-            uint64_t id = users[i].node;
-            if (!map_put(&seen, map_key_u64(&id), &added)) rc = error_nomem(err, "planning");
-            if (rc == 0 && added) rc = maybe_add(w, id, err);
-        }
-    }
-    for (size_t i = due; rc == 0 && i < w->would_run_count; i++) {
-        const cat_node *n = catalog_node(w->catalog, w->would_run[i], err);
-        if (!n) continue;
-        w->summary->maybe++;
-        tell(w, &(weir_event){.kind = WEIR_EVENT_MAYBE, .node = (const char *)n->spec.name.data, .effect = (const char *)n->spec.effect.data});
-    }
-    map_deinit(&seen);
-    return rc;
-}
-
 static int turns(weir *w, uint64_t first, weir_error *err)
 {
     plan_source source = {.ctx = w, .users = plan_users_of};
@@ -455,7 +444,7 @@ static int turns(weir *w, uint64_t first, weir_error *err)
         }
         map_clear(&w->observe_again);
         rc = schedule_turn(w, err);
-        if (rc != 0 || w->dry || schedule_stopping(w)) break;
+        if (rc != 0 || schedule_stopping(w)) break;
         rc = catalog_refresh(w->catalog, err);
     }
     return rc;
@@ -472,17 +461,19 @@ static int bring_up_to_date(weir *w, weir_error *err)
     bool changed = false;
     int rc = observe_start(w, err);
     if (rc == 0) w->scan.distrust = false; /* everything was read */
+    if (rc == 0 && w->is_reader) rc = recover_foresee(w, err);
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
     if (rc == 0) rc = observe_unused_values(w, err);
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
+    if (rc == 0 && w->dry) rc = dry_begin(w, err);
     if (rc == 0 && !w->dry) say_started(w);
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
     uint64_t removed = w->summary->removed;
     if (rc == 0) rc = turns(w, 0, err);
-    if (rc == 0 && w->dry) rc = tell_maybe(w, err);
+    if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
     if (full) rc = output_remove_vanished(w, err);
     if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
@@ -522,14 +513,13 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->started_ns = os_monotonic_ns();
     w->request = request;
     w->summary = summary;
-    w->dry = (request->flags & (WEIR_RUN_DRY)) != 0;
+    w->dry = w->is_reader || (request->flags & WEIR_RUN_DRY) != 0;
     w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
     w->failed_code = 0;
     w->limited = w->any_raced = false;
     w->worker_failures = 0;
-    w->would_run_count = 0;
-    w->changed_nodes = w->target_nodes = NULL;
-    w->changed_count = w->target_node_count = w->target_node_capacity = w->new_default_count = 0;
+    w->changed_nodes = w->target_nodes = w->gone_nodes = NULL;
+    w->changed_count = w->gone_count = w->target_node_count = w->target_node_capacity = w->new_default_count = 0;
     w->new_defaults = NULL;
     w->has_new_definition = w->run_said = false;
     w->turns = 0;
@@ -540,8 +530,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     map_clear(&w->older_code);
     w->older_count = 0;
     map_clear(&w->flights);
-    map_clear(&w->dry_flights);
-    w->twin_count = w->following = 0;
+    w->following = 0;
     w->has_again = false;
     map_clear(&w->kept_said);
     memset(&w->base, 0, sizeof w->base);
@@ -675,12 +664,13 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     summary->seconds = (double)(os_monotonic_ns() - w->started_ns) / 1e9;
     plan_free(w->plan);
     w->plan = NULL;
+    dry_free(w);
     journal_set_run(w->journal, 0, false);
     catalog_clear(w->catalog);
     sigcache_clear(w->sigs);
     w->summary = &w->no_summary;
     if (rc == 0 && summary->interrupted) rc = error_set(err, WEIR_CANCELLED, "interrupted");
-    if (rc == 0 && summary->failed + summary->blocked > 0)
+    if (rc == 0 && !w->dry && summary->failed + summary->blocked > 0)
         rc = error_set(err, WEIR_FAILED, "%llu failed, %llu blocked", (unsigned long long)summary->failed, (unsigned long long)summary->blocked);
     atomic_store(&w->interrupts, 0);
     return rc;

@@ -4,6 +4,7 @@
  *   engine.c    open, close, one run from trigger to quiet          observe.c  what is on disk at the start of a run
  *   define.c    a definition against the stored one                 targets.c  which nodes a run is about
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
+ *   dry.c       what would run, without the work
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   flight.c    identical work asked for twice runs once
@@ -49,6 +50,7 @@ typedef struct definition {
     size_t diagnostic_count, diagnostic_capacity;
 } definition;
 
+typedef struct dry_run dry_run; /* dry.c */
 typedef struct task task; /* a node being settled: schedule.c */
 
 struct weir {
@@ -74,6 +76,7 @@ struct weir {
     uv_async_t interrupt_wake;
     struct output_notes *notes; /* output_note.c; NULL: none taken */
     bool has_wake, session_said, run_said;
+    bool is_reader;        /* opened to look: every run is dry, nothing is written, no lock is held */
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;
     weir_counters base;      /* counters of the process when the run began */
@@ -107,8 +110,9 @@ struct weir {
     uint64_t keys_computed, probes;
     bool any_raced;
     plan_counts plan_total; /* summed over turns */
-    uint64_t *would_run;    /* dry run: node ids */
-    size_t would_run_count, would_run_capacity;
+    dry_run *dry_run;       /* dry run: edges that are in memory alone; NULL otherwise */
+    uint64_t *gone_nodes;   /* that this run's definition does not declare any more; in the catalog's arena */
+    size_t gone_count;
     uint64_t *changed_nodes; /* what this run's definition made due; in the catalog's arena */
     size_t changed_count;
     bytes *new_defaults;    /* default targets of a definition that was compared in this run; in the catalog's arena */
@@ -119,9 +123,6 @@ struct weir {
     plan_user *users;       /* answer of targets_users; mem_free at the end */
     size_t users_capacity;
     map flights;            /* key -> the first open task that must run; flight.c */
-    map dry_flights;        /* dry run: flights of what would run */
-    uint64_t *twins;        /* dry run: nodes that identical work may make */
-    size_t twin_count, twin_capacity;
     bool has_again;         /* some task became TASK_AGAIN: the loop must not sleep */
     size_t following;       /* tasks that are TASK_FOLLOWING */
     map older_code;         /* effect name -> index + 1 of older */
@@ -209,6 +210,17 @@ int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *cou
 int targets_all_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err); /* also others */
 int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 
+/* --- dry.c -------------------------------------------------------------------------------------------------------- */
+/** After the definition: edges of new declarations. */
+int dry_begin(weir *w, weir_error *err);
+void dry_free(weir *w);
+/** Users of a node, as targets_users; into w->users. */
+int dry_users(weir *w, uint64_t node, size_t *count, weir_error *err);
+/** Another node that would run for the same key; 0: none, and this one is remembered. */
+uint64_t dry_same_work(weir *w, hash128 key, uint64_t node);
+/** Nodes that may run once outputs that nobody makes any more are removed: told as maybe. */
+int dry_vanished(weir *w, weir_error *err);
+
 /* --- schedule.c -------------------------------------------------------------------------------------------------- */
 typedef enum task_state {
     TASK_SETTLING,
@@ -253,6 +265,7 @@ struct task {
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
+    uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
     struct aside { cat_item *item; hash128 hash; uint32_t mode; int64_t number; bool put; } *asides;
     size_t aside_count;
     scan_request *requests; /* of the scan under way */
@@ -263,8 +276,6 @@ struct task {
 };
 
 int schedule_turn(weir *w, weir_error *err);
-/** Dry run: this node would run; its users are listed as maybe at the end (engine.c). */
-int maybe_add(weir *w, uint64_t node, weir_error *err);
 /** A task outside the planner's order: weir accept. Ended by schedule_settled or schedule_free. */
 task *schedule_new(weir *w, uint64_t node, weir_error *err);
 /** The first infrastructure failure stops the run. */
@@ -305,8 +316,6 @@ void settle_failed(task *t, execution_result result, const char *message);
 int flight_join(task *t, bool *follows, weir_error *err);
 /** The task ends: whoever waited for it is settled once more. */
 void flight_leave(task *t);
-/** Dry run: *twin when identical work would run already; the node is listed then. */
-int flight_dry(task *t, bool *twin, weir_error *err);
 
 /* --- policy.c ---------------------------------------------------------------------------------------------------- */
 /** The key under which the result that holds would be found if the effect's `code` had stayed what it was; false: there is none. */
@@ -392,9 +401,14 @@ void output_notes_committed(weir *w);
 /** Between two nodes: too many notes are dropped after a commit. */
 int output_notes_trim(weir *w, weir_error *err);
 void output_notes_free(weir *w);
+/** Is the payload behind a fingerprint in the store? *content: its name then. */
+int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, bool *stored,
+                     weir_error *err);
 
 /* --- recover.c --------------------------------------------------------------------------------------------------- */
 /** Settle executions that an earlier engine left open; sweep .weir/tmp. */
 int recover_open(weir *w, weir_error *err);
+/** What that would come to, for a dry run that must not do it: nodes and outputs as they will be then. */
+int recover_foresee(weir *w, weir_error *err);
 
 #endif

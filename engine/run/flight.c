@@ -118,18 +118,3 @@ void flight_leave(task *t)
     }
     t->followers = 0;
 }
-
-int flight_dry(task *t, bool *twin, weir_error *err)
-{
-    weir *w = t->w;
-    bool is_new = true;
-    *twin = false;
-    if (!can_share(t)) return 0;
-    int rc = take_flight(t, err);
-    if (rc == 0 && !map_put(&w->dry_flights, bytes_of(t->flight.bytes, HASH_SIZE), &is_new)) rc = error_nomem(err, doing);
-    if (rc != 0 || is_new) return rc;
-    if (!MEM_GROW(w->twins, w->twin_capacity, w->twin_count + 1)) return error_nomem(err, doing);
-    w->twins[w->twin_count++] = t->node->id;
-    *twin = true;
-    return 0;
-}

@@ -89,11 +89,13 @@ static void on_closed(uv_handle_t *handle)
     }
 }
 
-int journal_open(journal **out, uv_loop_t *loop, const char *db_path, int weir_dirfd, weir_error *err)
+static journal *journal_new(uv_loop_t *loop, weir_error *err)
 {
-    *out = NULL;
     journal *j = mem_zero(1, sizeof *j);
-    if (!j) return error_nomem(err, "opening the log");
+    if (!j) {
+        error_nomem(err, "opening the log");
+        return NULL;
+    }
     j->tail = &j->first;
     j->mutex = os_mutex_new();
     uv_async_init(loop, &j->wake, on_wake);
@@ -102,6 +104,23 @@ int journal_open(journal **out, uv_loop_t *loop, const char *db_path, int weir_d
     j->wake.data = j->tick.data = j;
     uv_unref((uv_handle_t *)&j->tick);
     j->open_handles = 2;
+    return j;
+}
+
+int journal_open_silent(journal **out, uv_loop_t *loop, weir_error *err)
+{
+    *out = journal_new(loop, err);
+    if (!*out) return WEIR_NOMEM;
+    (*out)->dry = true;
+    (*out)->last = INT64_MAX / 2; /* above everything that is recorded */
+    return 0;
+}
+
+int journal_open(journal **out, uv_loop_t *loop, const char *db_path, int weir_dirfd, weir_error *err)
+{
+    *out = NULL;
+    journal *j = journal_new(loop, err);
+    if (!j) return WEIR_NOMEM;
     int rc = log_writer_open(&j->writer, db_path, weir_dirfd, answer, j, err);
     if (rc != 0) {
         uv_close((uv_handle_t *)&j->wake, on_closed);
@@ -117,7 +136,7 @@ void journal_close(journal *j)
 {
     if (!j) return;
     journal_sync(j, false, NULL);
-    log_writer_close(j->writer);
+    if (j->writer) log_writer_close(j->writer);
     call_waiters(j);
     batch_free(j->filling);
     j->filling = NULL;
@@ -128,7 +147,7 @@ void journal_close(journal *j)
 void journal_set_run(journal *j, uint64_t run, bool dry)
 {
     j->run = run;
-    j->dry = dry;
+    j->dry = dry || !j->writer;
 }
 
 uint64_t journal_run(const journal *j)
@@ -225,6 +244,7 @@ void journal_when_committed(journal *j, void (*then)(void *ctx), void *ctx)
 
 int journal_sync(journal *j, bool durable, weir_error *err)
 {
+    if (!j->writer) return 0;
     if (durable) filling(j);
     journal_flush(j, durable);
     int rc = log_wait(j->writer, err);
@@ -243,7 +263,7 @@ int journal_failed(const journal *j, weir_error *err)
 
 db_counts journal_counts(journal *j)
 {
-    return log_counts(j->writer);
+    return j->writer ? log_counts(j->writer) : (db_counts){0};
 }
 
 uint64_t journal_events(const journal *j)

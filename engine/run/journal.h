@@ -14,6 +14,8 @@
 typedef struct journal journal;
 
 int journal_open(journal **out, uv_loop_t *loop, const char *db_path, int weir_dirfd, weir_error *err);
+/** One that only looks: there is no writer, every run is dry. */
+int journal_open_silent(journal **out, uv_loop_t *loop, weir_error *err);
 /** Flushes, waits, closes the writer; the loop must run once more for the handles. */
 void journal_close(journal *j);
 

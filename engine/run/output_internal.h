@@ -34,9 +34,6 @@ int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, w
  * WEIR_FAILED for what cannot be kept: a folder, a FIFO. WEIR_NOTFOUND. @param content  out: the name of the blob
  */
 int output_store(weir *w, const char *path, hash128 *content, weir_error *err);
-/** Is the payload behind a fingerprint in the store? *content: its name then. */
-int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, bool *stored,
-                     weir_error *err);
 /** Make `temp` from the store; WEIR_NOTFOUND when the payload is missing or damaged: then there is no file. */
 int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *temp, os_stat *made,
                       weir_error *err);

@@ -65,8 +65,10 @@ static bool hash_now(task *t, read_record *r, bool same_spec, bool own, hash128 
     bool is_node = false;
     resolve_result how = RESOLVE_IMPOSSIBLE;
     size_t asked = t->observe_count;
+    uint64_t unsure = t->unsure;
     int rc = settle_resolve(t, &r->ref, now, &wait_for, &how, &source, &is_node, &err);
     t->observe_count = asked;
+    t->unsure = unsure;
     r->source = source;
     r->source_is_node = is_node;
     return rc == 0 && how == RESOLVE_KNOWN;
@@ -290,7 +292,7 @@ int settle_reasons(task *t, weir_error *err)
         if (rc == 0) rc = compare_reads(&l, before, same_spec);
     }
     compare_outputs(&l);
-    if (t->reason_count == 0) {
+    if (t->reason_count == 0 && !t->unsure) {
         bool named = n->status == CAT_DUE && n->due != 0;
         add_kind(&l, named && n->execution != 0 ? (reason_kind)n->due : n->execution == 0 ? REASON_NEW : REASON_INPUT_CHANGED, "");
     }

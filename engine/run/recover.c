@@ -373,3 +373,35 @@ int recover_open(weir *w, weir_error *err)
     arena_deinit(&r.arena);
     return rc == 0 ? 0 : error_set(err, rc, "recovery: %s", why.message);
 }
+
+/* --- for a dry run ----------------------------------------------------------------------------------------------- */
+
+static int foresee_output(weir *w, const old_output *o, weir_error *err)
+{
+    cat_item *item = catalog_item(w->catalog, o->item, err);
+    if (!item) return err->code;
+    bool was_never_made = o->number < 0 && hash_is_none(item->hash);
+    item->foreseen = true;
+    item->disk_hash = o->number < 0 ? HASH_ABSENT : o->hash;
+    item->disk_differs = !was_never_made && !hash_equal(item->hash, item->disk_hash);
+    return 0;
+}
+
+int recover_foresee(weir *w, weir_error *err)
+{
+    recovery r = {.w = w};
+    arena_init(&r.arena);
+    int rc = read_open(&r, err);
+    for (size_t i = 0; rc == 0 && i < r.count; i++) {
+        open_execution *x = &r.open[i];
+        cat_node *node = catalog_node(w->catalog, x->node, err);
+        if (!node) rc = err->code ? err->code : WEIR_BUG;
+        else if (result_of(x->job) == EXECUTION_FAILED) node->status = CAT_FAILED;
+        if (rc == 0) rc = read_outputs(&r, x, err);
+        for (size_t k = 0; rc == 0 && k < x->count; k++) rc = foresee_output(w, &x->outputs[k], err);
+    }
+    for (size_t i = 0; i < r.count; i++) mem_free(r.open[i].outputs);
+    mem_free(r.open);
+    arena_deinit(&r.arena);
+    return rc;
+}

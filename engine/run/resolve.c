@@ -51,6 +51,15 @@ static int is_circle(task *t, const read_ref *ref, const cat_item *item, bool *c
     return *circle ? 0 : rc;
 }
 
+/* Dry run: what a planned node will make is unknown. */
+static bool is_unknown(task *t, uint64_t node)
+{
+    const cat_node *maker = t->w->dry && node != 0 ? catalog_loaded(t->w->catalog, node) : NULL;
+    if (!maker || !maker->planned) return false;
+    t->unsure = node;
+    return true;
+}
+
 /* Content of an item: an output's maker must be settled, a source must have been looked at. */
 static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
 {
@@ -66,6 +75,10 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
         if (state == PLAN_DUE || state == PLAN_RUNNING) {
             *how = RESOLVE_WAIT;
             *wait_for = item->node;
+            return 0;
+        }
+        if (is_unknown(t, item->node)) {
+            *how = RESOLVE_IMPOSSIBLE;
             return 0;
         }
         bool circle = false;
@@ -102,10 +115,12 @@ int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error
     if (m->kind != MEMBER_NODE) {
         int rc = resolve_file(t, m, -1, &item, err);
         *hash = item ? item->hash : HASH_ABSENT;
+        if (item) (void)is_unknown(t, item->node);
         return rc;
     }
     const cat_node *up = member_node(t, m, err);
     if (!up) return err->code;
+    (void)is_unknown(t, up->id);
     size_t count = up->spec.output_count + (hash_is_none(up->value) ? 0 : 1);
     hash128 *all = arena_zero(&t->arena, count + 1, sizeof *all);
     if (!all) return error_nomem(err, "hashing a list");
@@ -176,7 +191,11 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
     if ((size_t)ref->port >= spec->input_count) return 0;
     const spec_input *input = &spec->inputs[ref->port];
     *how = RESOLVE_KNOWN;
-    if (ref->aspect == ASPECT_LIST) return resolve_list(t, input, hash, NULL, NULL, err);
+    if (ref->aspect == ASPECT_LIST) {
+        int rc = resolve_list(t, input, hash, NULL, NULL, err);
+        if (t->unsure) *how = RESOLVE_IMPOSSIBLE;
+        return rc;
+    }
     if (ref->aspect == ASPECT_NAMES) return list_names(t, input, hash, err);
     size_t index = ref->member < 0 ? 0 : (size_t)ref->member;
     *how = RESOLVE_IMPOSSIBLE;
@@ -189,7 +208,7 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
         if (!up) return err->code;
         *source = up->id;
         *source_is_node = true;
-        if (ref->aspect == ASPECT_VALUE && hash_is_none(up->value)) return 0;
+        if (ref->aspect == ASPECT_VALUE && (is_unknown(t, up->id) || hash_is_none(up->value))) return 0;
         *hash = ref->aspect == ASPECT_VALUE ? up->value : read_params_hash(up->spec.params);
         *how = RESOLVE_KNOWN;
         return 0;

@@ -174,6 +174,28 @@ static void settle_unchanged(task *t, const cat_result *result)
     (void)w;
 }
 
+/* Whole and undamaged? */
+static int is_sound(weir *w, hash128 content, bool *sound, weir_error *err)
+{
+    int fd = os_openat(w->rootfd, "/dev/null", OS_WRITE, 0, err);
+    if (fd < 0) return fd;
+    int rc = blob_write_to(w->blobs, catalog_db(w->catalog), content, fd, "/dev/null", err);
+    os_close(fd);
+    *sound = rc == 0;
+    return rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT ? 0 : rc;
+}
+
+/* Is it on disk, or could it be brought back? */
+static int would_restore(weir *w, cat_item *item, const output_record *want, bool *is_there, weir_error *err)
+{
+    hash128 content;
+    int rc = hash_equal(item->hash, want->hash) ? output_is_good(w, item, is_there, err) : 0;
+    if (rc == 0 && !*is_there) *is_there = item->disk_differs && hash_equal(item->disk_hash, want->hash);
+    if (rc != 0 || *is_there) return rc;
+    rc = output_is_stored(w, want->hash, want->mode, &content, is_there, err);
+    return rc == 0 && *is_there ? is_sound(w, content, is_there, err) : rc;
+}
+
 /* Is everything that the result consists of still in the store (or on disk)? Restores the outputs. 1: done; 0: a miss. */
 static int bring_back(task *t, const cat_result *result, output_record *now, bool *changed, weir_error *err)
 {
@@ -199,10 +221,16 @@ static int bring_back(task *t, const cat_result *result, output_record *now, boo
         if (!item) return err->code ? err->code : WEIR_BUG;
         now[i] = result->outputs[i];
         now[i].item = item->id;
+        bool is_there = false;
+        int rc = 0;
         if (!hash_equal(item->hash, now[i].hash)) *changed = true;
-        if (w->dry) continue;
+        if (w->dry) {
+            rc = would_restore(w, item, &now[i], &is_there, err);
+            if (rc != 0 || !is_there) return rc;
+            continue;
+        }
         bool written = false;
-        int rc = output_restore(w, item, &now[i], t->node->id, &written, err);
+        rc = output_restore(w, item, &now[i], t->node->id, &written, err);
         if (rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT) return 0;
         if (rc != 0) return rc;
     }
@@ -239,14 +267,20 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
 
 /* --- miss -------------------------------------------------------------------------------------------------------- */
 
+/* Users are looked at: what they read of it is unknown now. */
 static void would_run(task *t)
 {
     weir *w = t->w;
-    w->summary->would_run++;
-    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_WOULD_RUN});
-    weir_error err = {0};
-    if (maybe_add(w, t->node->id, &err) != 0) schedule_fail(w, &err);
-    schedule_settled(t, false, false);
+    bool runs_anyway = t->node->forced || (t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size;
+    uint64_t twin = t->unsure || runs_anyway ? 0 : dry_same_work(w, t->key, t->node->id);
+    if (twin) t->unsure = twin; /* it may find that result */
+    const cat_node *above = t->unsure ? catalog_loaded(w->catalog, t->unsure) : NULL;
+    t->node->planned = true;
+    if (above) w->summary->maybe++;
+    else w->summary->would_run++;
+    tell_settled(t, &(weir_event){.kind = above ? WEIR_EVENT_MAYBE : WEIR_EVENT_WOULD_RUN,
+                                  .cause = above ? (const char *)above->spec.name.data : NULL});
+    schedule_settled(t, true, false);
 }
 
 /* What an operation did before it failed or was interrupted is unknown: a person decides whether it runs again. */
@@ -256,7 +290,7 @@ static void settle_held(task *t)
                                     .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
                                     .reason_count = t->reason_count});
     t->w->summary->failed++;
-    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_FINISHED, .outcome = outcome_name(OUTCOME_FAILED),
+    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_FAILED),
                                   .message = "its last attempt failed or was interrupted, and an operation is never repeated by itself; "
                                              "`weir run --force NODE` runs it"});
     schedule_settled(t, false, true);
@@ -293,17 +327,14 @@ static void settle_miss(task *t)
         infrastructure(t, &unreadable);
         return;
     }
-
-    if (t->node->spec.job == JOB_OPS && t->node->status == CAT_FAILED && !t->node->forced && !t->w->dry) {
+    if (t->node->spec.job == JOB_OPS && t->node->status == CAT_FAILED && !t->node->forced) {
         settle_held(t);
         return;
     }
     weir_error err = {0};
-    bool follows = false, twin = false;
+    bool follows = false;
     if (t->w->dry) {
-        if (flight_dry(t, &twin, &err) != 0) schedule_fail(t->w, &err);
-        if (twin) schedule_settled(t, false, false);
-        else would_run(t);
+        would_run(t);
         return;
     }
     if (flight_join(t, &follows, &err) != 0) {
@@ -402,6 +433,7 @@ static void settle_lookup(task *t)
     int rc = 0;
     bool always = (t->node->spec.flags & SPEC_ALWAYS) || t->effect->spec.always.size || t->node->forced || hash_is_none(t->key);
     if (!always) {
+        t->unsure = 0;
         rc = look_up(t, t->key, &result, &execution, &wait_for, &err);
         hash128 other;
         bool has_other = false;
@@ -416,12 +448,14 @@ static void settle_lookup(task *t)
             error_clear(&err);
             rc = 0;
             result = LOOKUP_MISS;
+            if (w->dry) t->unsure = wait_for;
         }
     }
     if (rc == 0 && result == LOOKUP_OBSERVE) {
         observed(t);
         return;
     }
+    if (result != LOOKUP_MISS) t->unsure = 0;
     if (rc == 0) rc = settle_reasons(t, &err);
     if (rc == 0 && result == LOOKUP_HIT) rc = settle_hit(t, execution, &err);
     if (rc == 1) return;

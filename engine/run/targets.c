@@ -426,7 +426,7 @@ static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
     if (!targets_wanted(w, id)) return 0;
     cat_node *n = catalog_node(w->catalog, id, err);
     if (!n) return err->code;
-    if (n->status != CAT_GONE && n->graph == w->graph) *node = n;
+    if (n->status != CAT_GONE && n->graph == w->graph && !n->planned) *node = n;
     return 0;
 }
 
@@ -559,6 +559,11 @@ static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **use
 {
     *count = 0;
     *users = NULL;
+    if (w->dry_run) {
+        int found = dry_users(w, node, count, err);
+        *users = w->users;
+        return found;
+    }
     db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_USERS, err);
     if (!s) return err->code;
     db_bind_int(s, 1, (int64_t)node);

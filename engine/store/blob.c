@@ -31,6 +31,7 @@ enum { CODEC_PLAIN = 0, CODEC_ZSTD = 1 };
 
 struct blob_store {
     int dirfd;             /* of .weir; kept, not ours to close */
+    bool is_reader;
     char token[20];        /* makes names in tmp/ unique */
     atomic_uint_fast64_t next;
 };
@@ -84,6 +85,16 @@ int blob_store_open(blob_store **out, int dirfd, weir_error *err)
         return rc;
     }
     *out = s;
+    return 0;
+}
+
+int blob_store_open_reader(blob_store **out, int dirfd, weir_error *err)
+{
+    blob_store *s = mem_zero(1, sizeof *s);
+    *out = s;
+    if (!s) return error_nomem(err, "opening the store");
+    s->dirfd = dirfd;
+    s->is_reader = true;
     return 0;
 }
 
@@ -501,7 +512,7 @@ static int use_file(blob_store *s, hash128 hash, blob_sink sink, void *ctx, weir
     char aside[72];
     outflow o = {.hash = hash, .sink = sink, .ctx = ctx};
     int rc = flow_file(s, &o, name, err);
-    if (rc == WEIR_CORRUPT) {
+    if (rc == WEIR_CORRUPT && !s->is_reader) {
         snprintf(aside, sizeof aside, "%s.bad", name);
         (void)os_renameat(s->dirfd, name, s->dirfd, aside, NULL);
     }

@@ -20,6 +20,8 @@ typedef struct blob_store blob_store;
 
 /** @param dirfd  of .weir; kept open by the caller as long as the store lives */
 int blob_store_open(blob_store **out, int dirfd, weir_error *err);
+/** To look only: makes no folder, and leaves damaged files where they are. dirfd -1: a store with nothing in it. */
+int blob_store_open_reader(blob_store **out, int dirfd, weir_error *err);
 void blob_store_close(blob_store *s);
 
 /** A small payload on its way to the writer thread. `stored` is in the form of the payload table; owned, mem_free. */

@@ -278,6 +278,26 @@ int db_open(db **out, const char *path, db_mode mode, bool *stale_state, weir_er
     return 0;
 }
 
+int db_open_empty(db **out, weir_error *err)
+{
+    weir_error ignored;
+    if (!err) err = &ignored;
+    *out = NULL;
+    db *d = db_new(":memory:", DB_MAINTAIN);
+    if (!d) return error_nomem(err, "opening a database");
+    int rc = open_handle(d, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY, err);
+    if (rc == 0) rc = configure(d, err);
+    if (rc == 0) rc = db_schema_create(d, err);
+    if (rc == 0) rc = db_exec(d, "PRAGMA query_only = ON", err);
+    if (rc != 0) {
+        db_close(d);
+        return rc;
+    }
+    d->mode = DB_READ;
+    *out = d;
+    return 0;
+}
+
 static int attach_log(db *d, const db *of, weir_error *err)
 {
     db_stmt *s = db_prepare(d, "ATTACH ? AS log", NULL, err);

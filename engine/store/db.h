@@ -31,6 +31,8 @@ typedef enum db_mode {
  * must run fold_rebuild before use.
  */
 int db_open(db **out, const char *path, db_mode mode, bool *stale_state, weir_error *err);
+/** An empty database in memory, read-only: what a project without a state folder has recorded. */
+int db_open_empty(db **out, weir_error *err);
 void db_close(db *d); /* NULL is ignored */
 
 /** Run a script of statements without results. */

@@ -8,13 +8,15 @@
 --   write PATH: TEXT          one line; or `write PATH <<`, lines, `>>`        append PATH: TEXT
 --   edit PATH: OLD => NEW     OLD must be there; \n and \t mean what they mean in C
 --   rm PATH   mv FROM TO   touch PATH   chmod BITS PATH   sh COMMAND   pause SECONDS   env NAME=VALUE
---   run ARGUMENTS             weir run --json --stats; exit code 0 is expected unless `exit N` follows
+--   run ARGUMENTS             weir run --json --stats; exit code 0 is expected unless `exit N` follows. A dry run goes before it: what that
+--                             lists as due must run, nothing else but due and maybe may, and it must write nothing
+--   unforeseen                what the next run does cannot be foreseen (it discovers things): leaves that check out
 --   weir ARGUMENTS            any other command
 --
 -- What is said about the last run or command (names are words; quote blanks with '...'):
 --
 --   exit N    says TEXT    silent TEXT     of everything printed
---   ran: a b  restored: a  failed: a  blocked: a  would: a  maybe: a            exactly these
+--   ran: a b  restored: a  failed: a  still-failed: a (without an execution)  blocked: a  would: a  maybe: a            exactly these
 --   reason NODE REASON [NAME]              one of the reasons of the node
 --   before A B    overlap A B              A had ended, or had not, when B started
 --   count NAME N                           a number of the summary or of its stats
@@ -212,7 +214,60 @@ do_step["skip-unless"] = function(s, rest)
   if s:shell(rest) ~= 0 then s.skipped = true end
 end
 
-function do_step.run(s, rest) s:call("run --json --stats " .. rest, true) end
+local function names_of(text, lists)
+  for line in text:gmatch "[^\n]+" do
+    local ok, event = pcall(json.decode, line)
+    local name = ok and (event.outcome == "failed" and "failed" or event.event == "execution_finished" and "ran" or event.event)
+    if name and event.node then
+      lists[name] = lists[name] or {}
+      lists[name][event.node] = true
+    end
+  end
+  return lists
+end
+
+-- Everything below .weir, with sizes and times; the files that SQLite needs to read at all apart.
+function Story:state()
+  local list = io.popen("cd " .. quote(self.dir) .. " && find .weir -mindepth 1 ! -name '*-shm' ! -name '*-wal' -printf '%p %s %T@\\n' 2>&1 | sort")
+  local text = list:read "a"
+  list:close()
+  return text
+end
+
+-- What -n lists. nil: the run is no question of what is due (a broken workflow).
+function Story:foresee(rest)
+  local before = self:state()
+  local exit = self:shell(quote(weir) .. " run -n --json " .. rest)
+  local after = self:state()
+  if before ~= after then self:fail("a dry run wrote something\n", before, "\n", after) end
+  return exit == 0 and names_of(read_file(self.out), { would_run = {}, maybe = {} }) or nil
+end
+
+function Story:compare_with_run(foreseen)
+  local done = names_of(self.last.text, { ran = {}, failed = {}, node_blocked = {} })
+  for _, e in ipairs(self.last.events) do -- a failure that is only told again is no execution
+    if e.event == "execution_finished" and not foreseen.would_run[e.node] and not foreseen.maybe[e.node] then
+      self:fail("a dry run did not foresee: ", e.node, "\n", self:plain(self.last))
+    end
+  end
+  for node in pairs(foreseen.would_run) do
+    if not (done.ran[node] or done.failed[node] or done.node_blocked[node]) then
+      self:fail("a dry run said that it would run, and it did not: ", node, "\n", self:plain(self.last))
+    end
+  end
+end
+
+function do_step.run(s, rest)
+  s:close_last()
+  local is_dry = (" " .. rest .. " "):find " %-n "
+  local foreseen = not is_dry and not s.unforeseen and s:foresee(rest)
+  s.unforeseen = false
+  s:call("run --json --stats " .. rest, true)
+  local is_stopped = (" " .. rest .. " "):find " %-x " or s.last.exit > 1
+  if foreseen and not is_stopped then s:compare_with_run(foreseen) end
+end
+
+function do_step.unforeseen(s) s.unforeseen = true end
 
 function do_step.weir(s, rest) s:call(rest) end
 
@@ -236,6 +291,7 @@ end
 
 do_step["ran:"] = function(s, rest) s:same_set("ran", rest, s:nodes("execution_finished", "ran")) end
 do_step["failed:"] = function(s, rest) s:same_set("failed", rest, s:nodes("execution_finished", "failed")) end
+do_step["still-failed:"] = function(s, rest) s:same_set("still failed", rest, s:nodes "node_failed") end
 do_step["restored:"] = function(s, rest) s:same_set("restored", rest, s:nodes "node_restored") end
 do_step["blocked:"] = function(s, rest) s:same_set("blocked", rest, s:nodes "node_blocked") end
 do_step["would:"] = function(s, rest) s:same_set("would run", rest, s:nodes "would_run") end

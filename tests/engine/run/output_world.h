@@ -44,7 +44,7 @@ static inline void world_open(world *o, const char *root)
     map_init(&w->observe_again);
     uv_loop_init(&w->loop);
     CHECK_OK(journal_open(&w->journal, &w->loop, o->db, w->weirfd, &err), err);
-    CHECK_OK(catalog_open(&w->catalog, o->db, w->journal, &err), err);
+    CHECK_OK(catalog_open(&w->catalog, o->db, w->journal, false, &err), err);
     CHECK_OK(blob_store_open(&w->blobs, w->weirfd, &err), err);
     CHECK_OK(sigcache_new(&w->sigs, &err), err);
     w->scan = (scan_config){.rootfd = w->rootfd, .blobs = w->blobs, .forbidden = &w->forbidden};

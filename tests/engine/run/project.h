@@ -23,7 +23,7 @@ static inline void project_start(project *p)
     snprintf(db_path, sizeof db_path, "%s/.weir/weir.db", p->root);
     uv_loop_init(&w->loop);
     CHECK_OR_STOP(journal_open(&w->journal, &w->loop, db_path, w->weirfd, &p->err) == 0);
-    CHECK_OR_STOP(catalog_open(&w->catalog, db_path, w->journal, &p->err) == 0);
+    CHECK_OR_STOP(catalog_open(&w->catalog, db_path, w->journal, false, &p->err) == 0);
     CHECK_OR_STOP(sigcache_new(&w->sigs, &p->err) == 0);
     map_init(&w->observe_again);
     w->scan = (scan_config){.rootfd = w->rootfd, .forbidden = &w->forbidden};
