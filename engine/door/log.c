@@ -211,7 +211,8 @@ static int log_node(query *q, const options *o)
         list_begin(&l, q, o);
         for (size_t i = 0; rc == 0 && i < count; i++) {
             list_next(&l);
-            rc = o->json ? put_execution_json(&l, &list[i], node.name) : put_execution(&l, &list[i], node.name);
+            bytes name = query_name(q, list[i].node, true); /* its own, or that of a node it took over from */
+            rc = o->json ? put_execution_json(&l, &list[i], name) : put_execution(&l, &list[i], name);
         }
         list_end(&l, rc);
         if (rc == 0 && count == 0 && !o->json && !o->quiet) print_message("%.200s has not been run", (const char *)node.name.data);

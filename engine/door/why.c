@@ -189,6 +189,27 @@ static int look_at_execution(query *q, why *w)
     return 0;
 }
 
+/* Of a run before the node was there: the one that it took over from. 1: there was one. */
+static int go_back(query *q, why *w)
+{
+    if (w->node.successor == 0) return 0;
+    db_stmt *s = QUERY_ASK(q, SQL_DOOR_PREDECESSOR, w->node.id, w->run.id);
+    if (!s) return q->err.code;
+    int rc = query_step(q, s);
+    uint64_t id = rc == 1 ? (uint64_t)db_int(s, 0) : 0;
+    db_reset(s);
+    if (rc != 1 || id == w->node.id) return rc < 0 ? rc : 0;
+    error_clear(&q->err);
+    rc = query_node(q, id, &w->node);
+    return rc == 0 ? 1 : rc;
+}
+
+static int gather_settled(query *q, why *w)
+{
+    int rc = settled_in_run(q, w);
+    return rc == 0 && !w->settled_in_run ? settled_before(q, w) : rc;
+}
+
 /* The newest look at the node says which code the effect had; the execution says which one made the result. */
 static int look_at_code(query *q, why *w)
 {
@@ -205,8 +226,13 @@ int why_gather(query *q, const char *name, int64_t run, why *w)
     *w = (why){.message = bytes_str("")};
     int rc = query_find_node(q, name, &w->node);
     if (rc == 0) rc = query_run(q, run, &w->run);
-    if (rc == 0) rc = settled_in_run(q, w);
-    if (rc == 0 && !w->settled_in_run) rc = settled_before(q, w);
+    if (rc == 0) rc = gather_settled(q, w);
+    if (rc == WEIR_NOTFOUND && w->run.id != 0) {
+        weir_error not_there = q->err;
+        int back = go_back(q, w);
+        rc = back == 1 ? gather_settled(q, w) : back < 0 ? back : WEIR_NOTFOUND;
+        if (back == 0) q->err = not_there;
+    }
     if (rc == 0) rc = look_at_predecessor(q, w);
     if (rc == 0) rc = look_at_execution(q, w);
     if (rc == 0) rc = look_at_code(q, w);

@@ -58,8 +58,14 @@ SELECT id, node, run, finished, result, key, spec, effect, value, log, exit, sig
   FROM execution WHERE id = ?1;
 
 -- name: door_executions
-SELECT id, node, run, finished, result, key, spec, effect, value, log, exit, signal, at, duration, cpu, memory
-  FROM execution WHERE node = ?1 AND (?2 = 0 OR run = ?2) ORDER BY id DESC LIMIT ?3;
+WITH RECURSIVE line(id) AS (SELECT ?1 UNION SELECT n.successor FROM line JOIN node n ON n.id = line.id WHERE n.successor <> 0)
+SELECT x.id, x.node, x.run, x.finished, x.result, x.key, x.spec, x.effect, x.value, x.log, x.exit, x.signal, x.at, x.duration, x.cpu,
+       x.memory
+  FROM line JOIN execution x ON x.node = line.id WHERE ?2 = 0 OR x.run = ?2 ORDER BY x.id DESC LIMIT ?3;
+
+-- name: door_predecessor
+WITH RECURSIVE line(id) AS (SELECT ?1 UNION SELECT n.successor FROM line JOIN node n ON n.id = line.id WHERE n.successor <> 0)
+SELECT s.node FROM line JOIN settlement s ON s.node = line.id WHERE s.run <= ?2 ORDER BY s.seq DESC LIMIT 1;
 
 -- name: door_settled_in_run
 SELECT s.node, n.name, s.outcome, s.execution, s.changed, x.result, x.at, x.duration, x.log, x.exit, x.signal, x.finished
