@@ -33,17 +33,6 @@ static void add_read(read_list *l, read_record r)
     e->reads[e->read_count++] = r;
 }
 
-static int keep_chunk(void *ctx, hash128 hash, bytes chunk)
-{
-    task *t = ctx;
-    blob_row row = {0};
-    hash128 same;
-    (void)hash;
-    int rc = blob_take_bytes(t->w->blobs, chunk, &same, &row, NULL);
-    if (rc == 0 && row.stored) journal_payload(t->w->journal, &row);
-    return rc;
-}
-
 static int member_reads(read_list *l, int32_t port, const spec_member *m, weir_error *err)
 {
     task *t = l->t;
@@ -99,7 +88,7 @@ static int declared_reads(read_list *l, weir_error *err)
         int rc = 0;
         if (spec->inputs[i].is_list) {
             read_record r = {.ref = {.aspect = ASPECT_LIST, .port = (int32_t)i, .member = -1, .sub = -1}};
-            rc = resolve_list(t, &spec->inputs[i], &r.hash, keep_chunk, t, err);
+            rc = resolve_list(t, &spec->inputs[i], &r.hash, resolve_keep_chunk, t, err);
             add_read(l, r);
         } else if (spec->inputs[i].count == 1) {
             rc = member_reads(l, (int32_t)i, &spec->inputs[i].members[0], err);

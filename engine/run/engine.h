@@ -305,6 +305,8 @@ int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_f
 int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err);
 int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,
                  weir_error *err);
+/** `keep` for a task: the chunk goes into the store. */
+int resolve_keep_chunk(void *ctx, hash128 hash, bytes chunk);
 int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_error *err);
 /** Say FINISHED with what is in t->end, update the catalog, tell the listener, end the task. */
 void settle_finish(task *t);
@@ -369,6 +371,9 @@ void jobs_end(weir *w);
 void jobs_free(weir *w);
 /** Describe a job; *missing: a node whose value is gone from the store. */
 int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
+
+/** What a job has read of whole lists becomes one read each (job_lists.c). */
+int jobs_fold_lists(task *t, weir_error *err);
 
 /* --- output.c ---------------------------------------------------------------------------------------------------- */
 /** Foreign content at the path of an output goes into the store first (P13), with a message. */

@@ -290,7 +290,7 @@ static int take_reads(task *t, const job_report *report, bool *raced, weir_error
             if (rc != 0) return rc;
         }
     }
-    return 0;
+    return jobs_fold_lists(t, err);
 }
 
 static int take_value(task *t, const job_report *report, weir_error *err)

@@ -137,6 +137,17 @@ int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error
     return blob_list_root(all, count, hash, NULL, NULL, err);
 }
 
+int resolve_keep_chunk(void *ctx, hash128 hash, bytes chunk)
+{
+    task *t = ctx;
+    blob_row row = {0};
+    hash128 same;
+    (void)hash;
+    int rc = blob_take_bytes(t->w->blobs, chunk, &same, &row, NULL);
+    if (rc == 0 && row.stored) journal_payload(t->w->journal, &row);
+    return rc;
+}
+
 int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,
                  weir_error *err)
 {
