@@ -47,7 +47,7 @@ static inline uint64_t clean_key(const clean_run *c, int slot)
     const sim_node *n = &c->g->nodes[slot];
     char text[200], path[PATH];
     snprintf(text, sizeof text, "%d %d %d %d %d %d %d %d", slot, n->command, n->command && n->shell, n->is_list || n->c_count != 1, n->kind, n->variant, n->shape, n->v_count);
-    uint64_t h = mix_text(0xcbf29ce484222325ULL, text);
+    uint64_t h = mix_text(n->command || c->g->versions[n->kind] == 0 ? 0xcbf29ce484222325ULL : 0x9ae16a3b2f90404fULL, text);
     for (int k = 0; k < n->c_count; k++) {
         key_ref(c, &n->c[k], text, sizeof text);
         h = mix_text(h, text);

@@ -546,6 +546,19 @@ static char fake_effect_names[EFFECTS][24];
 static const weir_effect *fake_table[EFFECTS + 1];
 static registry_entry fake_entries[EFFECTS];
 
+/* A new version of the effects of a kind; for an engine that is opened later. */
+static void fake_set_version(int kind, int version)
+{
+    for (int i = 0; i < EFFECTS; i++)
+        if (i / (2 * SHAPES) == kind) fake_effects[i].version = version ? "2" : "1";
+}
+
+static bool x_is_file(const sim_node *n)
+{
+    (void)n;
+    return true;
+}
+
 static const char *fake_effect_name(const sim_node *n)
 {
     return fake_effect_names[(n->kind * 2 + n->variant) * SHAPES + n->shape];

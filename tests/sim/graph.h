@@ -28,6 +28,7 @@ enum { SHAPE_A, SHAPE_AB, SHAPE_A_VALUE, SHAPE_VALUE, SHAPES };
 
 typedef struct sim_node {
     bool present, command, shell, is_list;
+    bool is_glob; /* c: the sources 0 to 3 that are there */
     int kind, variant, shape;
     sim_ref c[4], v[2];
     int c_count, v_count;
@@ -44,6 +45,7 @@ typedef struct sim_source {
 typedef struct sim_graph {
     sim_node nodes[SLOTS];
     sim_source sources[SOURCES];
+    int versions[KINDS]; /* of the effects of a kind; commands have none */
 } sim_graph;
 
 typedef struct tracker {

@@ -320,8 +320,8 @@ static bool source_is_missing(void)
     for (int s = 0; s < SLOTS; s++) {
         const sim_node *n = &graph.nodes[s];
         if (!n->present) continue;
-        if (n->x >= 0 && !graph.sources[n->x].present) return true;
-        for (int k = 0; k < n->c_count; k++)
+        if (n->x >= 0 && x_is_file(n) && !graph.sources[n->x].present) return true;
+        for (int k = 0; k < n->c_count && !n->is_glob; k++)
             if (n->c[k].kind == REF_FILE && !graph.sources[n->c[k].index].present) return true;
     }
     return false;
@@ -343,12 +343,21 @@ static void want(int slot, bool perhaps)
     }
 }
 
+static void find_sources(sim_node *n)
+{
+    n->c_count = 0;
+    for (int i = 0; i < 4; i++)
+        if (graph.sources[i].present) n->c[n->c_count++] = (sim_ref){.kind = REF_FILE, .index = i};
+    n->is_list = true;
+}
+
 /* What is not there (any more) is not named. */
 static void drop_loose_ends(void)
 {
     for (int s = 0; s < SLOTS; s++) {
         sim_node *n = &graph.nodes[s];
         int kept = 0, values = 0;
+        if (n->is_glob) find_sources(n);
         for (int k = 0; k < n->c_count; k++) {
             sim_ref r = n->c[k];
             const sim_node *up = r.kind == REF_FILE ? NULL : &graph.nodes[r.index];

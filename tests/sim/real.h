@@ -85,6 +85,17 @@ static void fake_effects_make(void)
 {
 }
 
+static void fake_set_version(int kind, int version)
+{
+    (void)kind, (void)version;
+}
+
+/* Port x: source 5 comes as an environment variable, 6 as a named value. */
+static bool x_is_file(const sim_node *n)
+{
+    return n->x != 5 && n->x != 6;
+}
+
 /* --- the definition ------------------------------------------------------------------------------------------------------ */
 
 static const char *fake_effect_name(const sim_node *n)
@@ -111,8 +122,15 @@ void weir_declare_clear(weir *w)
            "local function e(...) return sim.effect(weir, ...) end\n");
 }
 
-static void say_ref(weir *w, const weir_ref *ref)
+static void say_ref(weir *w, const weir_ref *ref, bool as_x)
 {
+    if (ref->file && ref->file[0] == 's') {
+        const char *name = ref->file + 2;
+        if (as_x && *name == '5') say(w, "weir.env 'S%s', ", name);
+        else if (as_x && *name == '6') say(w, "weir.value { name = 's%s', default = '-', type = 'string' }, ", name);
+        else say(w, "file '%s', ", ref->file);
+        return;
+    }
     if (ref->file) {
         say(w, "file '%s', ", ref->file);
         return;
@@ -129,13 +147,17 @@ int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_er
     bool is_effect = sscanf(node->effect, "e%d_%d_%d", &kind, &variant, &shape) == 3;
     if (is_effect) say(w, "n[%d] = e(%d, %d, %d, '", slot, kind, variant, shape);
     for (size_t i = 0; is_effect && i < node->input_count; i++) say(w, "%c", node->inputs[i].is_list && node->inputs[i].port[0] == 'c' ? 'l' : node->inputs[i].port[0]);
-    if (is_effect) say(w, "') '%s' {", node->name);
+    if (is_effect) say(w, "', %d, %s) '%s' {", graph.versions[kind], x_is_file(&graph.nodes[slot]) ? "true" : "false", node->name);
     else say(w, "n[%d] = weir.sh '%s' {", slot, node->name);
     say(w, " params = { id = %d }, inputs = { ", slot);
     for (size_t i = 0; i < node->input_count; i++) {
         const weir_node_input *in = &node->inputs[i];
+        if (in->port[0] == 'c' && graph.nodes[slot].is_glob) {
+            say(w, "c = weir.glob 's/[0-3]*', ");
+            continue;
+        }
         say(w, "%s = %s", in->port, in->is_list ? "{ " : "");
-        for (size_t k = 0; k < in->count; k++) say_ref(w, &in->refs[k]);
+        for (size_t k = 0; k < in->count; k++) say_ref(w, &in->refs[k], in->port[0] == 'x');
         say(w, "%s", in->is_list ? "}, " : "");
     }
     say(w, "}, outputs = { ");
@@ -227,7 +249,9 @@ static int code_of(int status)
 int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_error *err)
 {
     char path[400], jobs[16], line[8000];
-    const char *argv[16] = {getenv("WEIR_BIN"), "-C", w->root, "run", "--json", "-j", jobs};
+    char value[TEXT + 8];
+    const sim_source *env = &graph.sources[5], *named = &graph.sources[6];
+    const char *argv[20] = {getenv("WEIR_BIN"), "-C", w->root, "run", "--json", "-j", jobs};
     int count = 7, out[2], status = 0;
     (void)err;
     snprintf(jobs, sizeof jobs, "%d", request->jobs);
@@ -235,6 +259,11 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     write_text(AT_FDCWD, path, w->size ? w->text : " ");
     if (request->flags & WEIR_RUN_FORCE) argv[count++] = "--force";
     for (size_t i = 0; i < request->target_count; i++) argv[count++] = request->targets[i];
+    snprintf(value, sizeof value, "s6%s=%s", named->renamed ? "r" : "", named->text);
+    if (named->present && strstr(w->text, "weir.value")) argv[count++] = value;
+    unsetenv("S5");
+    unsetenv("S5r");
+    if (env->present) setenv(env->renamed ? "S5r" : "S5", env->text, 1);
     if (!argv[0] || pipe2(out, O_CLOEXEC) != 0) abort();
     pid_t pid = fork();
     if (pid == 0) {

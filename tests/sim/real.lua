@@ -40,11 +40,12 @@ local function results(all, kind, variant)
 end
 
 local made = {}
--- ports: which inputs there are, as letters; l: c is a list
-function M.effect(weir, kind, variant, shape, ports)
-  local name = ("e%d_%d_%d%s"):format(kind, variant, shape, ports)
+-- ports: which inputs there are, as letters; l: c is a list; is_file: port x is one, else a variable or value
+function M.effect(weir, kind, variant, shape, ports, version, is_file)
+  local name = ("e%d_%d_%d%s%s"):format(kind, variant, shape, ports, is_file and "" or "n")
   local has_c, has_list, has_v, has_x = ports:find "c", ports:find "l", ports:find "v", ports:find "x"
   made[name] = made[name] or weir.effect(name) {
+    version = tostring(version),
     run = function(i, o)
       local all, slot = "", i.id
       if has_c then
@@ -55,7 +56,7 @@ function M.effect(weir, kind, variant, shape, ports)
       if has_v then
         for _, member in ipairs(i.v) do all = append(all, member.value) end
       end
-      if has_x and all:sub(1, 1) == "r" then all = append(all, i.x:read()) end
+      if has_x and all:sub(1, 1) == "r" then all = append(all, is_file and i.x:read() or i.x.value or "-") end
       all = include(all, kind, slot, function(path) return weir.read(path) or "-" end, false)
       local a, b, value = results(all, kind, variant)
       if not a then error "there is a !" end

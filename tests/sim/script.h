@@ -5,6 +5,7 @@
  *
  *   write SOURCE TEXT      touch|anew|rename|remove SOURCE        sources
  *   node SLOT LETTER FOLDER KIND-OF-MAKER KIND VARIANT SHAPE LIST X [REF...]     s3: source; p2a, o2b: by path, by port; n4: node; v4: its value
+ *   (LIST: 2: the list is a glob)                                 version KIND: of its effects, 0 or 1 in turn
  *   drop SLOT              hand PATH [TEXT]                       nodes; an output written or removed by hand
  *   later   reopen   reopen-bare   check                          a second passes; engine anew (without caches); state against log
  *   run WORD...            j=3 seed=5 force again dry targets=1,4 meddle=2:3:TEXT interrupt=2x1 crash=2 kill=9
@@ -69,6 +70,7 @@ static void play_node(int slot, char *rest)
     int list = 0, used = 0;
     if (sscanf(rest, "%c %c %7s %d %d %d %d %d%n", &n.letter, &n.folder, maker, &n.kind, &n.variant, &n.shape, &list, &n.x, &used) != 8) return;
     n.is_list = list != 0;
+    n.is_glob = list == 2;
     n.command = strcmp(maker, "effect") != 0;
     n.shell = strcmp(maker, "shell") == 0;
     while ((word = strtok_r(rest + used, " ", &rest)) != NULL) play_ref(&n, word), used = 0;
@@ -182,7 +184,13 @@ static void script_play(const char *text)
         play_hand(rest, text_at);
     } else if (!numbered || i < 0) return;
     else if (strcmp(verb, "node") == 0) play_node(i % SLOTS, behind);
-    else if (strcmp(verb, "drop") == 0) {
+    else if (strcmp(verb, "version") == 0) {
+        i %= KINDS;
+        graph.versions[i] = !graph.versions[i];
+        weir_close(sim->w);
+        fake_set_version(i, graph.versions[i]);
+        engine_open();
+    } else if (strcmp(verb, "drop") == 0) {
         graph.nodes[i % SLOTS].present = false;
         sim->known[i % SLOTS] = 0;
     } else play_source(verb, i % SOURCES, behind);
@@ -268,7 +276,7 @@ static void say_node(int slot, const sim_node *n)
     }
     for (int k = 0; k < n->v_count; k++) snprintf(refs + strlen(refs), sizeof refs - strlen(refs), " v%d", n->v[k].index);
     play("node %d %c %c %s %d %d %d %d %d%s", slot, n->letter, n->folder, !n->command ? "effect" : n->shell ? "shell" : "argv", n->kind, n->variant,
-         n->shape, n->is_list, n->x, refs);
+         n->shape, n->is_glob ? 2 : n->is_list, n->x, n->is_glob ? "" : refs);
 }
 
 static void add_node(int slot)
@@ -278,6 +286,7 @@ static void add_node(int slot)
     if (pick(3) == 0) n.kind = KIND_INCLUDE;
     n.shape = n.command ? pick(2) : pick(SHAPES);
     choose_inputs(slot, &n);
+    n.is_glob = pick(8) == 0 && (n.x < 0 || n.x >= 4);
     say_node(slot, &n);
 }
 
@@ -288,7 +297,7 @@ static void redefine_node(int slot)
     switch (pick(6)) {
     case 0: n.variant = !n.variant; break;
     case 1: n.kind = pick(KINDS); break;
-    case 2: choose_inputs(slot, &n); break;
+    case 2: choose_inputs(slot, &n); n.is_glob = false; break;
     case 3: n.letter = n.letter == 'n' ? 'm' : 'n'; break;
     case 4: n.folder = n.folder == 'o' ? 'p' : 'o'; break;
     default: n.shell = !n.shell; break;
@@ -319,7 +328,10 @@ static void change(void)
     case 0: case 1: case 2: case 3: edit_source(pick(SOURCES)); break;
     case 4: disturb_source(pick(SOURCES)); break;
     case 5: case 6: add_node(pick(SLOTS)); break;
-    case 7: if (pick(2)) play("drop %d", pick(SLOTS)); break;
+    case 7:
+        if (pick(2)) play("drop %d", pick(SLOTS));
+        else if (pick(3) == 0) play("version %d", pick(KINDS));
+        break;
     case 8: case 9: redefine_node(pick(SLOTS)); break;
     default: disturb_output(pick(SLOTS)); break;
     }
