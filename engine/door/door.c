@@ -44,6 +44,7 @@ int door_main(int argc, char **argv, const struct weir_effect *const *effects)
     char hint[200];
     open_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write over the limit fails, and is told */
     command_effects = effects;
     int rc = options_parse(&o, argc, argv, COMMANDS, COMMAND_COUNT, hint, &err);
     if (rc == 0) print_setup(o.color);

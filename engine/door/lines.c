@@ -38,7 +38,7 @@ static void end(lines *l)
     jsonout_close(&l->line, '}');
     buf_byte(&l->line, '\n');
     print_out(&l->line);
-    (void)fflush(stdout); /* print_end tells of failures */
+    print_flush();
 }
 
 static void put_text(lines *l, const char *name, const char *text)

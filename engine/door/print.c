@@ -59,9 +59,14 @@ void print_err(buf *data)
     buf_clear(data);
 }
 
-int print_end(int code)
+void print_flush(void)
 {
     if (fflush(stdout) != 0 && out_errno == 0) out_errno = errno;
+}
+
+int print_end(int code)
+{
+    print_flush();
     if (out_errno == 0) return code;
     if (out_errno == EPIPE) return code ? code : EXIT_SIGNAL + 13; /* the reader had enough */
     print_message("standard output: %s", strerror(out_errno));

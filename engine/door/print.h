@@ -49,6 +49,8 @@ void print_more_diagnostics(uint64_t count);
 
 /** Write to stdout and clear; a failure is kept for print_end. */
 void print_out(buf *data);
+/** What was written goes out now; a failure is kept for print_end. */
+void print_flush(void);
 /** Flush stdout; gives `code`, or EXIT_INFRASTRUCTURE with a message if something could not be written. */
 int print_end(int code);
 /** To stderr, and clear. */

@@ -304,7 +304,7 @@ static int load(weir *w, const map *hidden, weir_error *err)
     if (!c) return error_nomem(err, "loading the workflow");
     *c = (collector){.w = w, .def = &w->reload, .hidden = hidden};
     script_events events = define_events(c);
-    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = w->workflow};
+    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = w->workflow, .stop = &w->interrupts};
     int rc = script_host_start(&w->host, &w->loop, &config, &events, err);
     if (rc == 0) rc = script_host_wait(w->host, err);
     if (c->failure.code != 0) {

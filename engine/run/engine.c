@@ -428,6 +428,26 @@ static void say_run_finished(weir *w, bool complete)
     journal_say(w->journal, EVENT_RUN_FINISHED, body);
 }
 
+static void first_due(void *ctx, uint64_t node)
+{
+    uint64_t *first = ctx;
+    if (*first == 0 || node < *first) *first = node;
+}
+
+/* The cap: what moved in the last turn, and who uses it. */
+static int keeps_moving(weir *w, weir_error *err)
+{
+    uint64_t id = 0, item_id = 0;
+    size_t at = 0;
+    bytes key;
+    plan_each_due(w->plan, first_due, &id);
+    if (map_next(&w->observe_again, &at, &key, NULL) && key.size == sizeof item_id) memcpy(&item_id, key.data, sizeof item_id);
+    const cat_node *node = id ? catalog_node(w->catalog, id, NULL) : NULL;
+    const cat_item *item = item_id ? catalog_item(w->catalog, item_id, NULL) : NULL;
+    return error_set(err, WEIR_FAILED, "%s keeps changing while %s uses it; stopped after %d turns, run again once it is quiet",
+                     item ? (const char *)item->name.data : "what it reads", node ? (const char *)node->spec.name.data : "a node", TURNS_MOST);
+}
+
 static int turns(weir *w, uint64_t first, weir_error *err)
 {
     plan_source source = {.ctx = w, .users = plan_users_of};
@@ -439,7 +459,7 @@ static int turns(weir *w, uint64_t first, weir_error *err)
         rc = targets_start(w, err);
         if (rc != 0 || plan_open(w->plan) == 0) break;
         if (w->turns >= first + TURNS_MOST) {
-            rc = error_set(err, WEIR_FAILED, "inputs keep changing while they are used; stopped after %d turns", TURNS_MOST);
+            rc = keeps_moving(w, err);
             break;
         }
         map_clear(&w->observe_again);

@@ -475,7 +475,7 @@ static int start_host(weir *w, bool bare, weir_error *err)
 {
     job_pool *p = pool_of(w);
     if (!p) return error_nomem(err, "starting the script host");
-    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = bare ? NULL : w->workflow};
+    script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = bare ? NULL : w->workflow, .stop = &w->interrupts};
     definition_clear(&w->reload);
     definition_init(&w->reload);
     p->collect = (collector){.w = w, .def = &w->reload, .quiet = true};

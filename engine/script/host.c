@@ -306,6 +306,7 @@ int script_host_start(script_host **out, uv_loop_t *loop, const script_config *c
     host->is_loading = true;
     host->is_bare = !config->workflow;
     host->memory_limit = config->memory_limit ? config->memory_limit : DEFAULT_MEMORY;
+    host->stop = config->stop;
     int64_t load_ms = config->load_timeout_ms > 0 ? config->load_timeout_ms : LOAD_MS;
     snprintf(host->killed_text, sizeof host->killed_text, "loading took longer than %g s",
              (double)load_ms / 1000.0);
@@ -338,9 +339,11 @@ int script_host_start(script_host **out, uv_loop_t *loop, const script_config *c
 
 int script_host_wait(script_host *host, weir_error *err)
 {
-    while (host->is_loading && !host->is_over)
+    while (host->is_loading && !host->is_over) {
+        if (host->stop && atomic_load(host->stop) > 0) return error_set(err, WEIR_CANCELLED, "interrupted while the workflow was loading");
         if (uv_run(host->channel.loop, UV_RUN_ONCE) == 0 && host->is_loading && !host->is_over)
             return error_set(err, WEIR_BUG, "the script host has no handles left");
+    }
     if (host->is_dead)
         return error_set(err, WEIR_WORKFLOW, "the script host ended while loading: %s", host->how);
     return 0;

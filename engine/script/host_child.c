@@ -300,6 +300,7 @@ static void prepare(child *c, int argc, char **argv)
     c->engine = argc > 2 ? (pid_t)strtol(argv[2], NULL, 10) : getppid();
     if (!host_child_tie(c->engine)) _exit(0);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     (void)close_range(SOCKET_FD + 1, ~0u, 0);
     (void)fcntl(SOCKET_FD, F_SETFD, FD_CLOEXEC);
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});

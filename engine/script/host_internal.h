@@ -18,6 +18,7 @@ struct script_host {
     char how[96];            /* how the process ended */
     char killed_text[64];
     size_t memory_limit;
+    const atomic_int *stop;
     uint64_t next_number;
     script_worker *forking; /* asked for, not yet there */
     buf paths;              /* answer to a glob, being made */
