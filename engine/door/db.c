@@ -8,6 +8,7 @@
 
 #include "engine/door/commands.h"
 #include "engine/door/query.h"
+#include "engine/store/chain.h"
 #include "engine/store/fold.h"
 #include "engine/store/jsonout.h"
 #include "engine/store/log.h"
@@ -171,6 +172,28 @@ static int take_lock(const project *p, int *fd, weir_error *err)
     return rc;
 }
 
+/* The side file tells of a log that is gone (a deleted or older database): whoever rebuilds goes on with the one that is there. */
+static int renew_head(const project *p, db *d, weir_error *err)
+{
+    mem_arena arena;
+    weir_error why = {0};
+    chain_link last = {0};
+    arena_init(&arena);
+    const char *folder = arena_printf(&arena, "%s/.weir", p->root);
+    int fd = folder ? os_openat(AT_FDCWD, folder, OS_READ | OS_FOLDER, 0, err) : error_nomem(err, "looking at the log");
+    int rc = fd < 0 ? fd : chain_head_check(d, fd, &why);
+    if (rc == WEIR_CORRUPT) {
+        rc = chain_last(d, &last, err);
+        if (rc == 0) rc = last.last_seq ? chain_head_write(fd, &last, err) : os_unlinkat(fd, "head", err);
+        if (rc == 0) print_message("%s; from now on the log as it is counts", why.message);
+    } else if (rc != 0 && fd >= 0) {
+        *err = why;
+    }
+    os_close(fd);
+    arena_deinit(&arena);
+    return rc;
+}
+
 static int fold_anew(const project *p, uint64_t *events, weir_error *err)
 {
     db *d = NULL;
@@ -179,6 +202,7 @@ static int fold_anew(const project *p, uint64_t *events, weir_error *err)
     if (rc == 0 && found.type == OS_ABSENT) return error_set(err, WEIR_NOTFOUND, "nothing was recorded in %s yet", p->root);
     if (rc == 0) rc = db_open(&d, p->db_path, DB_WRITE, NULL, err);
     if (rc == 0) rc = fold_rebuild(d, events, err);
+    if (rc == 0) rc = renew_head(p, d, err);
     db_close(d);
     return rc;
 }

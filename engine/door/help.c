@@ -33,7 +33,7 @@ const command COMMANDS[] = {
      "VALUE is JSON, or else a text. With --unset NAME...: forget them. `weir run NAME=VALUE` is for one run.", command_set},
     {"db", "check|rebuild", 1, 1, "is everything stored as it was written; make the state anew",
      "check: the log against its chain of hashes, the state against the log, the pages of the database, every blob. Exit code 3 on damage.\n"
-     "rebuild: drop the derived tables and fold them from the log.", command_db},
+     "rebuild: drop the derived tables and fold them from the log; a log that lost its end counts as it is from then on.", command_db},
     {"accept", "NODE...", 1, -1, "take what is there now as the result of nodes; runs nothing",
      "The outputs as they are on disk, the declaration, the code and the inputs as they are now are recorded as the result: the next run\n"
      "has nothing to do for these nodes. Users of an output that differs from what was recorded are due. A value stays what it was. NODE is a\n"

@@ -72,6 +72,8 @@ static int fail(db *d, int rc, const char *doing, weir_error *err)
     if (code == 0) code = WEIR_BUG;
     const char *why = d->handle ? sqlite3_errmsg(d->handle) : sqlite3_errstr(rc);
     if ((rc & 0xff) == SQLITE_INTERRUPT) why = "the time limit was reached";
+    if ((rc & 0xff) == SQLITE_NOTADB)
+        return error_set(err, code, "%s is no database; move its folder away, then `weir run` makes everything again", d->path);
     int system_error = d->handle && code == WEIR_IO ? sqlite3_system_errno(d->handle) : 0;
     if (system_error != 0)
         return error_set(err, code, "database %s: %s: %s: %s", d->path, doing, why, strerror(system_error));
