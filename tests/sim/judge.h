@@ -32,6 +32,8 @@ static struct sim {
     uint64_t taints[TAINTS]; /* keys of which the memo may know less or more */
     int taint_count;
     uint32_t known[SLOTS], ghosts[SLOTS]; /* as recorded: whose outputs are read undeclared; what was read and nobody made then */
+    uint64_t spec[SLOTS];    /* of what was declared */
+    bool anew[SLOTS];        /* declared differently since it was settled: the engine has forgotten what it was found to read */
     bool shaky[SLOTS];       /* a killed engine may have recorded its execution or not */
     bool hand[SLOTS][2][2]; /* changed by hand: folder, port */
     uint64_t stale;
@@ -43,7 +45,7 @@ static struct sim {
     bool settled_limited, settled_named[SLOTS];
     bool dry, settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
-    bool performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
+    bool was_anew[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
     int rc;
     weir_summary summary;
@@ -179,6 +181,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->known[slot] = sim->clean.nodes[slot].reads.makers;
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
+    if ((e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) && !sim->dry) sim->was_anew[slot] |= sim->anew[slot], sim->anew[slot] = false;
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim->would[slot] = true;
     if (e->kind == WEIR_EVENT_MAYBE) sim->maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim->verbose) note("#     %s %s\n", e->node, e->outcome);
@@ -227,6 +230,11 @@ static size_t make_command(const sim_node *n, int slot, const char *depfile, con
     return count;
 }
 
+static const char *refs_text(const weir_ref *r)
+{
+    return r->file ? r->file : r->node;
+}
+
 static void declare(int slot)
 {
     const sim_node *n = &graph.nodes[slot];
@@ -259,6 +267,12 @@ static void declare(int slot)
         if (n->shell) node.shell = text;
         else node.command = argv;
     }
+    uint64_t spec = mix_text(mix_text(mix_text(1, name), node.effect), node.command || node.shell ? text : "");
+    for (size_t i = 0; i < in; i++)
+        for (size_t k = 0; k < inputs[i].count; k++) spec = mix_text(mix_text(spec, refs_text(&inputs[i].refs[k])), inputs[i].refs[k].port ? inputs[i].refs[k].port : "");
+    for (size_t i = 0; i < out; i++) spec = mix_text(spec, outputs[i].path);
+    if (spec != sim->spec[slot]) sim->anew[slot] = true;
+    sim->spec[slot] = spec;
     if (weir_declare(sim->w, &node, NULL, &err) != 0) wrong("declare %d: %s", slot, err.message);
 }
 
@@ -402,6 +416,7 @@ static void foretell(bool force, bool limited)
     memset(sim->failed, 0, sizeof sim->failed);
     memset(sim->free, 0, sizeof sim->free);
     memset(sim->performed, 0, sizeof sim->performed);
+    memset(sim->was_anew, 0, sizeof sim->was_anew);
     sim->starts = 0;
 }
 
@@ -409,7 +424,7 @@ static void find_loose(const uint32_t known[SLOTS])
 {
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
-        sim->loose[s] = sim->free[s] || sim->shaky[s] || c->unsure || (sim->perhaps[s] && !sim->wanted[s]);
+        sim->loose[s] = sim->free[s] || (sim->was_anew[s] && c->reads.makers != 0) || sim->shaky[s] || c->unsure || (sim->perhaps[s] && !sim->wanted[s]);
         uint32_t above = declared_makers(&graph, s) | known[s] | c->reads.makers;
         for (int i = 0; i < s; i++)
             if ((above >> i & 1) && sim->loose[i]) sim->loose[s] = true;
@@ -471,9 +486,8 @@ static void judge_outputs(void)
         const clean_node *c = &sim->clean.nodes[s];
         const sim_node *n = &graph.nodes[s];
         if (!n->present || !sim->wanted[s] || c->unsure || c->failed || c->blocked) continue;
-        if (has_a(n)) judge_file(s, 'a', c->out.a);
-        if (has_b(n)) judge_file(s, 'b', c->out.b);
-        sim->hand[s][n->folder == 'p'][0] = sim->hand[s][n->folder == 'p'][1] = false;
+        if (has_a(n)) judge_file(s, 'a', c->out.a), sim->hand[s][n->folder == 'p'][0] = false;
+        if (has_b(n)) judge_file(s, 'b', c->out.b), sim->hand[s][n->folder == 'p'][1] = false;
     }
 }
 
