@@ -187,6 +187,10 @@ typedef struct weir_request {
     int jobs;                   /* 0: number of processors */
     unsigned flags;
     const char *trigger;        /* "command", ...: recorded; NULL: "library" */
+    uint64_t mem_bytes;         /* what nodes with `mem` may need together; 0: most of what is free at the start */
+    int has_load;               /* start nothing beside others while the load average is `load` or more */
+    double load;
+    int jobserver[2];           /* a GNU make jobserver to take part in: descriptors to read and write, borrowed; 0: none */
 } weir_request;
 
 /** Where the work went; also the fields of --stats. */

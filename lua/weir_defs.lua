@@ -71,10 +71,14 @@ function Output:key(key, default) end
 ---@field version? string|number
 ---@field always? boolean due in every run
 ---@field timeout? number seconds
+---@field pool? string a name given to weir.pool
+---@field cpus? integer slots it takes, at most those there are
+---@field mem? string|number "2G": counts against the budget of --mem
 ---@field retries? integer
 ---@field store? boolean false: outputs are not kept in the store
 
 ---@class weir.Command : weir.Declaration
+---@field jobserver? boolean a GNU make that shares our slots
 ---@field cmd string|(string|number)[] a text for /bin/sh, or a list of words; {{port}}, {{param}}, {{port:file}}
 ---@field depfile? string
 ---@field env? table<string, string|number|weir.Item>
@@ -186,6 +190,14 @@ function weir.effect(name) end
 ---@param how? { code: "track"|"warn"|"pin" } as for weir.effect; the code of a plug-in is its file
 ---@return table<string, weir.Apply>
 function weir.plugin(path, how) end
+
+--- A pool: of the nodes with `pool = NAME` at most `depth` run at once. Gives the name.
+---
+---     local link = weir.pool("link", 2)
+---@param name string
+---@param depth? integer one, if not given
+---@return string
+function weir.pool(name, depth) end
 
 --- What `weir run` without a target makes.
 ---@param ... string|weir.Node|weir.Output|table

@@ -89,6 +89,8 @@ void os_boot_id(char id[40]);
 /** Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 if there is no such process. */
 uint64_t os_process_start(int64_t pid);
 int os_cpu_count(void);
+/** Bytes that can be taken without swapping: what the system has free, or what is left to our control group; a GiB if neither says. */
+int64_t os_free_memory(void);
 /** Peak resident memory of this process, bytes. */
 int64_t os_peak_memory(void);
 /** "ext4", "nfs", ... by statfs magic number; *network true for NFS, CIFS, 9p, FUSE-ssh. */

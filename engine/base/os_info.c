@@ -88,6 +88,26 @@ int os_cpu_count(void)
     return online > 0 ? (int)online : 1;
 }
 
+static int64_t number_in(const char *path)
+{
+    char text[64];
+    read_small(path, text, sizeof text);
+    return *text >= '0' && *text <= '9' ? strtoll(text, NULL, 10) : -1;
+}
+
+int64_t os_free_memory(void)
+{
+    enum { FALLBACK = 1 << 30 };
+    char text[1024];
+    read_small("/proc/meminfo", text, sizeof text);
+    const char *at = strstr(text, "MemAvailable:");
+    int64_t free_bytes = at ? strtoll(at + 13, NULL, 10) * 1024 : FALLBACK;
+    int64_t limit = number_in("/sys/fs/cgroup/memory.max");
+    int64_t used = number_in("/sys/fs/cgroup/memory.current");
+    if (limit > 0 && used >= 0 && limit - used < free_bytes) free_bytes = limit > used ? limit - used : 0;
+    return free_bytes > 0 ? free_bytes : FALLBACK;
+}
+
 int64_t os_peak_memory(void)
 {
     struct rusage usage;

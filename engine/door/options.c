@@ -12,12 +12,15 @@
 #include <string.h>
 
 #include "engine/base/memory.h"
+#include "engine/base/size.h"
 #include "engine/model/near.h"
 
 #define LOOKING " check run accept void ls status show why log get sql db version "
 
 const flag FLAGS[] = {
     {FLAG_JOBS, 'j', "jobs", "N", " run ", "how many nodes at once (default: one per processor)"},
+    {FLAG_LOAD, 'l', "load", "N", " run ", "start nothing beside others while the load average is N or more"},
+    {FLAG_MEM, 0, "mem", "SIZE", " run ", "what nodes with `mem` may need together (default: most of what is free)"},
     {FLAG_STOP_FIRST, 'x', "stop-first", NULL, " run ", "start nothing more after the first failure"},
     {FLAG_DRY, 'n', "dry-run", NULL, " run ", "say what would run, and why; write nothing"},
     {FLAG_FORCE, 0, "force", NULL, " run ", "run the targets whatever is stored"},
@@ -125,6 +128,15 @@ static int read_color(options *o, const char *text, weir_error *err)
     return error_set(err, WEIR_USAGE, "--color takes auto, always or never, not \"%s\"", text);
 }
 
+static int read_load(options *o, const char *text, weir_error *err)
+{
+    char *end = NULL;
+    o->load = strtod(text, &end);
+    o->has_load = true;
+    if (end != text && *end == '\0' && o->load >= 0) return 0;
+    return error_set(err, WEIR_USAGE, "--load takes a number, not \"%s\"", text);
+}
+
 static int set_flag(options *o, const flag *f, const char *value, weir_error *err)
 {
     int64_t number = 0;
@@ -138,6 +150,10 @@ static int set_flag(options *o, const flag *f, const char *value, weir_error *er
         rc = read_number(f, value, 10000, &number, err);
         o->jobs = (int)number;
         return rc;
+    case FLAG_LOAD: return read_load(o, value, err);
+    case FLAG_MEM:
+        if (size_parse(value, &o->mem_bytes) && o->mem_bytes > 0) return 0;
+        return error_set(err, WEIR_USAGE, "--mem takes a size such as 2G, not \"%s\"", value);
     case FLAG_RUN: return read_number(f, value, INT64_MAX, &o->run, err);
     case FLAG_COUNT: return read_number(f, value, INT64_MAX, &o->count, err);
     case FLAG_FROM: return read_number(f, value, INT64_MAX, &o->from, err);

@@ -33,15 +33,17 @@ struct options {
     size_t word_count;
     const char *folder, *file, *output;
     int jobs;               /* 0: number of processors */
+    double load;            /* has_load: given */
+    uint64_t mem_bytes;     /* 0: not given */
     int64_t count, run, from, limit; /* -1: not given */
     color_choice color;
-    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, check, events, unset;
+    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, check, events, unset, has_load;
 };
 
 typedef enum flag_id {
     FLAG_FOLDER, FLAG_FILE, FLAG_COLOR, FLAG_QUIET, FLAG_VERBOSE, FLAG_HELP, FLAG_VERSION, FLAG_JOBS, FLAG_STOP_FIRST, FLAG_DRY,
     FLAG_FORCE, FLAG_STATS, FLAG_JSON, FLAG_EXIT_CODE, FLAG_CHECK, FLAG_RUN, FLAG_COUNT, FLAG_EVENTS, FLAG_FROM, FLAG_OUTPUT, FLAG_CSV,
-    FLAG_LIMIT, FLAG_UNSET
+    FLAG_LIMIT, FLAG_UNSET, FLAG_LOAD, FLAG_MEM
 } flag_id;
 
 typedef struct flag {

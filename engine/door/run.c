@@ -1,10 +1,13 @@
 /*
  * run.c - weir run, accept, void: opens the engine, asks for one run, and tells what happened.
  */
+#include <stdlib.h>
+
 #include "engine/door/commands.h"
 #include "engine/door/query.h"
 #include "engine/door/report.h"
 #include "engine/door/session.h"
+#include "engine/world/jobserver.h"
 
 typedef struct request_words {
     mem_arena arena;
@@ -121,6 +124,7 @@ static void tell_error(reporting *to, int rc, const weir_summary *summary, const
 }
 
 typedef struct asking {
+    int make_found, make_slots, make_fds[2]; /* jobserver_find */
     unsigned flags;
     const char *trigger;
     bool voids;
@@ -136,6 +140,19 @@ static int void_nodes(const options *o, request_words *words, reporting *to, ses
     return exit_code(rc);
 }
 
+/* Below a make that shares its jobs we take part. */
+static void take_part(const asking *ask, weir_request *request)
+{
+    if (ask->make_found > 0) {
+        request->jobserver[0] = ask->make_fds[0];
+        request->jobserver[1] = ask->make_fds[1];
+        request->jobs = ask->make_slots;
+    } else if (ask->make_found < 0) {
+        request->jobs = 1; /* as make does */
+        print_message("make's jobserver is not open here, so one node at a time; begin the line of the recipe with +");
+    }
+}
+
 static int run(const options *o, const asking *ask, request_words *words, reporting *to, session *s)
 {
     weir_summary summary = {.size = sizeof summary};
@@ -146,7 +163,11 @@ static int run(const options *o, const asking *ask, request_words *words, report
                             .value_count = words->value_count,
                             .jobs = o->jobs,
                             .flags = run_flags(o) | ask->flags,
-                            .trigger = ask->trigger};
+                            .trigger = ask->trigger,
+                            .mem_bytes = o->mem_bytes,
+                            .has_load = o->has_load,
+                            .load = o->load};
+    take_part(ask, &request);
     int rc = session_open(s, o, o->dry ? WEIR_OPEN_READER : 0, listen, to);
     if (rc != 0) {
         tell_error(to, rc, &summary, s);
@@ -160,8 +181,11 @@ static int run(const options *o, const asking *ask, request_words *words, report
     return exit_code(rc);
 }
 
-static int ask_engine(const options *o, const asking *ask)
+static int ask_engine(const options *o, const asking *given)
 {
+    asking own = *given, *ask = &own;
+    /* before anything is opened: a number in MAKEFLAGS could be a descriptor of ours then */
+    if (o->jobs == 0) own.make_found = jobserver_find(getenv("MAKEFLAGS"), own.make_fds, &own.make_slots);
     session s = {0};
     request_words words = {0};
     reporting to = {0};

@@ -20,6 +20,7 @@ static void ended(void *ctx, const process_result *result)
     t->state = TASK_FINISHING;
     t->w->commands_running--;
     t->w->commands_begun--;
+    limits_give(t);
     t->log = arena_bytes(&t->arena, result->output);
     t->end.exit_code = result->exit_code;
     t->end.signal = (uint64_t)result->signal;
@@ -82,25 +83,41 @@ static int shell_words(task *t, const char **argv, weir_error *err)
     return os_write_file(t->w->rootfd, path, t->line.argv[0], 0600, err);
 }
 
+/* How a make finds our jobserver; behind what the node declares itself. Not in the key: the environment that is declared is. */
+static void add_makeflags(task *t, bytes *names, bytes *values, size_t *count)
+{
+    size_t at = 0;
+    bytes name = bytes_str("MAKEFLAGS");
+    while (at < *count && !bytes_equal(names[at], name)) at++;
+    const char *given = at < *count ? (const char *)values[at].data : "";
+    char *text = arena_printf(&t->arena, "%s -j%d --jobserver-auth=%d,%d", given, t->w->slots, JOBSERVER_READ, JOBSERVER_WRITE);
+    names[at] = name;
+    values[at] = text ? bytes_str(text) : bytes_str("");
+    if (at == *count) (*count)++;
+}
+
 static int spawn(task *t, weir_error *err)
 {
     weir *w = t->w;
     const node_spec *spec = &t->node->spec;
     const char **argv = arena_zero(&t->arena, t->line.count + 4, sizeof *argv);
-    bytes *names = arena_zero(&t->arena, spec->env_count + 1, sizeof *names);
-    bytes *values = arena_zero(&t->arena, spec->env_count + 1, sizeof *values);
+    bytes *names = arena_zero(&t->arena, spec->env_count + 2, sizeof *names);
+    bytes *values = arena_zero(&t->arena, spec->env_count + 2, sizeof *values);
     if (!argv || !names || !values) return error_nomem(err, "starting a command");
     for (size_t i = 0; i < spec->env_count; i++) {
         names[i] = spec->env[i].name;
         values[i] = spec->env[i].value;
     }
+    size_t env_count = spec->env_count;
+    if (t->is_guest) add_makeflags(t, names, values, &env_count);
     int rc = 0;
     if (spec->flags & SPEC_SHELL) rc = shell_words(t, argv, err);
     else
         for (size_t i = 0; i < t->line.count; i++) argv[i] = (const char *)arena_bytes(&t->arena, t->line.argv[i]).data;
     if (rc != 0) return rc;
-    process_spec p = {.program = t->program, .argv = argv, .envp = process_environment(&t->arena, names, values, spec->env_count),
+    process_spec p = {.program = t->program, .argv = argv, .envp = process_environment(&t->arena, names, values, env_count),
                       .cwd_fd = w->rootfd, .token = t->token, .timeout_ms = (int64_t)spec->timeout_ms, .output_cap = PROCESS_OUTPUT_CAP};
+    if (t->is_guest) p.job_fds = jobserver_child_fds(w->limits.tokens);
     if (t->arena.failed) return error_nomem(err, "starting a command");
     int64_t pid = 0;
     uint64_t ticks = 0;

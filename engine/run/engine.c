@@ -214,6 +214,7 @@ void weir_close(weir *w)
 {
     if (!w) return;
     if (w->catalog) jobs_end(w);
+    limits_end(w);
     output_notes_free(w);
     jobs_free(w);
     process_table_close(w->processes);
@@ -561,7 +562,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     bool finished = true;
     int rc = next_run_number(w, &w->run, &finished, err);
     if (rc == 0) journal_set_run(w->journal, w->run, w->dry);
-    return rc;
+    return rc == 0 ? limits_begin(w, err) : rc;
 }
 
 typedef struct due_count {
@@ -654,6 +655,7 @@ int weir_void(weir *w, const char *const *targets, size_t count, weir_summary *s
     int rc = count > 0 ? begin(w, &request, summary, err) : error_set(err, WEIR_USAGE, "which node is to be voided?");
     journal_set_run(w->journal, 0, false);
     if (rc == 0) rc = void_targets(w, err);
+    limits_end(w);
     catalog_clear(w->catalog);
     w->summary = &w->no_summary;
     w->request = NULL;
@@ -680,6 +682,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     policy_tell(w);
     rc = finish(w, rc, err);
     jobs_end(w);
+    limits_end(w);
     fill_counters(w);
     summary->seconds = (double)(os_monotonic_ns() - w->started_ns) / 1e9;
     plan_free(w->plan);

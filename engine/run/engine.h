@@ -24,6 +24,7 @@
 #include "engine/model/lookup.h"
 #include "engine/model/plan.h"
 #include "engine/run/catalog.h"
+#include "engine/run/limits.h"
 #include "engine/run/sigcache.h"
 #include "engine/script/host.h"
 #include "engine/world/process.h"
@@ -98,6 +99,7 @@ struct weir {
     int slots;
     size_t commands_begun;   /* commands from their intent to the end of their process */
     size_t commands_running, jobs_running;
+    limits limits;
     size_t ready_count;    /* tasks that wait for a slot or a worker */
     task *tasks, *last_task; /* all open ones, doubly linked */
     size_t task_count;
@@ -263,6 +265,9 @@ struct task {
     bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
     bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
+    int slots;              /* taken: limits.c */
+    uint64_t mem_bytes;
+    bool has_place, is_guest; /* in its pool; in the jobserver */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
@@ -286,6 +291,30 @@ void schedule_free(task *t);
 /** The attempt failed and its record is said: the loop begins a new one. Frees the task. */
 void schedule_again(task *t);
 bool schedule_stopping(const weir *w);
+
+/* --- limits.c ---------------------------------------------------------------------------------------------------- */
+int limits_begin(weir *w, weir_error *err);
+/** Every token goes back where it came from. */
+void limits_end(weir *w);
+/** A look at all that waits begins, or has ended. */
+void limits_pass_begin(weir *w);
+void limits_pass_end(weir *w);
+/** Has it limits of its own? Heavy: it may wait although a slot is free and its pool too. */
+bool limits_is_special(const task *t);
+bool limits_is_heavy(const task *t);
+/** Is every slot in use? */
+bool limits_full(const weir *w);
+/** Is there a place for it in its pool, or has it one? */
+bool limits_pool_free(weir *w, task *t);
+/** May it start now, beside what runs? */
+bool limits_may_start(weir *w, task *t);
+/** Its place in its pool; limits_take takes that too. */
+int limits_take_place(weir *w, task *t, weir_error *err);
+int limits_take(weir *w, task *t, weir_error *err);
+/** It runs no more; harmless when it never did. */
+void limits_give(task *t);
+/** Slots that were taken with a job and became those of its worker. */
+void limits_give_slots(weir *w, int slots);
 
 /* --- settle.c ---------------------------------------------------------------------------------------------------- */
 /** Key, lookup; ends in a hit (restored, unchanged), in waiting, or in a task that is ready to run. */

@@ -19,6 +19,9 @@ enum { WORKERS_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
 typedef struct seat {
     script_worker *worker;
     bool ready, bare, stopping;
+    int slots;   /* that it takes while it is busy */
+    size_t load; /* jobs it holds */
+    bool alone;  /* they are one, with limits of its own */
 } seat;
 
 typedef struct job_pool {
@@ -241,6 +244,26 @@ static void remove_temps(task *t)
     }
 }
 
+static seat *seat_of(weir *w, const script_worker *worker)
+{
+    job_pool *p = w->workers;
+    for (size_t i = 0; p && i < p->count; i++)
+        if (p->seats[i].worker == worker) return &p->seats[i];
+    return NULL;
+}
+
+/* A job has left its worker; the last one gives back the worker's slots. */
+static void leave_seat(task *t)
+{
+    seat *s = t->worker ? seat_of(t->w, t->worker) : NULL;
+    t->worker = NULL;
+    limits_give(t);
+    if (!s || s->load == 0 || --s->load > 0) return;
+    limits_give_slots(t->w, s->slots);
+    s->slots = 0;
+    s->alone = false;
+}
+
 static void job_failed(task *t, execution_result result, const char *message)
 {
     char copy[1024];
@@ -384,7 +407,7 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
     job_pool *p = pool_of(w);
     double us = (double)report->duration_us;
     if (p) p->mean_us = p->mean_us == 0 ? us : 0.8 * p->mean_us + 0.2 * us;
-    t->worker = NULL;
+    leave_seat(t);
     t->state = TASK_FINISHING;
     t->log = arena_bytes(&t->arena, report->log);
     t->end.duration_us = report->duration_us;
@@ -411,14 +434,6 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
 
 /* --- workers ------------------------------------------------------------------------------------------------------ */
 
-static seat *seat_of(weir *w, const script_worker *worker)
-{
-    job_pool *p = w->workers;
-    for (size_t i = 0; p && i < p->count; i++)
-        if (p->seats[i].worker == worker) return &p->seats[i];
-    return NULL;
-}
-
 static void on_ready(void *ctx, script_worker *worker)
 {
     seat *s = seat_of(ctx, worker);
@@ -436,7 +451,7 @@ static void on_began(void *ctx, script_worker *worker, uint64_t execution)
 
 static void hand_out_again(task *t)
 {
-    t->worker = NULL;
+    leave_seat(t);
     t->state = TASK_READY;
     t->w->ready_count++;
     t->w->jobs_running--;
@@ -447,8 +462,9 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
     weir *w = ctx;
     job_pool *p = w->workers;
     seat *s = seat_of(w, worker);
-    bool stopping = s && s->stopping;
+    bool stopping = s && s->stopping, was_ready = s && s->ready;
     if (s) {
+        limits_give_slots(w, s->slots);
         *s = p->seats[--p->count];
     }
     task *t = running ? task_of(w, running) : NULL;
@@ -462,7 +478,7 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
         task *u = task_of(w, unfinished[i]);
         if (u) hand_out_again(u);
     }
-    if (!running && unfinished_count == 0 && !stopping && s && !s->ready && strcmp(how, "retired") != 0) {
+    if (!running && unfinished_count == 0 && !stopping && s && !was_ready && strcmp(how, "retired") != 0) {
         weir_error err = {0};
         error_set(&err, WEIR_IO, "cannot start workers: %s", how);
         if (++w->worker_failures > 3) schedule_fail(w, &err);
@@ -585,10 +601,13 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
     job_order orders[FRAME_MOST];
     size_t count = 0;
     task *next = NULL;
-    for (task *t = w->tasks; t && count < room; t = next) {
+    if (s->alone || (s->load == 0 && limits_full(w))) return 0;
+    for (task *t = w->tasks; t && count < room && !s->alone; t = next) {
         next = t->next;
         if (t->state != TASK_READY || t->effect->spec.kind == EFFECT_COMMAND) continue;
         if (t->effect->spec.kind == EFFECT_LUA && s->bare) continue;
+        if (limits_is_special(t) && s->load > 0) continue; /* it wants a worker for itself */
+        if (s->load == 0 && !limits_may_start(w, t)) continue;
         if (t->execution == 0) t->execution = catalog_new_execution_id(w->catalog);
         uint64_t missing = 0;
         int rc = jobs_order(t, &orders[count], &missing, err);
@@ -598,6 +617,14 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
             continue;
         }
         if (rc != 0) return rc;
+        if (s->load == 0) {
+            rc = limits_take(w, t, err);
+            if (rc != 0) return rc;
+            s->alone = limits_is_special(t);
+            s->slots = t->slots; /* they are the worker's */
+            t->slots = 0;
+        }
+        s->load++;
         t->state = TASK_RUNNING;
         t->worker = s->worker;
         t->started_us = os_wall_us();

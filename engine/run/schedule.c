@@ -55,6 +55,7 @@ void schedule_free(task *t)
     if (t->next) t->next->prev = t->prev;
     else w->last_task = t->prev;
     if (t->state == TASK_READY) w->ready_count--;
+    limits_give(t);
     w->task_count--;
     for (size_t i = 0; i < t->request_count; i++) mem_free(t->requests[i].row.stored);
     mem_free(t->observe);
@@ -128,23 +129,49 @@ void schedule_again(task *t)
     w->has_again = true;
 }
 
+/* One of the commands whose intent is committed may start: its limits are taken. */
+static void act(weir *w, task *t)
+{
+    weir_error err = {0};
+    if (limits_take(w, t, &err) == 0) command_act(t);
+    else schedule_fail(w, &err);
+}
+
+static void begin(weir *w, task *t)
+{
+    weir_error err = {0};
+    if (limits_take_place(w, t, &err) != 0) {
+        schedule_fail(w, &err);
+        return;
+    }
+    w->ready_count--;
+    command_begin(t);
+}
+
 /*
  * Commands: an intent must be committed before the act, so as many again as there are slots have theirs committed ahead, and a slot that
- * becomes free is filled at once.
+ * becomes free is filled at once. Of those that may have to wait beside a free slot only one is begun ahead, and none whose pool is full.
  */
 static void start_ready(weir *w)
 {
     task *next = NULL;
+    bool heavy = false;
     if (schedule_stopping(w)) return;
     for (task *t = w->tasks; t && w->commands_running < (size_t)w->slots; t = next) {
         next = t->next;
-        if (t->state == TASK_ARMED) command_act(t);
+        if (t->state == TASK_INTENT) heavy |= limits_is_heavy(t);
+        if (t->state != TASK_ARMED) continue;
+        if (limits_may_start(w, t)) act(w, t);
+        else heavy |= limits_is_heavy(t);
     }
     for (task *t = w->tasks; t && w->commands_begun < 2 * (size_t)w->slots; t = next) {
         next = t->next;
-        if (t->state != TASK_READY || t->effect->spec.kind != EFFECT_COMMAND) continue;
-        w->ready_count--;
-        command_begin(t);
+        if (t->state != TASK_READY || t->effect->spec.kind != EFFECT_COMMAND || !limits_pool_free(w, t)) continue;
+        if (limits_is_heavy(t)) {
+            if (heavy && !limits_may_start(w, t)) continue;
+            heavy = true;
+        }
+        begin(w, t);
     }
 }
 
@@ -188,7 +215,8 @@ static void stop_running(weir *w)
 static int take_ready(weir *w, weir_error *err)
 {
     while (!schedule_stopping(w) && w->ready_count + w->following < (size_t)w->slots * 2 + 256) {
-        bool idle = w->commands_begun + w->jobs_running + w->ready_count < (size_t)w->slots;
+        size_t waiting = w->commands_begun + w->jobs_running + w->ready_count;
+        bool idle = waiting < (size_t)w->slots + w->limits.held_back;
         uint64_t node = 0;
         int rc = plan_next(w->plan, idle, &node, err);
         if (rc <= 0) return rc;
@@ -198,6 +226,20 @@ static int take_ready(weir *w, weir_error *err)
         settle_begin(t);
     }
     return 0;
+}
+
+/* Again when something is held back that does not keep a slot busy: another node may. */
+static void start_what_may(weir *w, weir_error *err)
+{
+    size_t before;
+    do {
+        before = w->limits.held_back;
+        if (take_ready(w, err) < 0) schedule_fail(w, err);
+        limits_pass_begin(w);
+        start_ready(w);
+        jobs_pump(w);
+        limits_pass_end(w);
+    } while (w->limits.held_back > before && !schedule_stopping(w));
 }
 
 /* Nothing runs and nothing is ready: what is due can only wait for itself. */
@@ -234,9 +276,7 @@ int schedule_turn(weir *w, weir_error *err)
         weir_error failure = {0};
         if (output_notes_trim(w, &failure) != 0) schedule_fail(w, &failure);
         if (!schedule_stopping(w)) begin_again(w);
-        if (take_ready(w, &failure) < 0) schedule_fail(w, &failure);
-        start_ready(w);
-        jobs_pump(w);
+        start_what_may(w, &failure);
         bool stopping = schedule_stopping(w);
         if (stopping) drop_waiting(w);
         if (w->task_count == 0) {

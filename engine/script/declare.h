@@ -4,6 +4,7 @@
  *   luadeclare.c      the order of things, keys, params, the rest
  *   declare_ports.c   inputs, outputs, {{placeholders}}
  *   declare_command.c what only commands have
+ *   declare_limits.c  pool, mem; weir.pool
  *   declare_effect.c  weir.effect
  */
 #ifndef WEIR_SCRIPT_DECLARE_H
@@ -51,5 +52,7 @@ void declare_command(declaration *d);
 /** The policy named by `code` in the table at idx; a finding about it goes to `tell`. CODE_TRACK without one. */
 code_policy declare_policy(lua_State *L, loader *ld, int idx,
                            void (*tell)(void *ctx, const char *hint, const char *what), void *ctx);
+/** pool and mem. */
+void declare_limits(declaration *d);
 
 #endif

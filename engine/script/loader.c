@@ -207,6 +207,7 @@ int loader_open(loader **out, const loader_config *config, weir_error *err)
     map_init(&ld->effect_index);
     map_init(&ld->node_lines);
     map_init(&ld->reads_seen);
+    map_init(&ld->pools);
     map_init(&ld->places_seen);
     int rc = luavm_open(&ld->vm, config->memory_limit, err);
     if (rc == 0) {
@@ -237,6 +238,7 @@ void loader_close(loader *ld)
     map_deinit(&ld->effect_index);
     map_deinit(&ld->node_lines);
     map_deinit(&ld->reads_seen);
+    map_deinit(&ld->pools);
     map_deinit(&ld->places_seen);
     buf_deinit(&ld->always);
     buf_deinit(&ld->text);

@@ -87,6 +87,7 @@ typedef struct loader {
     map effect_index;   /* name -> index */
     map node_lines;     /* hash of the full name -> file << 32 | line */
     map reads_seen;     /* kind and name: reported once */
+    map pools;          /* name -> depth, of weir.pool */
     map places_seen;    /* file:line of findings in shared functions: reported once */
     const char **files; /* of node_lines */
     size_t file_count, file_capacity;
@@ -143,6 +144,8 @@ int luarequire_chunkname(lua_State *L, const char *path);
 int luadeclare(lua_State *L, loader *ld, uint32_t effect, bytes base, int idx);
 /** weir.effect's registration: the table at idx. Pushes the effect's handle. */
 int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx);
+/** weir.pool(name, depth): gives the name. */
+int luadeclare_pool(lua_State *L);
 int luaitem_file(lua_State *L);
 int luaitem_glob(lua_State *L);
 int luaitem_env(lua_State *L);

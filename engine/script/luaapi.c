@@ -285,6 +285,7 @@ void luaapi_install(lua_State *L, loader *ld)
                                          {"read", luaitem_read},
                                          {"effect", effect},
                                          {"plugin", plugin},
+                                         {"pool", luadeclare_pool},
                                          {"default", default_target},
                                          {"array", luavalue_array},
                                          {"object", luavalue_object},

@@ -17,8 +17,9 @@
 #include "engine/script/declare.h"
 
 static const char *const common_keys[] = {"params", "inputs",  "outputs", "version",
-                                          "always", "timeout", "retries", "store"};
-static const char *const command_keys[] = {"cmd", "depfile", "env", "update", "job"};
+                                          "always", "timeout", "retries", "store",
+                                          "pool",   "cpus",    "mem"};
+static const char *const command_keys[] = {"cmd", "depfile", "env", "update", "job", "jobserver"};
 enum {
     COMMON_KEYS = sizeof common_keys / sizeof *common_keys,
     COMMAND_KEYS = sizeof command_keys / sizeof *command_keys
@@ -219,8 +220,12 @@ static void read_rest(declaration *d)
     d->spec.version = version_text(d);
     d->spec.retries = (uint32_t)number(d, "retries", true, 1000);
     d->spec.timeout_ms = (uint64_t)(number(d, "timeout", false, 1e9) * 1000.0);
+    d->spec.cpus = (uint32_t)number(d, "cpus", true, 10000);
+    if (d->spec.cpus == 1) d->spec.cpus = 0; /* what it is anyway */
+    declare_limits(d);
     if (d->effect->kind != EFFECT_COMMAND) return;
     if (flag(d, "update", false)) d->spec.flags |= SPEC_UPDATE;
+    if (flag(d, "jobserver", false)) d->spec.flags |= SPEC_JOBSERVER;
     declare_command(d);
 }
 

@@ -27,7 +27,8 @@ enum form { FORM_EFFECT = 1, FORM_NAMES = 2, FORM_POSITION = 4 };
 /* Which parts of a node follow. Bits never change; the frequent ones first, so that one byte is mostly enough. */
 enum part {
     PART_PARAMS = 1, PART_INPUTS = 2, PART_OUTPUTS = 4, PART_COMMAND = 8, PART_FLAGS = 16, PART_ENV = 32,
-    PART_VERSION = 64, PART_DEPFILE = 128, PART_JOB = 256, PART_RETRIES = 512, PART_TIMEOUT = 1024, PARTS_ALL = 2047
+    PART_VERSION = 64, PART_DEPFILE = 128, PART_JOB = 256, PART_RETRIES = 512, PART_TIMEOUT = 1024,
+    PART_LIMITS = 2048, PARTS_ALL = 4095
 };
 
 enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8,
@@ -103,6 +104,7 @@ static uint64_t parts_of(const node_spec *s)
     if (s->job != JOB_PURE) parts |= PART_JOB;
     if (s->retries) parts |= PART_RETRIES;
     if (s->timeout_ms) parts |= PART_TIMEOUT;
+    if (s->pool.size || s->cpus || s->mem_bytes) parts |= PART_LIMITS;
     return parts;
 }
 
@@ -187,6 +189,14 @@ static void put_env(buf *b, const node_spec *s)
     }
 }
 
+static void put_limits(buf *b, const node_spec *s)
+{
+    buf_put_bytes(b, s->pool);
+    buf_put_u64(b, s->pool_depth);
+    buf_put_u64(b, s->cpus);
+    buf_put_u64(b, s->mem_bytes);
+}
+
 static void put_parts(buf *b, const node_spec *s, uint64_t parts, bool names)
 {
     if (parts & PART_PARAMS) buf_put_bytes(b, s->params);
@@ -200,6 +210,7 @@ static void put_parts(buf *b, const node_spec *s, uint64_t parts, bool names)
     if (parts & PART_JOB) buf_put_u64(b, (uint64_t)s->job);
     if (parts & PART_RETRIES) buf_put_u64(b, s->retries);
     if (parts & PART_TIMEOUT) buf_put_u64(b, s->timeout_ms);
+    if (parts & PART_LIMITS) put_limits(b, s);
 }
 
 static void put_node(buf *b, node_spec *s, uint8_t form)
@@ -400,6 +411,15 @@ static void take_params(reader *r, node_spec *s)
     r->fault = "object of params";
 }
 
+static void take_limits(reader *r, node_spec *s)
+{
+    s->pool = take_bytes(r);
+    s->pool_depth = (uint32_t)take_most(r, UINT32_MAX, "depth of a pool");
+    s->cpus = (uint32_t)take_most(r, UINT32_MAX, "number of processors");
+    s->mem_bytes = unpack_u64(&r->u);
+    if (is_fine(r) && (s->pool.size > 0) != (s->pool_depth > 0)) r->fault = "depth of a pool";
+}
+
 static void take_parts(reader *r, node_spec *s, uint64_t parts)
 {
     if (parts & PART_PARAMS) take_params(r, s);
@@ -413,13 +433,14 @@ static void take_parts(reader *r, node_spec *s, uint64_t parts)
     if (parts & PART_JOB) s->job = (job_type)take_most(r, JOB_SERVICE, "job type");
     if (parts & PART_RETRIES) s->retries = (uint32_t)take_most(r, UINT32_MAX, "number of retries");
     if (parts & PART_TIMEOUT) s->timeout_ms = unpack_u64(&r->u);
+    if (parts & PART_LIMITS) take_limits(r, s);
 }
 
 static int get_node(bytes from, mem_arena *arena, uint8_t form, node_spec *s, weir_error *err)
 {
     const char *what = form & FORM_NAMES ? "declared node" : "stored node";
     reader r = {.arena = arena};
-    *s = (node_spec){.params = VALUE_EMPTY_OBJECT, .depfile = bytes_str(""), .version = bytes_str("")};
+    *s = (node_spec){.params = VALUE_EMPTY_OBJECT, .depfile = bytes_str(""), .version = bytes_str(""), .pool = bytes_str("")};
     int rc = take_head(&r, from, form, 0, what, err);
     if (rc != 0) return rc;
     uint64_t parts = take_most(&r, PARTS_ALL, "set of parts");

@@ -86,7 +86,8 @@ enum spec_flags {
     SPEC_ALWAYS = 1,   /* due in every run */
     SPEC_UPDATE = 2,   /* outputs stay in place before the run; not restorable */
     SPEC_NO_STORE = 4, /* payloads are not kept */
-    SPEC_SHELL = 8     /* command is one text for /bin/sh -c, in command[0] */
+    SPEC_SHELL = 8,    /* command is one text for /bin/sh -c, in command[0] */
+    SPEC_JOBSERVER = 128 /* the command takes part in our jobserver; not in the key */
 };
 
 typedef struct node_spec {
@@ -109,6 +110,10 @@ typedef struct node_spec {
     job_type job;
     uint32_t retries;
     uint64_t timeout_ms; /* 0: none */
+    bytes pool;          /* of nodes that share pool_depth places; empty: none. This and what follows: never in a key */
+    uint32_t pool_depth; /* not 0 with a pool */
+    uint32_t cpus;       /* slots that it takes; 0: one */
+    uint64_t mem_bytes;  /* that it may need, of the engine's budget; 0: not said */
     source_position position;
 } node_spec;
 

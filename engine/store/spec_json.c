@@ -38,7 +38,8 @@ static void write_flags(buf *to, uint32_t flags)
     static const struct {
         uint32_t bit;
         const char *name;
-    } known[] = {{SPEC_ALWAYS, "always"}, {SPEC_UPDATE, "update"}, {SPEC_NO_STORE, "no-store"}, {SPEC_SHELL, "shell"}};
+    } known[] = {{SPEC_ALWAYS, "always"}, {SPEC_UPDATE, "update"}, {SPEC_NO_STORE, "no-store"}, {SPEC_SHELL, "shell"},
+                 {SPEC_JOBSERVER, "jobserver"}};
     jsonout_key(to, "flags");
     jsonout_open(to, '[');
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -115,6 +116,23 @@ static void write_env(buf *to, const node_spec *spec)
     jsonout_close(to, ']');
 }
 
+static void write_limits(buf *to, const node_spec *spec)
+{
+    if (spec->pool.size) {
+        jsonout_member(to, "pool", spec->pool);
+        jsonout_key(to, "pool_depth");
+        jsonout_number(to, spec->pool_depth);
+    }
+    if (spec->cpus) {
+        jsonout_key(to, "cpus");
+        jsonout_number(to, spec->cpus);
+    }
+    if (spec->mem_bytes) {
+        jsonout_key(to, "mem_bytes");
+        jsonout_number(to, spec->mem_bytes);
+    }
+}
+
 int spec_to_json(const node_spec *spec, buf *to, weir_error *err)
 {
     jsonout_open(to, '{');
@@ -138,6 +156,7 @@ int spec_to_json(const node_spec *spec, buf *to, weir_error *err)
     jsonout_number(to, spec->retries);
     jsonout_key(to, "timeout_ms");
     jsonout_number(to, spec->timeout_ms);
+    write_limits(to, spec);
     write_position(to, &spec->position);
     jsonout_close(to, '}');
     return to->failed ? error_nomem(err, "printing a node") : 0;

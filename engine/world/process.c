@@ -385,6 +385,7 @@ static int spawn(process_table *t, process *p, const process_spec *spec, int out
         .null_fd = t->null_fd,
         .output_fd = output_fd,
         .cwd_fd = spec->cwd_fd,
+        .job_fds = spec->job_fds,
     };
     p->start_ns = os_monotonic_ns();
     int rc = spawn_start(&s, t->stack, &p->pid, &p->pidfd, start_ticks, err);

@@ -30,6 +30,7 @@ typedef struct process_spec {
     hash128 token;
     int64_t timeout_ms;       /* 0: none */
     size_t output_cap;        /* bytes kept; more is read and dropped */
+    const int *job_fds;       /* two that the child gets as JOBSERVER_READ and JOBSERVER_WRITE, above these; NULL: none */
 } process_spec;
 
 typedef struct process_result {

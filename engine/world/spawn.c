@@ -64,13 +64,13 @@ typedef struct kernel_action {
 
 /* --- in the child ------------------------------------------------------------------------------------------------ */
 
-NOT_INSTRUMENTED static void close_above_two(void)
+NOT_INSTRUMENTED static void close_from(unsigned first)
 {
-    if (syscall(SYS_close_range, 3u, ~0u, 0u) == 0) return;
+    if (syscall(SYS_close_range, first, ~0u, 0u) == 0) return;
     struct rlimit limit; /* kernels before 5.9 */
     if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_cur > 65536)
         limit.rlim_cur = 65536;
-    for (long fd = 3; fd < (long)limit.rlim_cur; fd++) syscall(SYS_close, fd);
+    for (long fd = first; fd < (long)limit.rlim_cur; fd++) syscall(SYS_close, fd);
 }
 
 NOT_INSTRUMENTED static void default_signals(void)
@@ -93,8 +93,11 @@ NOT_INSTRUMENTED static int child_main(void *arg)
         syscall(SYS_dup3, spec->output_fd, 2, 0) == 2)
         step = STEP_FOLDER;
     if (step == STEP_FOLDER && syscall(SYS_fchdir, spec->cwd_fd) == 0) step = STEP_EXEC;
+    if (step == STEP_EXEC && spec->job_fds) { /* the others are not needed any more, but the folder of a relative program is */
+        for (int i = 0; i < 2; i++) syscall(SYS_dup3, spec->job_fds[i], 3 + i, 0);
+    }
     if (step == STEP_EXEC) {
-        close_above_two();
+        close_from(spec->job_fds ? 5 : 3);
         syscall(SYS_umask, SHELL_UMASK);
         default_signals();
         syscall(SYS_execve, spec->program, spec->argv, spec->envp);

@@ -13,6 +13,7 @@ typedef struct spawn_spec {
     char *const *argv;
     char *const *envp;
     int cwd_fd, null_fd, output_fd; /* each above 2 */
+    const int *job_fds;             /* two, above 4, that become 3 and 4; NULL: none */
 } spawn_spec;
 
 /**

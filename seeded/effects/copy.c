@@ -1,0 +1,2 @@
+/* seeded */
+#include <lua.h>
