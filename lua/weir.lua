@@ -20,6 +20,7 @@ end
 ---@param t table<K, V>
 ---@return fun(): K, V
 function weir.pairs(t)
+  if type(t) ~= "table" then error("weir.pairs takes a table, not a " .. type(t) .. " value", 2) end
   local keys = {}
   for key in pairs(t) do
     local kind = type(key)

@@ -494,6 +494,10 @@ void luavm_compile(lua_State *L, bytes text, const char *chunkname, bool foreign
 {
     const char *data = (const char *)text.data;
     size_t size = text.size;
+    if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark, as lua itself skips it */
+        data += 3;
+        size -= 3;
+    }
     if (size > 2 &&
         data[0] ==
             '#') { /* a first line for the shell; its line end stays, so that lines count right */
