@@ -76,6 +76,7 @@ function Output:key(key, default) end
 ---@field mem? string|number "2G": counts against the budget of --mem
 ---@field retries? integer
 ---@field store? boolean false: outputs are not kept in the store
+---@field transient? boolean outputs are on disk only while a reader needs them; the store keeps them
 
 ---@class weir.Command : weir.Declaration
 ---@field jobserver? boolean a GNU make that shares our slots

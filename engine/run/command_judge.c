@@ -252,6 +252,19 @@ static bool is_hopeless(const cat_node *maker, const cat_item *item, plan_state 
     return !waits && !is_made && (maker->status == CAT_FAILED || maker->status == CAT_BLOCKED);
 }
 
+/* A transient output was not there when it was read. */
+static int find_dropped(task *t, const cat_node *maker, const cat_item *item, bool *raced, weir_error *err)
+{
+    os_stat st;
+    bool missing = false;
+    int rc = os_statat(t->w->rootfd, (const char *)item->name.data, false, &st, err);
+    if (rc != 0 || st.type != OS_ABSENT || hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT)) return rc;
+    rc = output_bring_back(t->w, maker->id, &missing, err);
+    *raced = t->brought = true;
+    if (missing) t->lost_maker = maker->id;
+    return rc;
+}
+
 /* A discovered read of an output: its maker must come before, and must not have ended while the command ran. */
 int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err)
 {
@@ -264,6 +277,10 @@ int command_found_output(task *t, const cat_item *item, bool *raced, weir_error 
         return error_set(err, WEIR_FAILED, "it reads %s, which %s could not make", (const char *)item->name.data, (const char *)maker->spec.name.data);
     if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash)) *raced = true;
     if (t->spawned && maker->settled > t->spawned) *raced = true;
+    if (maker->spec.flags & SPEC_TRANSIENT) {
+        int rc = find_dropped(t, maker, item, raced, err);
+        if (rc != 0) return rc;
+    }
     int rc = wanted ? 0 : targets_take_in(w, maker->id, err);
     if (rc == 0 && maker->id != t->node->id) rc = edge_add(w, t->node, maker, err);
     if (rc == WEIR_FAILED) return error_context(err, rc, "it reads %s", (const char *)item->name.data);

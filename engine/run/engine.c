@@ -195,6 +195,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->older_code);
     map_init(&w->flights);
     map_init(&w->kept_said);
+    map_init(&w->transient);
     definition_init(&w->declared);
     definition_init(&w->reload);
     int rc = uv_loop_init(&w->loop) == 0 ? 0 : error_set(err, WEIR_IO, "cannot make an event loop");
@@ -239,6 +240,7 @@ void weir_close(weir *w)
     map_deinit(&w->flights);
     mem_free(w->older);
     map_deinit(&w->kept_said);
+    map_deinit(&w->transient);
     mem_free(w->users);
     os_close(w->lockfd);
     os_close(w->weirfd);
@@ -497,6 +499,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
     if (full) rc = output_remove_vanished(w, err);
+    if (full && rc == 0 && w->summary->removed == removed) rc = output_drop_transient(w, err);
     if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
     return rc;
 }
@@ -554,6 +557,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->following = 0;
     w->has_again = false;
     map_clear(&w->kept_said);
+    map_clear(&w->transient);
     memset(&w->base, 0, sizeof w->base);
     weir_counters *b = &w->base;
     fill_counters(w);

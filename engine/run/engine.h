@@ -107,6 +107,7 @@ struct weir {
     int worker_failures;
     map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run */
+    map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
     uint64_t keys_computed, probes;
@@ -268,6 +269,8 @@ struct task {
     int slots;              /* taken: limits.c */
     uint64_t mem_bytes;
     bool has_place, is_guest; /* in its pool; in the jobserver */
+    bool brought;           /* it read a transient output that was not there; by now it is */
+    uint64_t lost_maker;    /* it read one that must be made again: by this node */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
@@ -430,6 +433,16 @@ int output_keep_payload(weir *w, scan_request *r, weir_error *err);
 /** The name of the blob behind a fingerprint; WEIR_NOTFOUND when an executable's is not in the store. Others: not looked up. */
 int output_blob_of(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, weir_error *err);
 
+/** Outputs of transient nodes (output_transient.c): this one's are on disk; away with all, at the end of a full run. */
+int output_transient_used(weir *w, const cat_node *node, weir_error *err);
+int output_drop_transient(weir *w, weir_error *err);
+/** Is it fine that there is no file? */
+bool output_is_dropped(weir *w, const cat_item *item);
+/** The outputs of a settled transient node are there again, or *missing. The same for all declared inputs; *maker: who must run again. */
+int output_bring_back(weir *w, uint64_t maker, bool *missing, weir_error *err);
+int output_bring_inputs(task *t, uint64_t *maker, weir_error *err);
+/** The maker runs again first; frees the task. */
+int jobs_make_again(task *t, uint64_t maker, weir_error *err);
 /** Drop the notes of what was put in place (output_note.c): everything that was said is committed. */
 void output_notes_committed(weir *w);
 /** Between two nodes: too many notes are dropped after a commit. */

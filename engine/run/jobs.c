@@ -397,6 +397,17 @@ static int take_written(task *t, const job_report *report, weir_error *err)
     return 0;
 }
 
+/* The attempt saw no file where a transient output belongs: it does not count. */
+static void repeat(task *t)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    remove_temps(t);
+    w->jobs_running--;
+    if (t->lost_maker == 0) schedule_again(t);
+    else if (jobs_make_again(t, t->lost_maker, &err) != 0) schedule_fail(w, &err);
+}
+
 static void on_report(void *ctx, script_worker *worker, const job_report *report)
 {
     weir *w = ctx;
@@ -414,6 +425,10 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
     t->end.cpu_us = report->cpu_us;
     bool raced = false;
     int rc = take_reads(t, report, &raced, &err);
+    if (rc == 0 && t->brought) {
+        repeat(t);
+        return;
+    }
     if (rc == 0 && !report->ok) {
         job_failed(t, raced ? EXECUTION_TRANSIENT : EXECUTION_FAILED, (const char *)arena_bytes(&t->arena, report->message).data);
         return;
@@ -576,7 +591,7 @@ static bool wants_bare(const task *t)
 }
 
 /* A value that is needed and gone from the store: its maker runs again first. */
-static int make_again(task *t, uint64_t maker, weir_error *err)
+int jobs_make_again(task *t, uint64_t maker, weir_error *err)
 {
     weir *w = t->w;
     cat_node *up = catalog_node(w->catalog, maker, err);
@@ -612,7 +627,7 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
         uint64_t missing = 0;
         int rc = jobs_order(t, &orders[count], &missing, err);
         if (missing) {
-            rc = make_again(t, missing, err);
+            rc = jobs_make_again(t, missing, err);
             if (rc != 0) return rc;
             continue;
         }

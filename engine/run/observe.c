@@ -44,7 +44,8 @@ static int again(weir *w, uint64_t item, weir_error *err)
 static int take_output(weir *w, cat_item *item, hash128 hash, weir_error *err)
 {
     bool was_never_made = hash_is_none(item->hash) && hash_equal(hash, HASH_ABSENT);
-    item->disk_differs = !was_never_made && !hash_equal(item->hash, hash);
+    bool is_dropped = hash_equal(hash, HASH_ABSENT) && output_is_dropped(w, item);
+    item->disk_differs = !was_never_made && !is_dropped && !hash_equal(item->hash, hash);
     if (!item->disk_differs) return 0;
     item->disk_hash = hash;
     return again(w, item->id, err);

@@ -252,6 +252,7 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
                                     .reason_count = t->reason_count, .outputs = now, .output_count = result->output_count,
                                     .value = result->value, .changed = changed});
     for (size_t i = 0; i < result->output_count; i++) catalog_wrote(w->catalog, &now[i]);
+    if (output_transient_used(w, t->node, err) != 0) return err->code;
     t->node->status = CAT_SETTLED;
     t->node->due = 0;
     if (t->node->execution != result->execution) journal_use(w->journal, result->execution, t->node->settled);
@@ -333,6 +334,12 @@ static void settle_miss(task *t)
     }
     weir_error err = {0};
     bool follows = false;
+    uint64_t maker = 0;
+    rc = output_bring_inputs(t, &maker, &err);
+    if (rc == 0 && maker != 0) rc = jobs_make_again(t, maker, &err);
+    if (rc == WEIR_FAILED) settle_failed(t, EXECUTION_FAILED, err.message);
+    else if (rc != 0) infrastructure(t, &err);
+    if (rc != 0 || maker != 0) return;
     if (t->w->dry) {
         would_run(t);
         return;
@@ -587,6 +594,7 @@ void settle_finish(task *t)
         schedule_settled(t, e->changed, false);
         return;
     }
+    if (output_transient_used(w, t->node, &err) != 0) schedule_fail(w, &err);
     w->summary->ran++;
     if (e->result == EXECUTION_RACED) {
         w->summary->raced++;

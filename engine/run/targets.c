@@ -547,6 +547,11 @@ int targets_start(weir *w, weir_error *err)
     if (rc == 0) rc = mark_unsettled(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
+    for (size_t i = 0; rc == 0 && w->turns == 0 && w->request->target_count > 0 && i < w->target_node_count; i++) {
+        cat_node *node;
+        rc = due_now(w, w->target_nodes[i], &node, err);
+        if (rc == 0 && node && (node->spec.flags & SPEC_TRANSIENT)) rc = plan_due(w->plan, node->id, node->height, err);
+    }
     if (rc == 0) rc = mark_pending(w, &list, err);
     if (rc == 0) rc = mark_observed(w, &list, err);
     mem_free(list.ids);

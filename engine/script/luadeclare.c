@@ -18,7 +18,7 @@
 
 static const char *const common_keys[] = {"params", "inputs",  "outputs", "version",
                                           "always", "timeout", "retries", "store",
-                                          "pool",   "cpus",    "mem"};
+                                          "pool",   "cpus",    "mem",     "transient"};
 static const char *const command_keys[] = {"cmd", "depfile", "env", "update", "job", "jobserver"};
 enum {
     COMMON_KEYS = sizeof common_keys / sizeof *common_keys,
@@ -217,6 +217,7 @@ static void read_rest(declaration *d)
 {
     if (flag(d, "always", false)) d->spec.flags |= SPEC_ALWAYS;
     if (!flag(d, "store", true)) d->spec.flags |= SPEC_NO_STORE;
+    if (flag(d, "transient", false)) d->spec.flags |= SPEC_TRANSIENT;
     d->spec.version = version_text(d);
     d->spec.retries = (uint32_t)number(d, "retries", true, 1000);
     d->spec.timeout_ms = (uint64_t)(number(d, "timeout", false, 1e9) * 1000.0);

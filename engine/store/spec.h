@@ -87,6 +87,7 @@ enum spec_flags {
     SPEC_UPDATE = 2,   /* outputs stay in place before the run; not restorable */
     SPEC_NO_STORE = 4, /* payloads are not kept */
     SPEC_SHELL = 8,    /* command is one text for /bin/sh -c, in command[0] */
+    SPEC_TRANSIENT = 32, /* outputs are on disk only while somebody needs them */
     SPEC_JOBSERVER = 128 /* the command takes part in our jobserver; not in the key */
 };
 
