@@ -186,6 +186,52 @@ function weir.read(path) end
 ---@return fun(effect: weir.EffectTable): weir.Apply
 function weir.effect(name) end
 
+---@class weir.Listed One entry of the list that an expand node returns: a declaration as plain data. Other fields as in weir.Declaration and weir.Command.
+---@field effect string Name of a registered effect, of a built-in one, or "sh".
+---@field name? string Without params; the name of the effect if there is none.
+---@field params? table
+---@field inputs? table<string, weir.ListedInput|weir.ListedInput[]>
+---@field outputs? table<string, string>
+
+---@alias weir.ListedInput
+---| string                           # the path of a file; what another node makes there counts
+---| { node: string }                 # a node by its full name, with all it makes: "page[id=3]"
+---| { node: string, output: string } # one output of it, by port
+---| { env: string }
+---| { value: string }
+---| { tool: string }
+
+---@class weir.ExpandTable : weir.EffectTable
+---@field inputs? table As for any node.
+---@field params? table As for any node.
+---@field run fun(i: table): weir.Listed[]
+
+---@class weir.ExpandNode : weir.Node
+local ExpandNode = {}
+
+--- For inputs: a list of all nodes that the expand node declares, in the order of its list. (The node itself is its value.)
+---@return weir.Node[]
+function ExpandNode:nodes() end
+
+--- Declares a node whose value is a list of declarations. It runs like any other node; when its list changes, nodes are added, declared
+--- anew, and removed with their outputs. A list with a mistake is a failed node, and the nodes of before stay.
+---
+---     local rows = weir.expand "rows" {
+---       inputs = { data = weir.file "data.json" },
+---       run = function(i)
+---         local list = {}
+---         for _, row in ipairs(i.data:json()) do
+---           list[#list + 1] = { effect = "page", params = { id = row.id },
+---                               inputs = { tpl = "page.html" }, outputs = { html = "public/{{id}}.html" } }
+---         end
+---         return list
+---       end,
+---     }
+---     index "index" { inputs = { pages = rows:nodes() }, outputs = { html = "public/index.html" } }
+---@param name string
+---@return fun(expand: weir.ExpandTable): weir.ExpandNode
+function weir.expand(name) end
+
 --- Loads effects written in C; they are then weir.NAME, and in the table that is returned.
 ---@param path string
 ---@param how? { code: "track"|"warn"|"pin" } as for weir.effect; the code of a plug-in is its file

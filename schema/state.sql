@@ -41,17 +41,27 @@ CREATE TABLE node (
     successor INTEGER NOT NULL,    -- the node that this one took over from; 0: none
     settled   INTEGER NOT NULL,    -- seq at which it was last settled (or failed); 0: never
     execution INTEGER NOT NULL,    -- the execution whose result holds; 0: none
-    value     BLOB                 -- hash of its value
+    value     BLOB,                -- hash of its value
+    parent    INTEGER NOT NULL,    -- the expand node that declared it; 0: the workflow
+    expand    INTEGER NOT NULL     -- 1: its value is a list of declarations
 ) STRICT;
 CREATE UNIQUE INDEX node_name ON node(graph, name);
 CREATE INDEX node_effect ON node(effect);
+CREATE INDEX node_expand ON node(graph) WHERE expand = 1;
+CREATE INDEX node_parent ON node(parent) WHERE parent <> 0;
 CREATE INDEX node_status ON node(status, graph); -- full, not partial: see stat.sql
 CREATE INDEX node_always ON node(graph) WHERE always = 1 AND status <> 9;
+
+CREATE TABLE expansion (           -- expand nodes whose list became nodes
+    node     INTEGER PRIMARY KEY,
+    value    BLOB,                 -- hash of the list that did; null: to be compared once more
+    children BLOB NOT NULL         -- ids in order, as differences
+) STRICT;
 
 CREATE TABLE edge (                -- node to node: dst reads what src makes
     src    INTEGER NOT NULL,
     dst    INTEGER NOT NULL,
-    origin INTEGER NOT NULL,       -- 0 declared, 1 discovered
+    origin INTEGER NOT NULL,       -- 0 declared, 1 discovered, 2 declared: dst reads what the nodes make that src declares
     PRIMARY KEY (src, dst)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX edge_back ON edge(dst, origin);

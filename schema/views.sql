@@ -32,13 +32,14 @@ SELECT n.id AS node_id,
        nullif(lower(hex(n.value)), '') AS value,
        nullif(n.execution, 0) AS execution,
        n.settled AS settled_seq,
-       n.spec AS declared_seq
+       n.spec AS declared_seq,
+       nullif(n.parent, 0) AS declared_by
   FROM node n JOIN effect f ON f.id = n.effect LEFT JOIN graph g ON g.id = n.graph;
 
 CREATE VIEW weir_edges AS          -- node to node: `node` uses what `source` makes
 SELECT e.src AS source_id, CAST(s.name AS TEXT) AS source,
        e.dst AS node_id, CAST(n.name AS TEXT) AS node,
-       CASE e.origin WHEN 0 THEN 'declared' ELSE 'discovered' END AS origin
+       CASE e.origin WHEN 1 THEN 'discovered' ELSE 'declared' END AS origin
   FROM edge e JOIN node s ON s.id = e.src JOIN node n ON n.id = e.dst
 UNION
 SELECT i.node, CAST(s.name AS TEXT), u.node, CAST(n.name AS TEXT), CASE u.origin WHEN 0 THEN 'declared' ELSE 'discovered' END
@@ -72,7 +73,8 @@ SELECT e.seq, e.run,
                    WHEN 9 THEN 'definition' WHEN 10 THEN 'started' WHEN 11 THEN 'spawned' WHEN 12 THEN 'finished'
                    WHEN 13 THEN 'settled' WHEN 14 THEN 'output_removed' WHEN 15 THEN 'foreign_kept' WHEN 16 THEN 'folder_made'
                    WHEN 17 THEN 'payloads_synced' WHEN 18 THEN 'edge_found' WHEN 19 THEN 'node_due' WHEN 20 THEN 'value_set'
-                   WHEN 21 THEN 'traces_dropped' WHEN 22 THEN 'accepted' END AS kind,
+                   WHEN 21 THEN 'traces_dropped' WHEN 22 THEN 'accepted' WHEN 25 THEN 'expanded'
+                   WHEN 26 THEN 'edge_dropped' END AS kind,
        length(e.body) AS bytes
   FROM event e;
 

@@ -453,7 +453,7 @@ static bytes output_name(query *q, const spec_member *m)
 
 bytes query_member_name(query *q, const spec_member *m)
 {
-    return m->kind == MEMBER_OUTPUT ? output_name(q, m) : query_name(q, m->id, m->kind == MEMBER_NODE);
+    return m->kind == MEMBER_OUTPUT ? output_name(q, m) : query_name(q, m->id, m->kind != MEMBER_ITEM);
 }
 
 int query_blob(query *q, hash128 hash, buf *to)

@@ -53,7 +53,7 @@ static hash128 member_hash(query *q, const spec_member *m)
     item_row item;
     if (m->kind == MEMBER_ITEM) return query_item(q, m->id, &item) == 1 ? item.hash : HASH_NONE;
     if (query_node(q, m->id, &node) != 0) return HASH_NONE;
-    if (m->kind == MEMBER_NODE) return node.value;
+    if (m->kind != MEMBER_OUTPUT) return node.value;
     int port = query_spec(q, node.spec, &spec) == 0 ? spec_output_index(&spec, m->port) : -1;
     return port >= 0 && query_item(q, spec.outputs[port].id, &item) == 1 ? item.hash : HASH_NONE;
 }
@@ -62,10 +62,10 @@ static hash128 member_hash(query *q, const spec_member *m)
 
 static void put_json_member(query *q, buf *to, const spec_member *m)
 {
-    static const char *const kinds[] = {"", "item", "node", "output"};
+    static const char *const kinds[] = {"", "item", "node", "output", "expansion"};
     jsonout_open(to, '{');
     jsonout_key(to, "kind");
-    jsonout_string(to, m->kind == MEMBER_ITEM ? spec_item_name((int)m->item) : kinds[m->kind & 3]);
+    jsonout_string(to, m->kind == MEMBER_ITEM ? spec_item_name((int)m->item) : kinds[m->kind <= MEMBER_EXPAND ? m->kind : 0]);
     jsonout_member(to, "name", query_member_name(q, m));
     if (m->kind == MEMBER_OUTPUT) {
         jsonout_member(to, "node", query_name(q, m->id, true));

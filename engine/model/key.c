@@ -82,6 +82,7 @@ static bool put_member(const key_source *source, hash_stream *stream, const spec
     switch (member->kind) {
     case MEMBER_ITEM: return put_item(source, stream, member);
     case MEMBER_NODE: put_text(stream, (bytes){NULL, 0}); return true;
+    case MEMBER_EXPAND: return false; /* replaced by what it stands for */
     case MEMBER_OUTPUT: put_text(stream, member->port); return true;
     }
     return false;

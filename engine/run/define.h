@@ -17,6 +17,7 @@ typedef struct declared_node {
     node_spec *spec; /* in the definition */
     uint64_t id;
     uint32_t height;
+    uint32_t floor; /* least height, for what is not among these nodes; 0: none */
     /* what is stored under this name */
     bool is_known;
     int old_status;
@@ -54,6 +55,8 @@ typedef struct comparison {
     size_t dropped_count;
     uint64_t *gone; /* stored nodes that are not declared any more */
     size_t gone_count, gone_capacity;
+    uint64_t parent;     /* the expand node whose list this is; 0: a whole workflow */
+    map kept;            /* nodes of expansions that stay: id -> 1 */
     size_t host_errors; /* some declarations may be missing */
 } comparison;
 
@@ -69,6 +72,13 @@ int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 
 int define_apply(comparison *c, bool *changed, weir_error *err);
+
+/** Compare the list of an expand node with the nodes it declared before, and say the difference. */
+int define_expansion(weir *w, definition *def, cat_node *parent, hash128 value, weir_error *err);
+/** What was said of an expansion is taken into the turn under way. */
+int define_enter_turn(comparison *c, const map *said, weir_error *err);
+int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error *err);
+int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_error *err); /* pairs: node, parent */
 
 /** "file:line" of a declaration, or "" */
 const char *declared_at(comparison *c, const node_spec *spec);

@@ -196,6 +196,7 @@ static int say_height(application *a, const declared_node *n, weir_error *err)
 
 static int say_node(application *a, const declared_node *n, weir_error *err)
 {
+    n->spec->parent = a->c->parent;
     buf_clear(&a->spec);
     spec_put_stored(&a->spec, n->spec);
     if (a->spec.failed) return error_nomem(err, doing);
@@ -280,6 +281,8 @@ static int say_all(application *a, weir_error *err)
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);
+    if (rc != 0) return rc;
+    if (c->parent) return define_enter_turn(c, &a->said, err);
     /* declared from C, the same again: nothing to say */
     if (rc == 0 && (a->changed || c->is_new_graph || c->w->workflow)) say_definition(a);
     if (rc == 0) rc = keep_defaults(a, err);
@@ -296,8 +299,10 @@ int define_apply(comparison *c, bool *changed, weir_error *err)
     int rc = say_all(&a, err);
     if (rc == 0 && !c->w->dry) rc = catalog_refresh(known, err);
     *changed = a.changed;
-    c->w->graph = c->graph;
-    c->w->summary->nodes = c->count;
+    if (!c->parent) {
+        c->w->graph = c->graph;
+        c->w->summary->nodes = c->count + c->kept.count;
+    }
     map_deinit(&a.said);
     map_deinit(&a.heirs);
     buf_deinit(&a.spec);
@@ -334,7 +339,7 @@ static int compare(comparison *c, bool *changed, weir_error *err)
     if (rc == 0 && c->arena.failed) rc = error_nomem(err, "comparing the definition");
     if (rc == 0 && c->def->errors > 0)
         rc = error_set(err, WEIR_WORKFLOW, "the workflow has %zu error%s", c->def->errors, c->def->errors == 1 ? "" : "s");
-    c->w->summary->nodes = c->count;
+    c->w->summary->nodes = c->count + c->kept.count;
     if (rc != 0 || (c->w->request && c->w->request->flags & WEIR_RUN_CHECK)) return rc;
     return define_apply(c, changed, err);
 }
@@ -345,12 +350,12 @@ int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir
     weir_error local = {0};
     if (!err) err = &local;
     arena_init(&c.arena);
-    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect};
-    for (size_t i = 0; i < 4; i++) map_init(maps[i]);
+    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect, &c.kept};
+    for (size_t i = 0; i < 5; i++) map_init(maps[i]);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what an earlier run of this engine said is to be seen */
     if (rc == 0) rc = open_comparison(&c, graph, err);
     if (rc == 0) rc = compare(&c, changed, err);
-    for (size_t i = 0; i < 4; i++) map_deinit(maps[i]);
+    for (size_t i = 0; i < 5; i++) map_deinit(maps[i]);
     arena_deinit(&c.arena);
     mem_free(c.effects);
     mem_free(c.edges);

@@ -166,7 +166,15 @@ static int check_owner(comparison *c, const node_spec *spec, bytes path, const c
     const char *file;
     const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
     if (!node) return id && err->code ? err->code : 0;
-    if (node->graph == c->graph || node->status == CAT_GONE) return 0;
+    if (node->status == CAT_GONE) return 0;
+    if (node->graph == c->graph) {
+        bool is_other = c->parent ? node->spec.parent != c->parent : map_get(&c->kept, map_key_u64(&id)) != NULL;
+        if (is_other)
+            tell_static(c->w, c->def, &spec->position, NULL, "output \"%s\" of node \"%s\" %s \"%s\", an output of node \"%s\"",
+                        define_text(c, path), define_text(c, spec->name), how, define_text(c, other_path),
+                        define_text(c, node->spec.name));
+        return 0;
+    }
     int rc = other_file(c, node->graph, &file, err);
     if (rc == 0)
         tell_static(c->w, c->def, &spec->position, NULL, "output \"%s\" of node \"%s\" %s \"%s\", an output of node \"%s\" of %s",
@@ -208,7 +216,7 @@ static int check_below(comparison *c, const node_spec *spec, bytes path, weir_er
 
 static int check_others(comparison *c, const node_spec *spec, bytes path, weir_error *err)
 {
-    if (!c->has_others) return 0;
+    if (!c->has_others && c->kept.count == 0) return 0;
     int rc = check_above(c, spec, path, err);
     return rc == 0 ? check_below(c, spec, path, err) : rc;
 }
@@ -269,15 +277,31 @@ static void check_glob(comparison *c, const struct definition_glob *glob)
 
 /* --- commands and C effects -------------------------------------------------------------------------------------- */
 
+/* A node that an expansion takes in, and that is not of it. */
+static int paths_of_stored(comparison *c, const spec_member *m, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
+{
+    const cat_node *up = catalog_node(c->w->catalog, m->id, err);
+    if (!up) return err->code ? err->code : WEIR_BUG;
+    *paths = arena_zero(arena, up->spec.output_count + 1, sizeof **paths);
+    if (!*paths) return error_nomem(err, doing);
+    for (size_t i = 0; i < up->spec.output_count; i++) {
+        const cat_item *item = catalog_item(c->w->catalog, up->spec.outputs[i].id, err);
+        if (item && (m->kind == MEMBER_NODE || bytes_equal(up->spec.outputs[i].port, m->port))) (*paths)[(*count)++] = item->name;
+    }
+    return 0;
+}
+
 static int paths_of_node(comparison *c, const spec_member *m, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
 {
     const uint64_t *slot = map_get(&c->by_name, m->name);
     const node_spec *up = slot ? c->nodes[*slot - 1].spec : NULL;
     *count = 0;
+    if (m->kind == MEMBER_EXPAND) up = NULL; /* not known before it ran */
     *paths = arena_zero(arena, (up ? up->output_count : 0) + 1, sizeof **paths);
     if (!*paths) return error_nomem(err, doing);
     for (size_t i = 0; up && i < up->output_count; i++)
         if (m->kind == MEMBER_NODE || bytes_equal(up->outputs[i].port, m->port)) (*paths)[(*count)++] = up->outputs[i].path;
+    if (!up && c->parent && m->id != 0) return paths_of_stored(c, m, arena, paths, count, err);
     if (*count > 0 || !up || m->kind == MEMBER_OUTPUT) return 0; /* an unknown node or port was told already */
     return error_set(err, WEIR_WORKFLOW, "node %s has no files", define_text(c, up->name));
 }
@@ -408,7 +432,7 @@ static int tell_missing(comparison *c, const node_spec *spec, sources *s, weir_e
             const cat_item *item = catalog_item(c->w->catalog, m->id, err);
             if (!item && err->code != 0) return err->code;
             if (item && hash_equal(item->hash, HASH_UNREADABLE)) tell_forbidden(c, spec, item);
-            if (!item || !hash_equal(item->hash, HASH_ABSENT)) continue;
+            if (!item || item->node != 0 || !hash_equal(item->hash, HASH_ABSENT)) continue;
             tell_static(c->w, c->def, &spec->position, near_sibling(c, s, item->name),
                         "input \"%s\" of node \"%s\" does not exist: \"%s\"", define_text(c, spec->inputs[j].port),
                         define_text(c, spec->name), (const char *)item->name.data);
@@ -431,7 +455,7 @@ static int check_sources(comparison *c, weir_error *err)
 
 int check_rest(comparison *c, weir_error *err)
 {
-    check_reads(c);
+    if (!c->parent) check_reads(c);
     for (size_t i = 0; i < c->def->glob_count; i++) check_glob(c, &c->def->globs[i]);
     int rc = check_effects(c, err);
     return rc == 0 ? check_sources(c, err) : rc;

@@ -42,6 +42,11 @@ static int index_names(comparison *c, weir_error *err)
             *slot = i + 1;
             continue;
         }
+        if (c->parent) {
+            tell_static(c->w, c->def, &spec->position, NULL, "node \"%s\" is entry %d too", define_text(c, spec->name),
+                        c->nodes[*slot - 1].spec->position.line);
+            continue;
+        }
         const char *at = declared_at(c, c->nodes[*slot - 1].spec);
         tell_static(c->w, c->def, &spec->position, "nodes have different names", "a node \"%s\" was declared before%s%s",
                     define_text(c, spec->name), at[0] ? ", at " : "", at);
@@ -77,15 +82,27 @@ static int take_stored(comparison *c, db_stmt *s, mem_arena *scratch, weir_error
 
 static int load_stored(comparison *c, weir_error *err)
 {
+    uint64_t *children = NULL;
+    size_t count = 0, capacity = 0;
     mem_arena scratch;
     if (c->is_new_graph) return 0;
-    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_NODES_OF_GRAPH, err);
+    db_stmt *s = db_get(catalog_db(c->w->catalog), c->parent ? SQL_NODES_OF_PARENT : SQL_NODES_OF_GRAPH, err);
     if (!s) return err->code;
     arena_init(&scratch);
-    db_bind_int(s, 1, (int64_t)c->graph);
+    db_bind_int(s, 1, (int64_t)(c->parent ? c->parent : c->graph));
     int rc;
     while ((rc = db_step(s, err)) == 1) {
-        int failed = take_stored(c, s, &scratch, err);
+        int failed = 0;
+        bool is_child = !c->parent && db_int(s, 7) != 0 && db_int(s, 2) != CAT_GONE;
+        if (is_child && !map_get(&c->by_name, db_bytes(s, 1))) {
+            if (!MEM_GROW(children, capacity, count + 2)) failed = error_nomem(err, doing);
+            else {
+                children[count++] = (uint64_t)db_int(s, 0);
+                children[count++] = (uint64_t)db_int(s, 7);
+            }
+        } else {
+            failed = take_stored(c, s, &scratch, err);
+        }
         if (scratch.used > (1u << 16)) arena_reset(&scratch);
         if (failed == 0) continue;
         rc = failed;
@@ -93,6 +110,8 @@ static int load_stored(comparison *c, weir_error *err)
     }
     db_reset(s);
     arena_deinit(&scratch);
+    if (rc >= 0) rc = resolve_children(c, children, count, err);
+    mem_free(children);
     return rc < 0 ? rc : 0;
 }
 
@@ -124,10 +143,26 @@ static bool find_effect(const comparison *c, bytes name, effect_spec *spec)
     return true;
 }
 
+/* An expansion applies what its workflow has registered. */
+static int use_stored_effect(comparison *c, bytes name, bool *found, weir_error *err)
+{
+    uint64_t id = 0;
+    int rc = catalog_effect_named(c->w->catalog, c->graph, name, &id, err);
+    const cat_effect *known = rc == 0 && id ? catalog_effect(c->w->catalog, id, err) : NULL;
+    *found = known != NULL;
+    if (rc != 0 || !known) return rc != 0 ? rc : err->code;
+    return add_effect(c, &known->spec, err);
+}
+
 static int use_effect(comparison *c, const node_spec *node, weir_error *err)
 {
     effect_spec spec;
     if (map_get(&c->by_effect, node->effect)) return 0;
+    if (c->parent) {
+        bool found = false;
+        int rc = use_stored_effect(c, node->effect, &found, err);
+        if (rc != 0 || found) return rc;
+    }
     if (find_effect(c, node->effect, &spec)) return add_effect(c, &spec, err);
     if (c->host_errors == 0)
         tell_static(c->w, c->def, &node->position, NULL, "node \"%s\" applies \"%s\", which is not an effect",
@@ -218,9 +253,18 @@ static int resolve_node_member(comparison *c, size_t number, const spec_input *i
 {
     const node_spec *spec = c->nodes[number].spec;
     const uint64_t *slot = map_get(&c->by_name, m->name);
-    if (!slot) return unknown_node(c, spec, input, m);
+    if (!slot) {
+        int rc = resolve_floor(c, number, m, err);
+        if (rc == 0) m->id = 0;
+        if (rc == 0 || !c->parent) return rc < 0 ? rc : unknown_node(c, spec, input, m);
+        return rc < 0 ? rc : 0;
+    }
     const declared_node *up = &c->nodes[*slot - 1];
     m->id = up->id;
+    if (m->kind == MEMBER_EXPAND) {
+        int rc = resolve_floor(c, number, m, err);
+        if (rc < 0) return rc;
+    }
     if (m->kind == MEMBER_OUTPUT && spec_output_index(up->spec, m->port) < 0)
         tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": node \"%s\" has no output \"%s\"",
                     define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name),
@@ -247,7 +291,9 @@ static int resolve_file_member(comparison *c, size_t number, const spec_input *i
     buf_deinit(&path);
     if (!item) return err->code;
     m->id = item->id;
-    return owner ? add_edge(c, *owner - 1, number, err) : 0;
+    if (owner) return add_edge(c, *owner - 1, number, err);
+    rc = item->node ? resolve_floor(c, number, m, err) : 0;
+    return rc < 0 ? rc : 0;
 }
 
 static void tell_no_tool(comparison *c, const node_spec *spec, const spec_input *input, const spec_member *m)
@@ -355,7 +401,7 @@ static void put_in_order(comparison *c, ordering *o)
     size_t end = 0;
     o->done = 0;
     for (size_t i = 0; i < c->count; i++) {
-        c->nodes[i].height = 1;
+        c->nodes[i].height = c->nodes[i].floor > 1 ? c->nodes[i].floor : 1;
         if (o->open[i] == 0) o->queue[end++] = (uint32_t)i;
     }
     while (o->done < end) {

@@ -55,7 +55,7 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     if (plan_has_edge(w->plan, from, to)) return 0;
     int rc = stored_origin(w, from, to, &origin, err);
     bool is_open = state == PLAN_DUE || state == PLAN_RUNNING;
-    if (rc != 0 || origin == 0 || (origin == 1 && !is_open) || (origin < 0 && !waits)) return rc;
+    if (rc != 0 || origin == 0 || origin == 2 || (origin == 1 && !is_open) || (origin < 0 && !waits)) return rc;
     if (origin == 1) {
         cat_node *node = catalog_node(w->catalog, to, err);
         if (!node) return err->code ? err->code : WEIR_BUG;

@@ -478,6 +478,22 @@ int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *cou
     return targets_users(ctx, node, users, count, err);
 }
 
+/* A target that is not known may be a node that an expand node declares: these are brought up to date first. */
+static int select_after_expanding(weir *w, weir_error *err)
+{
+    weir_error unknown = *err;
+    bool any = false;
+    error_clear(err);
+    int rc = targets_expand(w, &any, err);
+    if (rc == 0 && !any) {
+        *err = unknown;
+        return unknown.code;
+    }
+    if (rc == 0) say_started(w);
+    if (rc == 0) rc = turns(w, 0, err);
+    return rc == 0 ? targets_select(w, err) : rc;
+}
+
 /* Everything between the first scan and the last turn. */
 static int bring_up_to_date(weir *w, weir_error *err)
 {
@@ -491,11 +507,13 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0) rc = observe_unused_values(w, err);
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
+    bool is_running = w->dry || w->request->flags & WEIR_RUN_ACCEPT;
+    if (rc == WEIR_USAGE && !is_running) rc = select_after_expanding(w, err);
     if (rc == 0 && w->dry) rc = dry_begin(w, err);
-    if (rc == 0 && !w->dry) say_started(w);
+    if (rc == 0 && !w->dry && !w->run_said) say_started(w);
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
     uint64_t removed = w->summary->removed;
-    if (rc == 0) rc = turns(w, 0, err);
+    if (rc == 0) rc = turns(w, w->turns, err);
     if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
     if (full) rc = output_remove_vanished(w, err);

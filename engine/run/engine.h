@@ -49,6 +49,7 @@ typedef struct definition {
     size_t glob_count, glob_capacity;
     diagnostic *diagnostics; /* of the host; not told yet */
     size_t diagnostic_count, diagnostic_capacity;
+    buf *findings;   /* of an expansion: static errors are written here, not told; NULL: told */
 } definition;
 
 typedef struct dry_run dry_run; /* dry.c */
@@ -164,6 +165,24 @@ void define_tell(weir *w, definition *def);
 /** Has anything that the stored definition read changed (or is there none)? */
 int define_is_stale(weir *w, bool *stale, weir_error *err);
 
+/* --- expand.c ---------------------------------------------------------------------------------------------------- */
+/**
+ * The list that an expand node holds becomes nodes: the difference to those of before is said, and due ones are in this turn.
+ * Nothing to do when it is the list that they were made from. WEIR_WORKFLOW: it is wrong in some way, nothing was said, and
+ * *message (in the task's arena) names every entry.
+ */
+int expand_apply(task *t, hash128 value, const char **message, weir_error *err);
+/** Members that stand for the nodes of an expansion are replaced by these, as they are now. */
+int expand_members(task *t, weir_error *err);
+/** A node of an expansion does not begin before its expand node is settled. *waits: the task was given back. */
+int expand_wait(task *t, bool *waits, weir_error *err);
+/** Dry run: the list of this node is not known, so its present nodes are looked at. */
+int expand_plan(task *t, weir_error *err);
+/** Dry run: the planned expand node that the task's node is of, or whose nodes it reads; 0: none. */
+uint64_t expand_unsure(const task *t);
+/** Nodes that the expand node has declared; mem_free(*ids). */
+int expand_children(weir *w, uint64_t node, uint64_t **ids, size_t *count, weir_error *err);
+
 /* --- observe.c --------------------------------------------------------------------------------------------------- */
 /** Check every cached signature; sources that changed are observed, outputs that differ are marked. */
 int observe_start(weir *w, weir_error *err);
@@ -203,6 +222,8 @@ int observe_write(weir *w, bool complete, weir_error *err);
 /* --- targets.c --------------------------------------------------------------------------------------------------- */
 /** Fill w->wanted from the request (or the defaults); WEIR_USAGE names an unknown target with a did-you-mean. */
 int targets_select(weir *w, weir_error *err);
+/** The targets are the expand nodes of the graph: what is asked for may be of one of their lists. *any: there are some. */
+int targets_expand(weir *w, bool *any, weir_error *err);
 bool targets_wanted(const weir *w, uint64_t node);
 /** A node that a wanted one turned out to read: from the next turn on it is wanted too, with all that it needs. */
 int targets_take_in(weir *w, uint64_t node, weir_error *err);
@@ -340,6 +361,8 @@ int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(vo
 /** `keep` for a task: the chunk goes into the store. */
 int resolve_keep_chunk(void *ctx, hash128 hash, bytes chunk);
 int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_error *err);
+/** jobs.c: the encoding behind a value's hash, from this run or the store; in the task's arena. WEIR_NOTFOUND. */
+int jobs_value(task *t, hash128 hash, bytes *encoded, weir_error *err);
 /** Say FINISHED with what is in t->end, update the catalog, tell the listener, end the task. */
 void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */

@@ -72,7 +72,7 @@ static void forget_values(weir *w)
 }
 
 /* The encoding behind a value's hash, from this run or the store. WEIR_NOTFOUND: it must be made again. */
-static int load_value(task *t, hash128 hash, bytes *encoded, weir_error *err)
+int jobs_value(task *t, hash128 hash, bytes *encoded, weir_error *err)
 {
     weir *w = t->w;
     job_pool *p = pool_of(w);
@@ -118,7 +118,7 @@ static int node_member(task *t, const spec_member *m, job_member *to, uint64_t *
     if (rc != 0 || hash_is_none(up->value)) return rc;
     to->has_value = true;
     to->value_hash = up->value;
-    rc = load_value(t, up->value, &to->value, err);
+    rc = jobs_value(t, up->value, &to->value, err);
     if (rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT) *missing = up->id;
     return rc;
 }

@@ -150,16 +150,19 @@ static bool has_member(const node_spec *spec, bytes port, const spec_member *m)
 {
     int index = spec_input_index(spec, port);
     if (index < 0) return false;
-    for (size_t i = 0; i < spec->inputs[index].count; i++)
-        if (same_member(&spec->inputs[index].members[i], m)) return true;
+    const spec_input *input = &spec->inputs[index];
+    size_t count = input->declared ? input->declared_count : input->count;
+    for (size_t i = 0; i < count; i++)
+        if (same_member(input->declared ? &input->declared[i] : &input->members[i], m)) return true;
     return false;
 }
 
 static void members_missing(reason_list *l, const node_spec *in, const node_spec *from, reason_kind kind)
 {
     for (size_t i = 0; i < from->input_count; i++) {
-        for (size_t k = 0; k < from->inputs[i].count; k++) {
-            const spec_member *m = &from->inputs[i].members[k];
+        const spec_input *input = &from->inputs[i];
+        for (size_t k = 0; k < (input->declared ? input->declared_count : input->count); k++) {
+            const spec_member *m = input->declared ? &input->declared[k] : &input->members[k];
             if (has_member(in, from->inputs[i].port, m)) continue;
             add(l, (reason_record){.kind = kind, .source = m->id, .source_is_node = m->kind != MEMBER_ITEM,
                                    .detail = from->inputs[i].port});

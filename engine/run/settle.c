@@ -108,7 +108,8 @@ static int key_with(task *t, const effect_spec *effect, key_parts *parts, hash12
 
 int settle_key(task *t, weir_error *err)
 {
-    int rc = observe_documents(t, err);
+    int rc = expand_members(t, err);
+    if (rc == 0) rc = observe_documents(t, err);
     if (rc == 0 && t->effect->spec.kind == EFFECT_COMMAND) rc = command_prepare(t, err);
     return rc == 0 ? key_with(t, &t->effect->spec, &t->parts, &t->key, err) : rc;
 }
@@ -277,6 +278,8 @@ static void would_run(task *t)
     if (twin) t->unsure = twin; /* it may find that result */
     const cat_node *above = t->unsure ? catalog_loaded(w->catalog, t->unsure) : NULL;
     t->node->planned = true;
+    weir_error err = {0};
+    if ((t->node->spec.flags & SPEC_EXPAND) && expand_plan(t, &err) != 0) schedule_fail(w, &err);
     if (above) w->summary->maybe++;
     else w->summary->would_run++;
     tell_settled(t, &(weir_event){.kind = above ? WEIR_EVENT_MAYBE : WEIR_EVENT_WOULD_RUN,
@@ -411,6 +414,19 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
         error_clear(err);
         return 0;
     }
+    if (rc == 0 && same && (t->node->spec.flags & SPEC_EXPAND)) {
+        const char *message = NULL;
+        rc = expand_apply(t, result->value, &message, err);
+        if (rc == WEIR_NOTFOUND) { /* the list is not there any more: it is made again */
+            error_clear(err);
+            return 0;
+        }
+        if (rc == WEIR_WORKFLOW) {
+            error_clear(err);
+            settle_failed(t, EXECUTION_FAILED, message);
+            return 1;
+        }
+    }
     if (rc == 0 && same) rc = holds_already(t, result, &holds, err);
     if (rc != 0 || !same) return rc;
     if (holds) {
@@ -482,6 +498,16 @@ void settle_begin(task *t)
 {
     weir *w = t->w;
     weir_error err = {0};
+    bool waits = false;
+    if (t->node->status == CAT_GONE) { /* its expand node does not declare it any more */
+        schedule_settled(t, false, false);
+        return;
+    }
+    if (expand_wait(t, &waits, &err) != 0) {
+        infrastructure(t, &err);
+        return;
+    }
+    if (waits) return;
     t->effect = catalog_effect(w->catalog, t->node->effect, &err);
     if (!t->effect) {
         if (err.code == 0) error_set(&err, WEIR_BUG, "node %s: its effect is not stored", (const char *)t->node->spec.name.data);
@@ -506,7 +532,9 @@ void settle_begin(task *t)
             return;
         }
     }
+    if (rc == 0 && w->dry) t->unsure = expand_unsure(t);
     if (rc != 0) infrastructure(t, &err);
+    else if (t->unsure) would_run(t);
     else settle_lookup(t);
 }
 
@@ -568,6 +596,15 @@ void settle_finish(task *t)
     weir_error err = {0};
     event_finished *e = &t->end;
     if (e->result == 0) e->result = EXECUTION_OK;
+    if ((t->node->spec.flags & SPEC_EXPAND) && (e->result == EXECUTION_OK || e->result == EXECUTION_IMPURE)) {
+        const char *message = NULL;
+        int rc = expand_apply(t, e->value, &message, &err);
+        if (rc == WEIR_WORKFLOW) {
+            settle_failed(t, EXECUTION_FAILED, message);
+            return;
+        }
+        if (rc != 0) schedule_fail(w, &err);
+    }
     e->changed = t->node->execution == 0 || !hash_equal(e->value, t->node->value);
     for (size_t i = 0; i < e->output_count; i++) {
         const cat_item *item = catalog_item(w->catalog, e->outputs[i].item, &err);

@@ -303,6 +303,8 @@ static int stored_sources(closure *c, uint64_t node, weir_error *err)
         if (rc != 0) break;
     }
     db_reset(s);
+    const cat_node *known = rc >= 0 ? catalog_node(c->w->catalog, node, err) : NULL;
+    if (known && known->spec.parent) rc = take_in(c, known->spec.parent, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -373,22 +375,6 @@ int targets_take_in(weir *w, uint64_t node, weir_error *err)
     return rc;
 }
 
-int targets_select(weir *w, weir_error *err)
-{
-    int rc = 0;
-    error_clear(err);
-    map_clear(&w->wanted);
-    w->limited = false;
-    w->target_nodes = NULL;
-    w->target_node_count = w->target_node_capacity = 0;
-    if (w->request->target_count == 0) rc = select_defaults(w, err);
-    else w->limited = true;
-    for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], err);
-    return rc == 0 && w->limited ? close_over(w, err) : rc;
-}
-
-/* --- where the first turn begins --------------------------------------------------------------------------------- */
-
 typedef struct id_list {
     uint64_t *ids; /* `width` numbers an entry */
     size_t count, capacity;
@@ -418,6 +404,41 @@ static int query_rows(weir *w, int statement, uint64_t first, uint64_t second, s
     if (second) db_bind_int(s, 2, (int64_t)second);
     return read_rows(s, width, list, err);
 }
+
+int targets_expand(weir *w, bool *any, weir_error *err)
+{
+    id_list list = {0};
+    *any = false;
+    map_clear(&w->wanted);
+    w->limited = true;
+    w->target_nodes = NULL;
+    w->target_node_count = w->target_node_capacity = 0;
+    int rc = query_rows(w, SQL_NODES_EXPAND, w->graph, 0, 1, &list, err);
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        *any = add_target(w, list.ids[i], err) || *any;
+        rc = err->code;
+    }
+    if (rc == 0 && *any) rc = close_over(w, err);
+    w->target_node_count = 0; /* the lists alone: not the nodes on them */
+    mem_free(list.ids);
+    return rc;
+}
+
+int targets_select(weir *w, weir_error *err)
+{
+    int rc = 0;
+    error_clear(err);
+    map_clear(&w->wanted);
+    w->limited = false;
+    w->target_nodes = NULL;
+    w->target_node_count = w->target_node_capacity = 0;
+    if (w->request->target_count == 0) rc = select_defaults(w, err);
+    else w->limited = true;
+    for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], err);
+    return rc == 0 && w->limited ? close_over(w, err) : rc;
+}
+
+/* --- where the first turn begins --------------------------------------------------------------------------------- */
 
 /* Loads the node: whoever is due is looked at anyway, and memory knows best. */
 static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
@@ -460,6 +481,14 @@ static int mark_unsettled(weir *w, id_list *list, weir_error *err)
         rc = due_now(w, w->changed_nodes[i], &node, err);
         if (rc == 0 && node && is_open(w, node)) rc = plan_due(w->plan, node->id, node->height, err);
     }
+    return rc;
+}
+
+/* Lists that are to be compared with their nodes once more: the workflow changed, or weir was killed meanwhile. */
+static int mark_expansions(weir *w, id_list *list, weir_error *err)
+{
+    int rc = query_rows(w, SQL_EXPANSIONS_OPEN, w->graph, 0, 1, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++) rc = mark(w, list->ids[i], err);
     return rc;
 }
 
@@ -545,6 +574,7 @@ int targets_start(weir *w, weir_error *err)
     error_clear(err);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
     if (rc == 0) rc = mark_unsettled(w, &list, err);
+    if (rc == 0) rc = mark_expansions(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
     for (size_t i = 0; rc == 0 && w->turns == 0 && w->request->target_count > 0 && i < w->target_node_count; i++) {

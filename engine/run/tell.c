@@ -42,6 +42,11 @@ void tell_static(weir *w, definition *def, const source_position *at, const char
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (def) def->errors++;
+    if (def && def->findings) {
+        buf_printf(def->findings, "%s%s%d: %s", def->errors > 1 ? "; " : "", at ? "entry " : "", at ? at->line : 0, text);
+        if (hint) buf_printf(def->findings, " (%s)", hint);
+        return;
+    }
     weir_diagnostic d = {.file = at ? at->file : NULL, .line = at ? at->line : 0, .message = text, .hint = hint};
     tell(w, &(weir_event){.kind = WEIR_EVENT_DIAGNOSTIC, .diagnostic = &d});
 }

@@ -363,6 +363,7 @@ static void walk_handle(walk *w, const handle *h)
         return;
     case HANDLE_BROKEN: return; /* reported already */
     case HANDLE_NODE:
+    case HANDLE_CHILDREN:
     case HANDLE_OUTPUT:
     case HANDLE_ENV:
     case HANDLE_VALUE:

@@ -85,6 +85,7 @@ static void add_handle(declaration *d, const char *port, const handle *h, member
     m->name = handle_name(h);
     m->kind = h->kind == HANDLE_NODE     ? MEMBER_NODE
               : h->kind == HANDLE_OUTPUT ? MEMBER_OUTPUT
+              : h->kind == HANDLE_CHILDREN ? MEMBER_EXPAND
                                          : MEMBER_ITEM;
     if (m->kind == MEMBER_ITEM) m->item = items[h->kind];
     if (m->kind == MEMBER_OUTPUT) handle_output(h, &m->port, &path);
@@ -157,7 +158,8 @@ void declare_inputs(declaration *d)
             spec_input *in = &d->spec.inputs[d->spec.input_count++];
             member_list list = {NULL, 0, 0};
             in->port = declare_text(L, -2);
-            in->is_list = lua_type(L, -1) == LUA_TTABLE;
+            const handle *given = luahandle_at(L, lua_gettop(L));
+            in->is_list = lua_type(L, -1) == LUA_TTABLE || (given && given->kind == HANDLE_CHILDREN);
             add_value(d, (const char *)in->port.data, lua_gettop(L), &list, 0);
             in->members = list.members;
             in->count = list.count;

@@ -296,6 +296,12 @@ static void hand_on(loader *ld, const script_effect *e)
     if (e->is_used || e->kind == EFFECT_LUA) ld->link->effect(ld->link->ctx, &spec);
 }
 
+static int mark_applicable(lua_State *L)
+{
+    luadeclare_applicable(L, loader_of(L));
+    return 0;
+}
+
 static int read_workflow(loader *ld, evaluation *e, weir_error *err)
 {
     hash128 fingerprint = HASH_ABSENT;
@@ -324,6 +330,8 @@ int loader_load(loader *ld, const char *workflow, weir_error *err)
     buf_deinit(&e.text);
     loader_scratch(ld);
     if (rc == 0 && luavm_run(ld->vm, hash_codes, NULL, &failure, NULL) != 0)
+        diagnose_failure(ld, &failure);
+    if (rc == 0 && luavm_run(ld->vm, mark_applicable, NULL, &failure, NULL) != 0)
         diagnose_failure(ld, &failure);
     for (size_t i = 0; i < ld->effect_count && ld->errors == 0; i++) hand_on(ld, &ld->effects[i]);
     ld->is_loading = false;

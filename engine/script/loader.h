@@ -47,7 +47,8 @@ typedef struct script_effect {
     const char *version, *always; /* "" if none */
     const char *file;             /* where it was registered; NULL */
     int line;
-    bool is_used; /* by a node */
+    bool is_used;   /* by a node */
+    bool is_expand; /* weir.expand: its node's value is a list of declarations */
     code_policy policy;
     hash128 code;
     bool uses_require;
@@ -142,6 +143,12 @@ void luarequire_modules(lua_State *L);
 int luarequire_chunkname(lua_State *L, const char *path);
 /** Declare a node: the table at idx applies the effect. Pushes its handle. Raises only for programming mistakes and memory. */
 int luadeclare(lua_State *L, loader *ld, uint32_t effect, bytes base, int idx);
+/** weir.expand: effect and node in one table at idx. Pushes the node's handle. */
+int luadeclare_expand(lua_State *L, loader *ld, bytes name, int idx);
+/** Worker: the list on top of the stack, which an expand effect returned, is replaced by checked declarations. Raises with all findings. */
+void luadeclare_list(lua_State *L, loader *ld);
+/** Loading ends: what expand nodes may apply counts as used. Raises. */
+void luadeclare_applicable(lua_State *L, loader *ld);
 /** weir.effect's registration: the table at idx. Pushes the effect's handle. */
 int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx);
 /** weir.pool(name, depth): gives the name. */

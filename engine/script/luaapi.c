@@ -33,6 +33,29 @@ static int register_effect(lua_State *L)
     return luadeclare_effect(L, loader_of(L), bytes_of(name, size), 1);
 }
 
+/* weir.expand "rows" gives this; {...} declares. */
+static int declare_expand(lua_State *L)
+{
+    size_t size;
+    const char *name = lua_tolstring(L, lua_upvalueindex(1), &size);
+    if (!lua_istable(L, 1))
+        return luavm_raise(L, "weir.expand \"rows\" { inputs = {...}, run = function(i) ... end }",
+                           "an expand node is a table with a function run");
+    lua_settop(L, 1);
+    return luadeclare_expand(L, loader_of(L), bytes_of(name, size), 1);
+}
+
+static int expand(lua_State *L)
+{
+    loader_need_loading(L, "weir.expand");
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return luavm_raise(L, "weir.expand \"rows\" { inputs = {...}, run = function(i) ... end }",
+                           "an expand node needs a name");
+    lua_settop(L, 1);
+    lua_pushcclosure(L, declare_expand, 1);
+    return 1;
+}
+
 static int effect(lua_State *L)
 {
     loader_need_loading(L, "weir.effect");
@@ -284,6 +307,7 @@ void luaapi_install(lua_State *L, loader *ld)
                                          {"tool", luaitem_tool},
                                          {"read", luaitem_read},
                                          {"effect", effect},
+                                         {"expand", expand},
                                          {"plugin", plugin},
                                          {"pool", luadeclare_pool},
                                          {"default", default_target},

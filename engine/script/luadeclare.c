@@ -215,6 +215,7 @@ static bytes version_text(declaration *d)
 
 static void read_rest(declaration *d)
 {
+    if (d->effect->is_expand) d->spec.flags |= SPEC_EXPAND;
     if (flag(d, "always", false)) d->spec.flags |= SPEC_ALWAYS;
     if (!flag(d, "store", true)) d->spec.flags |= SPEC_NO_STORE;
     if (flag(d, "transient", false)) d->spec.flags |= SPEC_TRANSIENT;
@@ -284,7 +285,7 @@ static void push_node(declaration *d)
         buf_put_bytes(pack, d->spec.outputs[i].path);
     }
     if (pack->failed) luaL_error(d->L, "out of memory");
-    luahandle_push(d->L, HANDLE_NODE, d->spec.name, buf_bytes(pack), 0);
+    luahandle_push(d->L, HANDLE_NODE, d->spec.name, buf_bytes(pack), d->effect->is_expand);
 }
 
 static void check_name(declaration *d)
@@ -316,6 +317,8 @@ int luadeclare(lua_State *L, loader *ld, uint32_t effect, bytes base, int idx)
     declare_inputs(&d);
     declare_outputs(&d);
     read_rest(&d);
+    if (d.effect->is_expand && d.spec.output_count)
+        declare_complain(&d, "outputs", "the nodes of its list make files", "an expand node has no outputs, its value is a list");
     if (d.effect->kind == EFFECT_C && !d.errors && !d.broken)
         (void)registry_check(d.effect->entry, &d.spec, registry_finding, &d);
     if (!d.errors) name_node(&d);

@@ -33,7 +33,8 @@ const char *luahandle_describe(lua_State *L, const handle *h)
 {
     static const char *const kinds[] = {"",       "file",   "variable",
                                         "value",  "tool",   "node",
-                                        "output", "effect", "key of", "declaration with an error"};
+                                        "output", "effect", "key of", "declaration with an error",
+                                        "the nodes of"};
     bytes port, path;
     if (h->kind == HANDLE_BROKEN) return lua_pushstring(L, kinds[h->kind]);
     if (h->kind != HANDLE_OUTPUT) return lua_pushfstring(L, "%s %s", kinds[h->kind], h->text);
@@ -272,6 +273,19 @@ static int index_output(lua_State *L, const handle *h, const char *key)
     return unknown_member(L, h, names, sizeof names / sizeof *names);
 }
 
+static int node_nodes(lua_State *L)
+{
+    const handle *h = luahandle_at(L, 1);
+    if (h && h->kind == HANDLE_BROKEN) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    if (!h || h->kind != HANDLE_NODE || !h->number)
+        return luavm_raise(L, "write rows:nodes(), with a colon", ":nodes() needs an expand node");
+    luahandle_push(L, HANDLE_CHILDREN, handle_name(h), bytes_of("", 0), 0);
+    return 1;
+}
+
 static int index_node(lua_State *L, const handle *h, const char *key)
 {
     const char *names[64] = {"name", "params", "path"};
@@ -283,6 +297,10 @@ static int index_node(lua_State *L, const handle *h, const char *key)
     if (strcmp(key, "name") == 0) return push_bytes(L, handle_name(h));
     if (strcmp(key, "params") == 0) {
         luavalue_push(L, params);
+        return 1;
+    }
+    if (h->number && strcmp(key, "nodes") == 0) {
+        lua_pushcfunction(L, node_nodes);
         return 1;
     }
     for (size_t i = 0; i < count; i++) {
@@ -337,6 +355,9 @@ static int handle_index(lua_State *L)
         return unknown_member(L, h, names, 1);
     }
     case HANDLE_KEY: return index_key(L, h, key);
+    case HANDLE_CHILDREN:
+        return luavm_raise(L, "put it into inputs of a node",
+                           "%s are known only after running", luahandle_describe(L, h));
     case HANDLE_BROKEN: break;
     }
     return 0;

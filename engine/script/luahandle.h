@@ -20,12 +20,13 @@ typedef enum handle_kind {
     HANDLE_OUTPUT,
     HANDLE_EFFECT,
     HANDLE_KEY, /* of a document */
-    HANDLE_BROKEN /* stands for a declaration with an error: accepted everywhere, so that the other errors are found too */
+    HANDLE_BROKEN, /* stands for a declaration with an error: accepted everywhere, so that the other errors are found too */
+    HANDLE_CHILDREN /* rows:nodes(): all nodes that an expand node declares; the name is that of the expand node */
 } handle_kind;
 
 typedef struct handle {
     uint32_t name_size, extra_size;
-    uint32_t number; /* EFFECT: index; FILE: length of the fixed part of its glob; VALUE: see below */
+    uint32_t number; /* EFFECT: index; NODE: 1: an expand node; FILE: length of the fixed part of its glob; VALUE: see below */
     uint8_t kind;
     char text[]; /* name, NUL, extra */
 } handle;

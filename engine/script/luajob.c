@@ -449,6 +449,7 @@ static int run_effect(lua_State *L)
     push_object(L, inputs_type, 0, 0, -1);
     push_object(L, outputs_type, 0, 0, -1);
     lua_call(L, 2, 1);
+    if (ld->current->is_expand) luadeclare_list(L, ld);
     if (lua_isnil(L, -1)) return 0;
     loader_scratch(ld);
     if (luavalue_put(L, -1, &ld->scratch, &ld->encoded, &err) != 0) {
@@ -514,6 +515,7 @@ int luajob_perform(loader *ld, const job_order *order, job **out, job_report *re
     ld->current = &ld->effects[index];
     ld->job_serial++;
     run_protected(ld, &why);
+    ld->is_loading = false; /* an expand effect's list was declared */
     const char *failure = NULL;
     if (why.size || why.failed) failure = buf_cstr(&why) ? buf_cstr(&why) : "out of memory";
     job_finish(ld->job, failure, report);

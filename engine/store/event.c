@@ -222,6 +222,12 @@ static const event_field TRACES_DROPPED[] = {
     FIELD(BOOL, event_traces_dropped, voided),
 };
 
+static const event_field EXPANDED[] = {
+    FIELD(U64, event_expanded, node),
+    FIELD(HASH, event_expanded, value),
+    LIST(IDS, event_expanded, children, child_count),
+};
+
 #define FORM(kind, text) [EVENT_##kind] = {text, kind, COUNT(kind)}
 
 static const event_form FORMS[] = {
@@ -247,6 +253,7 @@ static const event_form FORMS[] = {
     FORM(VALUE_SET, "value_set"),
     FORM(TRACES_DROPPED, "traces_dropped"),
     [EVENT_ACCEPTED] = {"accepted", FINISHED, COUNT(FINISHED)},
+    FORM(EXPANDED, "expanded"),
     FORM(EDGE_DROPPED, "edge_dropped"),
 };
 

@@ -33,6 +33,7 @@ typedef enum event_kind {
     EVENT_VALUE_SET = 20,    /* weir set */
     EVENT_TRACES_DROPPED = 21, /* results that are not found any more: weir void, or too many of one key */
     EVENT_ACCEPTED = 22,     /* weir accept: what is there is the result; laid out as EVENT_FINISHED */
+    EVENT_EXPANDED = 25,     /* an expand node's list became nodes: these, in order */
     EVENT_EDGE_DROPPED = 26  /* what was discovered earlier would now close a circle: only history */
 } event_kind;
 
@@ -165,6 +166,7 @@ typedef struct event_traces_dropped {
     uint64_t node; hash128 key; uint64_t *executions; size_t execution_count;
     bool voided; /* by weir void: the node is due; else the least used ones of a key */
 } event_traces_dropped;
+typedef struct event_expanded { uint64_t node; hash128 value; uint64_t *children; size_t child_count; } event_expanded;
 typedef event_finished event_accepted; /* result is EXECUTION_OK; nothing was executed */
 
 void event_put_session(buf *b, const event_session *e);
@@ -189,6 +191,7 @@ void event_put_edge_dropped(buf *b, const event_edge_dropped *e);
 void event_put_node_due(buf *b, const event_node_due *e);
 void event_put_value_set(buf *b, const event_value_set *e);
 void event_put_traces_dropped(buf *b, const event_traces_dropped *e);
+void event_put_expanded(buf *b, const event_expanded *e);
 void event_put_accepted(buf *b, const event_accepted *e);
 
 /** A decoded event: `kind` says which member is set. */
@@ -200,7 +203,7 @@ typedef struct event_body {
         event_node_removed node_removed; event_definition definition; event_started started; event_spawned spawned;
         event_finished finished; event_settled settled; event_output_removed output_removed;
         event_foreign_kept foreign_kept; event_folder_made folder_made; event_payloads_synced payloads_synced;
-        event_traces_dropped traces_dropped; event_accepted accepted;
+        event_traces_dropped traces_dropped; event_accepted accepted; event_expanded expanded;
         event_edge_found edge_found; event_edge_dropped edge_dropped; event_node_due node_due; event_value_set value_set;
     };
 } event_body;

@@ -173,6 +173,7 @@ static int apply(fold *f, const event_body *e)
     case EVENT_FOLDER_MADE: return folder_made(f, &e->folder_made);
     case EVENT_PAYLOADS_SYNCED: return FOLD_RUN(f, SQL_FOLD_PAYLOADS_SYNCED, e->payloads_synced.seq);
     case EVENT_EDGE_FOUND: return FOLD_RUN(f, SQL_FOLD_NODE_HEIGHT, e->edge_found.to, e->edge_found.to_height);
+    case EVENT_EXPANDED: return fold_expanded(f, &e->expanded);
     case EVENT_EDGE_DROPPED: return fold_edge_dropped(f, &e->edge_dropped);
     case EVENT_NODE_DUE: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node_due.node, NODE_IS_DUE, e->node_due.reason);
     case EVENT_VALUE_SET: return value_set(f, &e->value_set);

@@ -19,7 +19,7 @@ typedef struct fold {
 /* Values of node.status. */
 enum { NODE_SETTLED = 0, NODE_IS_DUE = 1, NODE_FAILED = 2, NODE_BLOCKED = 3, NODE_VANISHED = 9 };
 /* Values of use.origin and edge.origin. */
-enum { ORIGIN_DECLARED = 0, ORIGIN_DISCOVERED = 1 };
+enum { ORIGIN_DECLARED = 0, ORIGIN_DISCOVERED = 1, ORIGIN_EXPANDED = 2 };
 
 /* Run a statement whose parameters are all numbers. */
 int fold_run(fold *f, int statement, const uint64_t *numbers, size_t count);
@@ -58,6 +58,7 @@ int fold_pending(fold *f, uint64_t source, bool is_node);
 int fold_node(fold *f, const event_node *e);
 int fold_node_removed(fold *f, const event_node_removed *e);
 int fold_definition(fold *f, const event_definition *e);
+int fold_expanded(fold *f, const event_expanded *e);
 int fold_edge_dropped(fold *f, const event_edge_dropped *e);
 /* Replace the discovered uses of a node; `items` is sorted in place. */
 int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count);

@@ -85,6 +85,7 @@ typedef struct link_kind {
 
 static const link_kind DECLARED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DECLARE, ORIGIN_DECLARED};
 static const link_kind DISCOVERED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DISCOVER, ORIGIN_DISCOVERED};
+static const link_kind EXPANDED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_EXPAND, ORIGIN_EXPANDED};
 static const link_kind DECLARED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DECLARE, ORIGIN_DECLARED};
 
 /* Make the stored links of one kind equal to `wanted` (sorted). A link of the other origin stays. */
@@ -116,15 +117,19 @@ static int declare_links(fold *f, uint64_t node, bool is_new, const node_spec *s
 {
     ids items = {0};
     ids nodes = {0};
+    ids lists = {0};
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t j = 0; j < spec->inputs[i].count; j++) {
             const spec_member *m = &spec->inputs[i].members[j];
-            if (!ids_add(f, m->kind == MEMBER_ITEM ? &items : &nodes, m->id)) return out_of_memory(f);
+            ids *to = m->kind == MEMBER_ITEM ? &items : m->kind == MEMBER_EXPAND ? &lists : &nodes;
+            if (!ids_add(f, to, m->id)) return out_of_memory(f);
         }
     ids_sort(&items);
     ids_sort(&nodes);
+    ids_sort(&lists);
     int rc = replace_links(f, &DECLARED_USES, node, is_new, &items);
-    return rc == 0 ? replace_links(f, &DECLARED_EDGES, node, is_new, &nodes) : rc;
+    if (rc == 0) rc = replace_links(f, &DECLARED_EDGES, node, is_new, &nodes);
+    return rc == 0 ? replace_links(f, &EXPANDED_EDGES, node, is_new, &lists) : rc;
 }
 
 /* --- claimed outputs --------------------------------------------------------------------------------------------- */
@@ -277,6 +282,8 @@ static int write_node(fold *f, const event_node *e, const node_spec *spec, bool 
     db_bind_int(s, 6, due);
     db_bind_int(s, 7, (spec->flags & SPEC_ALWAYS) != 0);
     bind_u64(s, 8, f->seq);
+    bind_u64(s, 9, spec->parent);
+    db_bind_int(s, 10, (spec->flags & SPEC_EXPAND) != 0);
     return db_run(s, f->err);
 }
 
@@ -306,8 +313,33 @@ int fold_node_removed(fold *f, const event_node_removed *e)
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EDGES_IN_DELETE, e->node);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EDGES_OUT_DELETE, e->node);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_USES_DELETE, e->node);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EXPANSION_DELETE, e->node);
     if (rc == 0) rc = release_outputs(f, e->node, old.spec, &none);
     return rc == 0 ? count_nodes(f, old.graph, -1) : rc;
+}
+
+/* The order of the nodes is packed as differences of their ids: mostly a byte each. */
+int fold_expanded(fold *f, const event_expanded *e)
+{
+    buf list;
+    uint64_t last = 0;
+    int rc;
+    buf_init(&list);
+    for (size_t i = 0; i < e->child_count; i++) {
+        buf_put_i64(&list, (int64_t)(e->children[i] - last));
+        last = e->children[i];
+    }
+    db_stmt *s = list.failed ? NULL : fold_get(f, SQL_FOLD_EXPANSION);
+    if (s) {
+        bind_u64(s, 1, e->node);
+        bind_hash(s, 2, &e->value);
+        bind_blob(s, 3, buf_bytes(&list));
+        rc = db_run(s, f->err);
+    } else {
+        rc = list.failed ? out_of_memory(f) : f->err->code;
+    }
+    buf_deinit(&list);
+    return rc;
 }
 
 /* What it read before is history: it has to be looked at, and then says again what it reads. */
@@ -364,6 +396,7 @@ int fold_definition(fold *f, const event_definition *e)
 {
     int rc = write_graph(f, e, SQL_FOLD_GRAPH_SET);
     if (rc == 0 && db_changes(f->d) == 0) rc = write_graph(f, e, SQL_FOLD_GRAPH_ADD);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EXPANSIONS_RESET, e->graph); /* each list is compared once more */
     if (rc == 0) rc = write_definition_reads(f, e);
     return rc == 0 ? write_defaults(f, e) : rc;
 }

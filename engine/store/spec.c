@@ -28,7 +28,8 @@ enum form { FORM_EFFECT = 1, FORM_NAMES = 2, FORM_POSITION = 4 };
 enum part {
     PART_PARAMS = 1, PART_INPUTS = 2, PART_OUTPUTS = 4, PART_COMMAND = 8, PART_FLAGS = 16, PART_ENV = 32,
     PART_VERSION = 64, PART_DEPFILE = 128, PART_JOB = 256, PART_RETRIES = 512, PART_TIMEOUT = 1024,
-    PART_LIMITS = 2048, PARTS_ALL = 4095
+    PART_LIMITS = 2048, PART_PARENT = 4096,
+    PARTS_ALL = 8191
 };
 
 enum effect_part { EFFECT_PART_VERSION = 1, EFFECT_PART_CODE = 2, EFFECT_PART_ALWAYS = 4, EFFECT_PART_LIBRARY = 8,
@@ -105,6 +106,7 @@ static uint64_t parts_of(const node_spec *s)
     if (s->retries) parts |= PART_RETRIES;
     if (s->timeout_ms) parts |= PART_TIMEOUT;
     if (s->pool.size || s->cpus || s->mem_bytes) parts |= PART_LIMITS;
+    if (s->parent) parts |= PART_PARENT;
     return parts;
 }
 
@@ -211,6 +213,7 @@ static void put_parts(buf *b, const node_spec *s, uint64_t parts, bool names)
     if (parts & PART_RETRIES) buf_put_u64(b, s->retries);
     if (parts & PART_TIMEOUT) buf_put_u64(b, s->timeout_ms);
     if (parts & PART_LIMITS) put_limits(b, s);
+    if (parts & PART_PARENT) buf_put_u64(b, s->parent);
 }
 
 static void put_node(buf *b, node_spec *s, uint8_t form)
@@ -341,6 +344,11 @@ static void take_shape(reader *r, spec_member *m, uint8_t shape)
 {
     unsigned kind = shape & 3u, item = (shape & ~(unsigned)SHAPE_DEFAULT) >> 2;
     bool well = kind == MEMBER_ITEM ? item >= ITEM_FILE && item <= ITEM_BUILD : kind != 0 && item == 0 && !(shape & SHAPE_DEFAULT);
+    if (shape == MEMBER_EXPAND) {
+        m->kind = MEMBER_EXPAND;
+        m->item = (item_kind)0;
+        return;
+    }
     if (!well) r->fault = "kind of a member";
     m->kind = (member_kind)kind;
     m->item = (item_kind)item;
@@ -434,6 +442,7 @@ static void take_parts(reader *r, node_spec *s, uint64_t parts)
     if (parts & PART_RETRIES) s->retries = (uint32_t)take_most(r, UINT32_MAX, "number of retries");
     if (parts & PART_TIMEOUT) s->timeout_ms = unpack_u64(&r->u);
     if (parts & PART_LIMITS) take_limits(r, s);
+    if (parts & PART_PARENT) s->parent = unpack_u64(&r->u);
 }
 
 static int get_node(bytes from, mem_arena *arena, uint8_t form, node_spec *s, weir_error *err)

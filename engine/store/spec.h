@@ -52,7 +52,8 @@ typedef struct effect_spec {
 typedef enum member_kind {
     MEMBER_ITEM = 1,  /* an item: file, env, value, tool */
     MEMBER_NODE = 2,  /* a node with all it makes: value and files */
-    MEMBER_OUTPUT = 3 /* one output file of a node, by port */
+    MEMBER_OUTPUT = 3, /* one output file of a node, by port */
+    MEMBER_EXPAND = 4  /* all nodes that an expand node has declared, in order */
 } member_kind;
 
 typedef struct spec_member {
@@ -68,6 +69,9 @@ typedef struct spec_input {
     bool is_list; /* written as a list, even of one */
     spec_member *members;
     size_t count;
+    /* In memory, once MEMBER_EXPAND was replaced by the nodes it stands for: the members as declared. Else NULL. */
+    spec_member *declared;
+    size_t declared_count;
 } spec_input;
 
 typedef struct spec_output {
@@ -87,6 +91,7 @@ enum spec_flags {
     SPEC_UPDATE = 2,   /* outputs stay in place before the run; not restorable */
     SPEC_NO_STORE = 4, /* payloads are not kept */
     SPEC_SHELL = 8,    /* command is one text for /bin/sh -c, in command[0] */
+    SPEC_EXPAND = 16,  /* its value is a list of declarations */
     SPEC_TRANSIENT = 32, /* outputs are on disk only while somebody needs them */
     SPEC_JOBSERVER = 128 /* the command takes part in our jobserver; not in the key */
 };
@@ -115,6 +120,7 @@ typedef struct node_spec {
     uint32_t pool_depth; /* not 0 with a pool */
     uint32_t cpus;       /* slots that it takes; 0: one */
     uint64_t mem_bytes;  /* that it may need, of the engine's budget; 0: not said */
+    uint64_t parent;     /* the expand node that declared it; 0: the workflow */
     source_position position;
 } node_spec;
 

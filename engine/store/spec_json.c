@@ -57,10 +57,10 @@ static void write_position(buf *to, const source_position *position)
 
 static void write_member(buf *to, const spec_member *m)
 {
-    static const char *const kinds[] = {"?", "item", "node", "output"};
+    static const char *const kinds[] = {"?", "item", "node", "output", "expansion"};
     jsonout_open(to, '{');
     jsonout_key(to, "kind");
-    jsonout_string(to, m->kind == MEMBER_ITEM ? spec_item_name((int)m->item) : kinds[m->kind & 3]);
+    jsonout_string(to, m->kind == MEMBER_ITEM ? spec_item_name((int)m->item) : kinds[m->kind <= MEMBER_EXPAND ? m->kind : 0]);
     jsonout_key(to, "id");
     jsonout_number(to, m->id);
     if (m->name.size) jsonout_member(to, "name", m->name);

@@ -45,7 +45,26 @@ SELECT id FROM node WHERE graph = ?1 AND name = ?2;
 SELECT max(id) FROM node;
 
 -- name: nodes_of_graph
-SELECT n.id, n.name, n.status, n.height, n.effect, n.settled, e.body FROM node n JOIN event e ON e.seq = n.spec WHERE n.graph = ?1;
+SELECT n.id, n.name, n.status, n.height, n.effect, n.settled, e.body, n.parent FROM node n JOIN event e ON e.seq = n.spec WHERE n.graph = ?1;
+
+-- name: nodes_of_parent
+SELECT n.id, n.name, n.status, n.height, n.effect, n.settled, e.body, n.parent FROM node n JOIN event e ON e.seq = n.spec
+ WHERE n.parent = ?1 AND n.parent <> 0 AND n.status <> 9;
+
+-- name: nodes_expand
+SELECT id FROM node WHERE graph = ?1 AND expand = 1 AND status <> 9;
+
+-- name: children
+SELECT id, height FROM node WHERE parent = ?1 AND parent <> 0 AND status <> 9;
+
+-- name: expansion
+SELECT value, children FROM expansion WHERE node = ?1;
+
+-- name: expansions_open
+SELECT x.node FROM expansion x JOIN node n ON n.id = x.node WHERE n.graph = ?1 AND n.status = 0 AND x.value IS NOT n.value;
+
+-- name: expansion_readers
+SELECT dst FROM edge WHERE src = ?1 AND origin = 2;
 
 -- name: nodes_named
 SELECT id, name FROM node WHERE graph = ?1 AND status <> 9;
@@ -63,7 +82,10 @@ SELECT id, height FROM node WHERE effect = ?1 AND status <> 9;
 SELECT e.dst AS id, n.height, n.settled FROM edge e JOIN node n ON n.id = e.dst WHERE e.src = ?1 AND n.status <> 9 AND n.graph = ?2
 UNION
 SELECT u.node AS id, n.height, n.settled FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
- WHERE i.node = ?1 AND n.status <> 9 AND n.graph = ?2;
+ WHERE i.node = ?1 AND n.status <> 9 AND n.graph = ?2
+UNION
+SELECT e.dst AS id, n.height, n.settled FROM node c JOIN edge e ON e.src = c.parent JOIN node n ON n.id = e.dst
+ WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND n.status <> 9 AND n.graph = ?2;
 
 -- name: edge_origin
 SELECT origin FROM edge WHERE src = ?1 AND dst = ?2
@@ -74,7 +96,9 @@ SELECT u.origin FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.
 -- name: node_sources
 SELECT e.src FROM edge e WHERE e.dst = ?1
 UNION
-SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.node IS NOT NULL;
+SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.node IS NOT NULL
+UNION
+SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
 -- name: item_users
 SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;

@@ -40,11 +40,11 @@ ON CONFLICT(id) DO UPDATE SET graph = excluded.graph, kind = excluded.kind, name
 SELECT status, settled, spec, execution, graph FROM node WHERE id = ?1
 
 -- name: fold_node_add
-INSERT INTO node (id, graph, name, effect, height, status, due, always, spec, successor, settled, execution, value)
-VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, 0, 0, 0, NULL)
+INSERT INTO node (id, graph, name, effect, height, status, due, always, spec, successor, settled, execution, value, parent, expand)
+VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, ?8, 0, 0, 0, NULL, ?9, ?10)
 
 -- name: fold_node_declare
-UPDATE node SET graph = ?2, name = ?3, effect = ?4, height = ?5, status = 1, due = ?6, always = ?7, spec = ?8 WHERE id = ?1
+UPDATE node SET graph = ?2, name = ?3, effect = ?4, height = ?5, status = 1, due = ?6, always = ?7, spec = ?8, parent = ?9, expand = ?10 WHERE id = ?1
 
 -- name: fold_node_succeed
 UPDATE node SET successor = ?2, execution = coalesce((SELECT execution FROM node WHERE id = ?2), 0),
@@ -110,6 +110,19 @@ DELETE FROM edge WHERE src = ?2 AND dst = ?1
 
 -- name: fold_edge_declare
 INSERT INTO edge (dst, src, origin) VALUES (?1, ?2, 0) ON CONFLICT(src, dst) DO UPDATE SET origin = 0
+
+-- name: fold_edge_expand
+INSERT INTO edge (dst, src, origin) VALUES (?1, ?2, 2) ON CONFLICT(src, dst) DO UPDATE SET origin = 2
+
+-- name: fold_expansion
+INSERT INTO expansion (node, value, children) VALUES (?1, ?2, ?3)
+ON CONFLICT(node) DO UPDATE SET value = excluded.value, children = excluded.children
+
+-- name: fold_expansion_delete
+DELETE FROM expansion WHERE node = ?1
+
+-- name: fold_expansions_reset
+UPDATE expansion SET value = NULL WHERE (SELECT graph FROM node WHERE id = expansion.node) = ?1
 
 -- name: fold_edges_in_delete
 DELETE FROM edge WHERE dst = ?1

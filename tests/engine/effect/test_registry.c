@@ -110,7 +110,8 @@ static void test_check(void)
     CHECK_OK(registry_open(&r, builtins, &err), err);
     const registry_entry *entry = registry_find(r, bytes_str("join"));
     spec_member members[2] = {{.kind = MEMBER_NODE}, {.kind = MEMBER_NODE}};
-    spec_input inputs[2] = {{bytes_str("head"), false, members, 1}, {bytes_str("parts"), true, members, 2}};
+    spec_input inputs[2] = {{.port = bytes_str("head"), .members = members, .count = 1},
+                            {.port = bytes_str("parts"), .is_list = true, .members = members, .count = 2}};
     spec_output outputs[1] = {{bytes_str("to"), bytes_str("x"), 0}};
     buf params;
     buf_init(&params);

@@ -47,7 +47,7 @@ static inline bytes sample_node(mem_arena *arena)
 {
     spec_member members[] = {{MEMBER_ITEM, ITEM_FILE, 12, SAMPLE_TEXT(""), SAMPLE_TEXT("")},
                              {MEMBER_OUTPUT, 0, 9, SAMPLE_TEXT(""), SAMPLE_TEXT("html")}};
-    spec_input input = {bytes_str("sources"), true, members, 2};
+    spec_input input = {.port = bytes_str("sources"), .is_list = true, .members = members, .count = 2};
     spec_output output = {bytes_str("html"), bytes_str(""), 13};
     spec_env env = {bytes_str("LANG"), bytes_str("C")};
     bytes command[] = {SAMPLE_TEXT("cc"), SAMPLE_TEXT("{{sources}}")};
@@ -126,6 +126,7 @@ static inline bool event_sample(int kind, mem_arena *arena, event_body *e)
     case EVENT_VALUE_SET: e->value_set = (event_value_set){14, sample_value(arena)}; break;
     case EVENT_TRACES_DROPPED: e->traces_dropped = (event_traces_dropped){9, hash, SAMPLE_IDS, 3, true}; break;
     case EVENT_ACCEPTED: e->accepted = finished; break;
+    case EVENT_EXPANDED: e->expanded = (event_expanded){9, hash, SAMPLE_IDS, 3}; break;
     case EVENT_EDGE_DROPPED: e->edge_dropped = (event_edge_dropped){8, 9}; break;
     default: return false;
     }

@@ -23,9 +23,9 @@ static node_spec sample(spec_input inputs[3], spec_output outputs[2], spec_env e
 {
     static bytes command[] = {TEXT("cc"), TEXT("-c"), TEXT("{{sources}}"), TEXT("")};
     weir_error err;
-    inputs[0] = (spec_input){bytes_str("sources"), true, SOURCES, 2};
-    inputs[1] = (spec_input){bytes_str("mixed"), false, MIXED, 3};
-    inputs[2] = (spec_input){bytes_str("none"), true, NULL, 0};
+    inputs[0] = (spec_input){.port = bytes_str("sources"), .is_list = true, .members = SOURCES, .count = 2};
+    inputs[1] = (spec_input){.port = bytes_str("mixed"), .members = MIXED, .count = 3};
+    inputs[2] = (spec_input){.port = bytes_str("none"), .is_list = true};
     outputs[0] = (spec_output){bytes_str("object"), bytes_str("build/a.o"), 20};
     outputs[1] = (spec_output){bytes_str("map"), bytes_str("build/a.map"), 10};
     env[0] = (spec_env){bytes_str("LANG"), bytes_str("C")};
@@ -146,7 +146,7 @@ static void test_stored(void)
 static void test_small(void)
 {
     spec_member member = {.kind = MEMBER_ITEM, .item = ITEM_FILE, .id = 123456};
-    spec_input input = {bytes_str("text"), false, &member, 1};
+    spec_input input = {.port = bytes_str("text"), .members = &member, .count = 1};
     spec_output output = {bytes_str("html"), bytes_str(""), 123457};
     node_spec from = {.name = bytes_str("page"), .base = bytes_str("page"), .effect = bytes_str("page"), .effect_id = 1,
                       .inputs = &input, .input_count = 1, .outputs = &output, .output_count = 1};

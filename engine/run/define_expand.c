@@ -1,0 +1,279 @@
+/*
+ * define_expand.c - the list of an expand node against the nodes it declared before.
+ *
+ * The same comparison as a workflow's, over these nodes alone: what is not among them is asked of the stored graph, and only raises
+ * heights. Names, claims and cycles across the border are checked here.
+ *
+ *   height   x            1   2   3
+ *            expand node  rows ------------> nodes of the list ------> readers of rows:nodes()
+ *                              other node -/                            all of them higher than the highest of the list
+ *
+ * Loop thread only.
+ */
+#include "engine/run/define.h"
+#include "generated/schema.h"
+
+static const char doing[] = "comparing the list of an expand node";
+
+/* --- what is not of the list -------------------------------------------------------------------------------------- */
+
+static void raise_floor(comparison *c, size_t number, uint32_t height)
+{
+    if (c->nodes[number].floor <= height) c->nodes[number].floor = height + 1;
+}
+
+static int highest_child(comparison *c, uint64_t parent, uint32_t *height, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_CHILDREN, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)parent);
+    int rc;
+    while ((rc = db_step(s, err)) == 1)
+        if ((uint32_t)db_int(s, 1) > *height) *height = (uint32_t)db_int(s, 1);
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* 1: the member is a node that is stored, and its user is higher; 0: there is none. */
+int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error *err)
+{
+    uint64_t id = m->id;
+    if (m->kind == MEMBER_EXPAND) {
+        uint32_t height = 0;
+        int rc = highest_child(c, id, &height, err);
+        if (rc == 0 && height) raise_floor(c, number, height);
+        return rc < 0 ? rc : 1;
+    }
+    if (m->kind == MEMBER_ITEM) {
+        const cat_item *item = catalog_item(c->w->catalog, id, err);
+        id = item ? item->node : 0;
+    } else if (c->parent) {
+        int rc = catalog_node_named(c->w->catalog, c->graph, m->name, &id, err);
+        if (rc != 0) return rc;
+    } else {
+        return 0;
+    }
+    const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
+    if (!node || node->status == CAT_GONE || node->graph != c->graph) return 0;
+    if (c->parent ? node->spec.parent == c->parent : node->spec.parent == 0) return 0;
+    if (m->kind == MEMBER_OUTPUT && spec_output_index(&node->spec, m->port) < 0) return 0;
+    raise_floor(c, number, node->height);
+    if (m->kind != MEMBER_ITEM) ((spec_member *)(uintptr_t)m)->id = id;
+    return 1;
+}
+
+/* Nodes of expansions whose expand node stays; the others go with it. Of a list: names that others have. */
+int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_error *err)
+{
+    map stays;
+    int rc = 0;
+    map_init(&stays);
+    for (size_t i = 0; rc == 0 && i < c->count; i++)
+        if (c->nodes[i].is_known && (c->nodes[i].spec->flags & SPEC_EXPAND) && !map_put(&stays, map_key_u64(&c->nodes[i].id), NULL))
+            rc = error_nomem(err, doing);
+    for (size_t i = 0; rc == 0 && i < count; i += 2) {
+        bool ok = map_get(&stays, map_key_u64(&ids[i + 1])) ? map_put(&c->kept, map_key_u64(&ids[i]), NULL) != NULL
+                                                             : MEM_GROW(c->gone, c->gone_capacity, c->gone_count + 1) != 0;
+        if (!ok) rc = error_nomem(err, doing);
+        else if (!map_get(&stays, map_key_u64(&ids[i + 1]))) c->gone[c->gone_count++] = ids[i];
+    }
+    map_deinit(&stays);
+    for (size_t i = 0; rc == 0 && c->parent && i < c->count; i++) {
+        declared_node *n = &c->nodes[i];
+        uint64_t id = 0;
+        if (n->is_known) continue;
+        rc = catalog_node_named(c->w->catalog, c->graph, n->spec->name, &id, err);
+        const cat_node *other = rc == 0 && id ? catalog_node(c->w->catalog, id, err) : NULL;
+        if (!other) continue;
+        n->id = id;
+        n->is_known = true;
+        n->old_status = other->status;
+        n->old_height = other->height;
+        if (other->status != CAT_GONE)
+            tell_static(c->w, c->def, &n->spec->position, NULL, "node \"%s\" is declared already", define_text(c, n->spec->name));
+    }
+    return rc;
+}
+
+/* --- circles across the border ------------------------------------------------------------------------------------- */
+
+typedef struct walk {
+    map seen;
+    uint64_t *stack;
+    size_t count, capacity;
+} walk;
+
+static int push(walk *k, uint64_t id, weir_error *err)
+{
+    bool added = false;
+    if (!map_put(&k->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
+    if (!added) return 0;
+    if (!MEM_GROW(k->stack, k->capacity, k->count + 1)) return error_nomem(err, doing);
+    k->stack[k->count++] = id;
+    return 0;
+}
+
+static int push_rows(walk *k, weir *w, int statement, uint64_t id, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)id);
+    int rc, end = 0;
+    while (end == 0 && (rc = db_step(s, err)) == 1) end = push(k, (uint64_t)db_int(s, 0), err);
+    db_reset(s);
+    return end != 0 ? end : rc < 0 ? rc : 0;
+}
+
+/* Nodes outside the list that one of its nodes takes in, back to their sources: a reader of the list among them is a circle. */
+static int check_circles(comparison *c, weir_error *err)
+{
+    walk readers = {0}, back = {0};
+    map_init(&readers.seen);
+    map_init(&back.seen);
+    int rc = push_rows(&readers, c->w, SQL_EXPANSION_READERS, c->parent, err);
+    for (size_t i = 0; rc == 0 && readers.count && i < c->count; i++) {
+        const node_spec *spec = c->nodes[i].spec;
+        for (size_t j = 0; rc == 0 && j < spec->input_count; j++)
+            for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++) {
+                const spec_member *m = &spec->inputs[j].members[k];
+                const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
+                uint64_t id = item ? item->node : m->kind == MEMBER_ITEM ? 0 : m->id;
+                const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
+                if (!node || node->spec.parent == c->parent) continue;
+                rc = push(&back, id, err);
+                while (rc == 0 && back.count > 0) {
+                    uint64_t at = back.stack[--back.count];
+                    if (map_get(&readers.seen, map_key_u64(&at))) {
+                        const cat_node *reader = catalog_node(c->w->catalog, at, err);
+                        tell_static(c->w, c->def, &spec->position, NULL, "nodes wait for one another: %s takes in what %s makes, and that needs the nodes of this list",
+                                    define_text(c, spec->name), reader ? (const char *)reader->spec.name.data : "");
+                        back.count = 0;
+                        break;
+                    }
+                    rc = push_rows(&back, c->w, SQL_NODE_SOURCES, at, err);
+                }
+            }
+    }
+    map_deinit(&readers.seen);
+    map_deinit(&back.seen);
+    mem_free(readers.stack);
+    mem_free(back.stack);
+    return rc;
+}
+
+/* --- into the turn ------------------------------------------------------------------------------------------------ */
+
+/* A run with targets is about the nodes of a list when it is about somebody who reads them all, or about the expand node itself. */
+static int want(comparison *c, const walk *readers, weir_error *err)
+{
+    weir *w = c->w;
+    bool wanted = false;
+    if (!w->limited) return 0;
+    for (size_t i = 0; i < readers->count; i++) wanted = wanted || targets_wanted(w, readers->stack[i]);
+    for (size_t i = 0; i < w->target_node_count; i++) wanted = wanted || w->target_nodes[i] == c->parent;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && wanted && i < c->count; i++) rc = targets_take_in(w, c->nodes[i].id, err);
+    return rc;
+}
+
+static int lift_readers(comparison *c, const walk *readers, weir_error *err)
+{
+    weir *w = c->w;
+    const cat_node *top = NULL;
+    int rc = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (!top || c->nodes[i].height > top->height) top = catalog_node(w->catalog, c->nodes[i].id, err);
+    for (size_t i = 0; rc == 0 && top && i < readers->count; i++) {
+        const cat_node *reader = catalog_node(w->catalog, readers->stack[i], err);
+        rc = reader ? edge_lift(w, top, reader, err) : err->code;
+        if (rc == 0 && plan_state_of(w->plan, reader->id) == PLAN_DUE) rc = plan_due(w->plan, reader->id, reader->height, err);
+    }
+    return rc;
+}
+
+/* The planner may have asked who uses what these nodes take in before they were there. */
+static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
+{
+    int rc = 0;
+    for (size_t j = 0; rc == 0 && j < n->spec->input_count; j++)
+        for (size_t k = 0; rc == 0 && k < n->spec->inputs[j].count; k++) {
+            const spec_member *m = &n->spec->inputs[j].members[k];
+            const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
+            uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+            if (on) rc = plan_new_user(c->w->plan, n->id, n->height, on, err);
+        }
+    return rc;
+}
+
+int define_enter_turn(comparison *c, const map *said, weir_error *err)
+{
+    weir *w = c->w;
+    walk readers = {0};
+    map_init(&readers.seen);
+    int rc = catalog_refresh(w->catalog, err);
+    if (rc == 0) rc = push_rows(&readers, w, SQL_EXPANSION_READERS, c->parent, err);
+    if (rc == 0) rc = want(c, &readers, err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        const declared_node *n = &c->nodes[i];
+        bool is_due = map_get(said, map_key_u64(&n->id)) || plan_state_of(w->plan, n->id) == PLAN_DUE;
+        if (is_due && targets_wanted(w, n->id)) rc = plan_due(w->plan, n->id, n->height, err);
+        if (rc == 0 && is_due && targets_wanted(w, n->id)) rc = tell_sources(c, n, err);
+    }
+    if (rc == 0) rc = lift_readers(c, &readers, err);
+    map_deinit(&readers.seen);
+    mem_free(readers.stack);
+    return rc;
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------- */
+
+static int say_expanded(comparison *c, hash128 value, weir_error *err)
+{
+    buf *body = catalog_body(c->w->catalog);
+    uint64_t *ids = arena_zero(&c->arena, c->count + 1, sizeof *ids);
+    if (!ids) return error_nomem(err, doing);
+    for (size_t i = 0; i < c->count; i++) ids[i] = c->nodes[i].id;
+    event_put_expanded(body, &(event_expanded){.node = c->parent, .value = value, .children = ids, .child_count = c->count});
+    journal_say(c->w->journal, EVENT_EXPANDED, body);
+    return catalog_refresh(c->w->catalog, err);
+}
+
+static int compare_list(comparison *c, bool *changed, weir_error *err)
+{
+    int rc = resolve_names(c, err);
+    if (rc == 0) rc = check_outputs(c, err);
+    if (rc == 0) rc = resolve_outputs(c, err);
+    if (rc == 0) rc = resolve_inputs(c, err);
+    if (rc == 0) rc = resolve_heights(c, err);
+    if (rc == 0) rc = check_circles(c, err);
+    if (rc == 0) rc = check_rest(c, err);
+    if (rc == 0 && c->arena.failed) rc = error_nomem(err, doing);
+    if (rc == 0 && c->def->errors > 0)
+        rc = error_set(err, WEIR_WORKFLOW, "the list has %zu error%s", c->def->errors, c->def->errors == 1 ? "" : "s");
+    if (rc != 0) return rc;
+    size_t before = c->gone_count;
+    for (size_t i = 0; i < c->count; i++) before += c->nodes[i].is_known && c->nodes[i].old_status != CAT_GONE;
+    rc = define_apply(c, changed, err);
+    c->w->summary->nodes += c->count - before;
+    return rc;
+}
+
+int define_expansion(weir *w, definition *def, cat_node *parent, hash128 value, weir_error *err)
+{
+    comparison c = {.w = w, .def = def, .graph = parent->graph, .parent = parent->id, .has_others = true, .count = def->node_count};
+    bool changed = false;
+    arena_init(&c.arena);
+    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect, &c.kept};
+    for (size_t i = 0; i < 5; i++) map_init(maps[i]);
+    c.nodes = arena_zero(&c.arena, c.count + 1, sizeof *c.nodes);
+    int rc = c.nodes ? catalog_refresh(w->catalog, err) : error_nomem(err, doing);
+    for (size_t i = 0; rc == 0 && i < c.count; i++) c.nodes[i].floor = parent->height + 1;
+    if (rc == 0) rc = compare_list(&c, &changed, err);
+    if (rc == 0) rc = say_expanded(&c, value, err);
+    for (size_t i = 0; i < 5; i++) map_deinit(maps[i]);
+    arena_deinit(&c.arena);
+    mem_free(c.effects);
+    mem_free(c.edges);
+    mem_free(c.gone);
+    return rc;
+}
