@@ -132,6 +132,7 @@ function Out:mode(bits) end
 ---@field copy weir.Apply
 ---@field concat weir.Apply
 ---@field markdown weir.Apply
+---@field symbols weir.Apply the interface of an ELF file (port: file)
 ---@field null lightuserdata JSON's null
 ---@field json { encode: (fun(value: any, indent?: integer): string), decode: (fun(text: string): any) }
 local weir = {}
