@@ -207,7 +207,7 @@ static void test_markdown(void)
 
 static void test_schemas(void)
 {
-    CHECK_INT(3, registry_count(effects));
+    CHECK_INT(4, registry_count(effects));
     for (size_t i = 0; i < registry_count(effects); i++) {
         const registry_entry *entry = registry_at(effects, i);
         CHECK(entry->library.size == 0 && !hash_is_none(entry->build));
