@@ -590,6 +590,13 @@ int targets_start(weir *w, weir_error *err)
 
 /* --- users ------------------------------------------------------------------------------------------------------- */
 
+/* One that is taken in while a turn is under way waits for the next, in which all that it needs is looked at too. */
+static bool is_wanted_now(const weir *w, uint64_t node)
+{
+    const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node)) : NULL;
+    return !w->limited || (since && *since <= w->turns);
+}
+
 static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **users, size_t *count, weir_error *err)
 {
     *count = 0;
@@ -606,7 +613,7 @@ static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **use
     int rc;
     while ((rc = db_step(s, err)) == 1) {
         uint64_t id = (uint64_t)db_int(s, 0);
-        if (id == node || !(is_all || targets_wanted(w, id))) continue;
+        if (id == node || !(is_all || is_wanted_now(w, id))) continue;
         uint32_t height = (uint32_t)db_int(s, 1);
         const cat_node *known = catalog_loaded(w->catalog, id); /* memory is ahead */
         if (known && known->status == CAT_GONE) continue;

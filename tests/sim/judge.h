@@ -178,6 +178,7 @@ static void on_event(void *ctx, const weir_event *e)
         if (sim->verbose) note("#     %s: %s\n", e->node, e->message);
     }
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0 && !sim->dry) {
+        if (sim->meddled) sim->shaky[slot] = true; /* another content than was foretold */
         sim->known[slot] = sim->clean.nodes[slot].reads.makers;
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
