@@ -275,7 +275,7 @@ int command_found_output(task *t, const cat_item *item, bool *raced, weir_error 
     bool wanted = targets_wanted(w, maker->id);
     if (wanted && is_hopeless(maker, item, state))
         return error_set(err, WEIR_FAILED, "it reads %s, which %s could not make", (const char *)item->name.data, (const char *)maker->spec.name.data);
-    if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash)) *raced = true;
+    if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash) || item->disk_differs) *raced = true;
     if (t->spawned && maker->settled > t->spawned) *raced = true;
     if (maker->spec.flags & SPEC_TRANSIENT) {
         int rc = find_dropped(t, maker, item, raced, err);

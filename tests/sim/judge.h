@@ -554,7 +554,7 @@ static void __attribute__((unused)) run_dry(const run_plan *p)
     for (int s = 0; s < SLOTS; s++) {
         const tracker *t = &sim->clean.nodes[s].reads;
         discovers |= (t->makers & ~sim->known[s]) != 0;
-        discovers |= p->limited && sim->expected[s] && t->makers != 0; /* declared anew: what it was known to read is forgotten */
+        discovers |= p->limited && (sim->expected[s] || sim->anew[s]) && (t->makers | sim->known[s]) != 0; /* declared anew: what it was known to read is forgotten */
     }
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
