@@ -45,7 +45,7 @@ static struct sim {
     bool settled_limited, settled_named[SLOTS];
     bool dry, settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
-    bool was_anew[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
+    bool was_blocked[SLOTS], was_anew[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
     int rc;
     weir_summary summary;
@@ -183,6 +183,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
     if ((e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) && !sim->dry) sim->was_anew[slot] |= sim->anew[slot], sim->anew[slot] = false;
+    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "blocked") == 0) sim->was_blocked[slot] = true;
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim->would[slot] = true;
     if (e->kind == WEIR_EVENT_MAYBE) sim->maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim->verbose) note("#     %s %s\n", e->node, e->outcome);
@@ -418,6 +419,7 @@ static void foretell(bool force, bool limited)
     memset(sim->free, 0, sizeof sim->free);
     memset(sim->performed, 0, sizeof sim->performed);
     memset(sim->was_anew, 0, sizeof sim->was_anew);
+    memset(sim->was_blocked, 0, sizeof sim->was_blocked);
     sim->starts = 0;
 }
 
@@ -487,6 +489,7 @@ static void judge_outputs(void)
         const clean_node *c = &sim->clean.nodes[s];
         const sim_node *n = &graph.nodes[s];
         if (!n->present || !sim->wanted[s] || c->unsure || c->failed || c->blocked) continue;
+        if (sim->loose[s] && sim->was_blocked[s]) continue; /* an attempt that was raced read what failed */
         if (has_a(n)) judge_file(s, 'a', c->out.a), sim->hand[s][n->folder == 'p'][0] = false;
         if (has_b(n)) judge_file(s, 'b', c->out.b), sim->hand[s][n->folder == 'p'][1] = false;
     }
@@ -495,6 +498,9 @@ static void judge_outputs(void)
 /* After a full run without failures nothing is left of what nobody makes any more. */
 static void judge_vanished(void)
 {
+    int present = 0;
+    for (int s = 0; s < SLOTS; s++) present += graph.nodes[s].present;
+    if (present == 0) return; /* nothing declared from C: the graph of before */
     for (int s = 0; s < SLOTS; s++)
         for (int i = 0; i < 4; i++) {
             char path[PATH];
