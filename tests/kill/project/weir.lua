@@ -77,6 +77,13 @@ weir.sh "chained" {
   cmd = { "cp", "{{big}}", "{{out}}" },
 }
 
+weir.sh "arrived" {
+  inputs = { passing = weir.sh "passing" {
+    inputs = { text = first }, outputs = { out = "build/passing.txt" }, transient = true, cmd = "sort {{text}} > {{out}}",
+  } },
+  outputs = { out = "build/arrived.txt" }, cmd = "uniq {{passing}} > {{out}}",
+}
+
 local made = fragile "fragile" { inputs = { flag = flag }, outputs = { text = "build/script/fragile.txt" } }
 weir.copy "behind" { inputs = { from = made }, outputs = { to = "build/script/behind.txt" } }
 weir.plugin "half.so"
