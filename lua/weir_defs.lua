@@ -41,6 +41,13 @@ function File:key(key, default) end
 ---@class weir.Tool A program on PATH.
 ---@field name string
 
+---@class weir.Folder A folder, tree or link.
+---@field path string
+---@field name string
+---@field stem string
+---@field ext string
+---@field rel string
+
 ---@class weir.Output One output file of a node.
 ---@field path string
 ---@field name string
@@ -61,7 +68,7 @@ function Output:key(key, default) end
 ---@field path string path of its only output
 ---@field [string] weir.Output
 
----@alias weir.Handle weir.File|weir.Key|weir.Item|weir.Tool|weir.Output|weir.Node
+---@alias weir.Handle weir.File|weir.Key|weir.Folder|weir.Item|weir.Tool|weir.Output|weir.Node
 ---@alias weir.Inputs table<string, weir.Handle|weir.Handle[]>
 
 ---@class weir.Declaration
@@ -94,8 +101,13 @@ function Output:key(key, default) end
 ---@field value any value of the node, variable, named value or key
 ---@field params table params of the node
 local Input = {}
----@return string
-function Input:read() end
+--- The content; of a file in a folder or tree by its path there (nil where none is): a read of that file alone.
+---@param path? string
+---@return string?
+function Input:read(path) end
+--- What is in a folder or tree, sorted; the name of a folder ends with a slash. A read of the names, not of contents.
+---@return string[]?
+function Input:files() end
 ---@return fun(): string
 function Input:lines() end
 ---@return any
@@ -143,6 +155,24 @@ local weir = {}
 ---@param path string
 ---@return weir.File
 function weir.file(path) end
+
+--- Everything below a folder, as one input: names, types, executable bits, contents; links by their text. Dot files are part of it, empty
+--- folders, weir's own outputs and .weir are not. A command gets the path; an effect has :files() and :read "name".
+---
+---     weir.sh "pack" { inputs = { src = weir.tree "src" }, outputs = { tar = "src.tar" }, cmd = "tar -cf {{tar}} {{src}}" }
+---@param path string
+---@return weir.Folder
+function weir.tree(path) end
+
+--- The names directly in a folder, and whether they are folders; not what is in them.
+---@param path string
+---@return weir.Folder
+function weir.folder(path) end
+
+--- The text of a symbolic link, not what is behind it: .value in an effect. (weir.file follows links.)
+---@param path string
+---@return weir.Folder
+function weir.link(path) end
 
 --- The files that match, sorted; a new file evaluates the workflow again.
 ---

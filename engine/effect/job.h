@@ -115,6 +115,10 @@ int job_read_params(job *j, size_t port, size_t member, bytes *encoded);
 int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path);
 /** Names of a list: paths of file members, names of others. */
 int job_read_names(job *j, size_t port, bytes **names, size_t *count);
+/** The names in a folder or tree: a list as its encoding; data NULL: it is not there. */
+int job_read_files(job *j, size_t port, size_t member, bytes *encoded);
+/** A file below a folder or tree by its path there; read as job_read_file does. */
+int job_read_below(job *j, size_t port, size_t member, bytes path, bytes *content);
 int job_read_outpath(job *j, size_t output, bytes *path);
 /** Any file below the root; absent: 0 and content->data NULL. A declared input of that path counts as that. */
 int job_read_file(job *j, bytes path, bytes *content);

@@ -206,6 +206,11 @@ static bool is_plain_item(const job_member *m)
 
 /* Variables, values, tools: content and value are one read, with the hash that the engine has for the item. The content of a document is
  * something else than one of its keys, which is a value. */
+static bool is_tree(item_kind type)
+{
+    return type >= ITEM_FOLDER && type <= ITEM_LINK;
+}
+
 static job_seen *record_item(job *j, size_t port, size_t member, const job_member *m)
 {
     hash128 hash = m->has_value || !hash_is_none(m->value_hash) ? m->value_hash : HASH_ABSENT;
@@ -313,6 +318,10 @@ int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
     if (!m) return j->error.code;
     /* The path of a program is what its item holds. */
     if (is_plain_item(m) && m->item_type == ITEM_TOOL) return read_plain_item(j, port, member, m, path);
+    if (m->kind == MEMBER_ITEM && is_tree(m->item_type)) {
+        *path = m->name;
+        return job_record(j, job_ref(ASPECT_PATH, port, member, -1), m->id, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+    }
     const job_file *file = job_member_file(j, port, m, sub);
     if (!file) return j->error.code;
     *path = file->path;
@@ -343,6 +352,40 @@ int job_read_outpath(job *j, size_t output, bytes *path)
     *path = j->order->outputs[output].path;
     read_ref ref = {.aspect = ASPECT_OUTPATH, .port = (int32_t)output, .member = -1, .sub = -1};
     return job_record(j, ref, 0, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
+}
+
+/* --- folders -------------------------------------------------------------------------------------------------------- */
+
+static const job_member *folder_at(job *j, size_t port, size_t member)
+{
+    const job_member *m = job_member_at(j, port, member);
+    if (!m || (m->kind == MEMBER_ITEM && (m->item_type == ITEM_FOLDER || m->item_type == ITEM_TREE))) return m;
+    (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) is no folder", port_name(j, port), text_of(m->name));
+    return NULL;
+}
+
+int job_read_files(job *j, size_t port, size_t member, bytes *encoded)
+{
+    const job_member *m = folder_at(j, port, member);
+    if (!m) return j->error.code;
+    hash128 hash = m->has_value ? hash_bytes(m->value.data, m->value.size) : HASH_ABSENT;
+    *encoded = m->has_value ? m->value : (bytes){NULL, 0};
+    return job_record(j, job_ref(ASPECT_NAMES, port, member, -1), m->id, false, hash, HASH_NONE) ? 0 : j->error.code;
+}
+
+int job_read_below(job *j, size_t port, size_t member, bytes path, bytes *content)
+{
+    buf whole;
+    const job_member *m = folder_at(j, port, member);
+    if (!m) return j->error.code;
+    buf_init(&whole);
+    buf_append(&whole, m->name.data, m->name.size);
+    buf_byte(&whole, '/');
+    int rc = scan_normalise(path, &whole, &j->error); /* it cannot leave the folder */
+    if (rc == 0 && whole.failed) rc = error_nomem(&j->error, "reading a file");
+    rc = rc == 0 ? job_read_file(j, buf_bytes(&whole), content) : job_failed(j, rc);
+    buf_deinit(&whole);
+    return rc;
 }
 
 /* --- files by path ---------------------------------------------------------------------------------------------------- */

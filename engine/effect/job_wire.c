@@ -100,7 +100,7 @@ static void put_member(buf *b, const job_member *m)
 static void get_member(unpack *u, mem_arena *arena, job_member *m)
 {
     m->kind = (member_kind)get_enum(u, MEMBER_ITEM, MEMBER_OUTPUT);
-    int type = get_enum(u, 0, ITEM_BUILD);
+    int type = get_enum(u, 0, ITEM_LINK);
     if (m->kind == MEMBER_ITEM && type == 0) u->failed = true;
     m->item_type = (item_kind)type;
     m->is_key = get_flag(u);

@@ -438,18 +438,27 @@ static int copy_spec(catalog *c, const node_spec *from, node_spec *to, weir_erro
     return rc;
 }
 
+void catalog_release(cat_item *item, uint64_t node)
+{
+    if (item->node != node) return;
+    item->node = 0;
+    item->left = item->hash;
+}
+
 /* The fold's rule: paths that are not declared any more are free, new ones are claimed. */
 static int claim_outputs(catalog *c, const cat_node *node, const node_spec *before, weir_error *err)
 {
     for (size_t i = 0; before && i < before->output_count; i++) {
         cat_item *item = catalog_item(c, before->outputs[i].id, err);
         if (!item && err->code != 0) return err->code;
-        if (item && item->node == node->id) item->node = 0;
+        if (item) catalog_release(item, node->id);
     }
     for (size_t i = 0; i < node->spec.output_count; i++) {
         cat_item *item = catalog_item(c, node->spec.outputs[i].id, err);
         if (!item && err->code != 0) return err->code;
-        if (item) item->node = node->id;
+        if (!item) continue;
+        item->node = node->id;
+        item->left = HASH_NONE;
     }
     return 0;
 }

@@ -26,6 +26,7 @@ typedef struct cat_item {
     uint64_t node;     /* the live node that claims it; 0: a source */
     bool disk_differs; /* output: what is on disk is not `hash` */
     hash128 disk_hash; /* then: what was seen */
+    hash128 left;      /* this run: what the node that claimed it until now had made there; HASH_NONE: none did */
     bool foreseen;     /* dry run: it is on disk only after recovery; disk_differs says how it will be */
 } cat_item;
 
@@ -93,6 +94,8 @@ cat_effect *catalog_put_effect(catalog *c, uint64_t id, const effect_spec *spec,
 /* The fold in memory: each says the event and changes what is loaded. */
 /** A source was seen with another content (or for the first time). */
 void catalog_observe(catalog *c, cat_item *item, hash128 hash, uint64_t size, uint32_t mode);
+/** The node claims this output no more; what is there is left over. */
+void catalog_release(cat_item *item, uint64_t node);
 /** An output now holds this. */
 void catalog_wrote(catalog *c, const output_record *output);
 

@@ -335,6 +335,24 @@ static int found_reads(read_list *l, const dep_list *deps, bool *raced, weir_err
     return l->failed ? error_nomem(err, "recording reads") : 0;
 }
 
+/* Folders, trees and links after the command: have they moved since they were believed? */
+static int check_trees(task *t, bool *raced, weir_error *err)
+{
+    const node_spec *spec = &t->node->spec;
+    for (size_t i = 0; i < spec->input_count; i++)
+        for (size_t k = 0; k < spec->inputs[i].count; k++) {
+            const spec_member *m = &spec->inputs[i].members[k];
+            if (m->kind != MEMBER_ITEM || !observe_is_tree(m->item)) continue;
+            cat_item *item = catalog_item(t->w->catalog, m->id, err);
+            if (!item) return err->code ? err->code : WEIR_BUG;
+            hash128 believed = item->hash;
+            int rc = observe_one(t->w, item, err);
+            if (rc != 0) return rc;
+            if (!hash_equal(believed, item->hash) || map_get(&t->w->observe_again, map_key_u64(&m->id))) *raced = true;
+        }
+    return 0;
+}
+
 /* Everything was looked at: judge it. */
 static int conclude(task *t, weir_error *err)
 {
@@ -347,6 +365,7 @@ static int conclude(task *t, weir_error *err)
     for (size_t i = 0; rc == 0 && i < spec->output_count; i++) rc = take_output(t, i, &t->requests[i], err);
     for (size_t i = spec->output_count; rc == 0 && i < t->request_count; i++)
         rc = check_source(t, &t->requests[i], !is_declared(t, t->requests[i].item), &raced, err);
+    if (rc == 0) rc = check_trees(t, &raced, err);
     dep_list deps = {.items = t->observe, .count = t->observe_count};
     if (rc == 0) rc = found_reads(&reads, &deps, &raced, err);
     for (size_t i = 0; rc == 0 && i < spec->output_count; i++) rc = settle_output(t, i, &t->requests[i], err);

@@ -410,7 +410,9 @@ static int is_missing(weir *w, uint64_t id, bool *missing, weir_error *err)
 {
     const cat_item *item = catalog_item(w->catalog, id, err);
     if (!item) return err->code;
-    if (item->kind != ITEM_FILE || item->node != 0 || !hash_equal(item->hash, HASH_ABSENT)) return 0;
+    bool is_folder = item->kind == ITEM_FILE && hash_equal(item->hash, scan_fingerprint(HASH_NONE, S_IFDIR));
+    if ((item->kind != ITEM_FILE && !observe_is_tree(item->kind)) || item->node != 0) return 0;
+    if (!is_folder && !hash_equal(item->hash, HASH_ABSENT)) return 0;
     db_stmt *s = db_get(catalog_db(w->catalog), SQL_ITEM_DECLARED_BY, err);
     if (!s) return err->code;
     db_bind_int(s, 1, (int64_t)id);
@@ -421,12 +423,12 @@ static int is_missing(weir *w, uint64_t id, bool *missing, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
-static int missing_since_earlier(weir *w, bool *missing, weir_error *err)
+static int pending_missing(weir *w, item_kind kind, hash128 hash, bool *missing, weir_error *err)
 {
     db_stmt *s = db_get(catalog_db(w->catalog), SQL_PENDING_ABSENT, err);
     if (!s) return err->code;
-    db_bind_int(s, 1, ITEM_FILE);
-    db_bind_hash(s, 2, HASH_ABSENT);
+    db_bind_int(s, 1, kind);
+    db_bind_hash(s, 2, hash);
     int rc = 0;
     while (!*missing && (rc = db_step(s, err)) == 1) {
         int end = is_missing(w, (uint64_t)db_int(s, 0), missing, err);
@@ -438,8 +440,17 @@ static int missing_since_earlier(weir *w, bool *missing, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
+static int missing_since_earlier(weir *w, bool *missing, weir_error *err)
+{
+    int rc = pending_missing(w, ITEM_FILE, HASH_ABSENT, missing, err);
+    if (rc == 0 && !*missing) rc = pending_missing(w, ITEM_FILE, scan_fingerprint(HASH_NONE, S_IFDIR), missing, err);
+    for (int kind = ITEM_FOLDER; rc == 0 && !*missing && kind <= ITEM_LINK; kind++)
+        rc = pending_missing(w, (item_kind)kind, HASH_ABSENT, missing, err);
+    return rc;
+}
+
 /*
- * Is a file gone that a node of an otherwise unchanged workflow declares? Such a change stays pending until a run is complete,
+ * Is a file gone (or a folder now) that a node of an otherwise unchanged workflow declares? Such a change stays pending until a run is complete,
  * and that it cannot be before the file is back: the changes of this run and the pending ones are all there are to look at.
  */
 static int source_is_missing(weir *w, bool *missing, weir_error *err)

@@ -223,7 +223,7 @@ static int say_removed(application *a, uint64_t id, weir_error *err)
     for (size_t i = 0; i < node->spec.output_count; i++) {
         cat_item *item = catalog_item(a->catalog, node->spec.outputs[i].id, err);
         if (!item && err->code != 0) return err->code;
-        if (item && item->node == id) item->node = 0;
+        if (item) catalog_release(item, id);
     }
     a->changed = true;
     return 0;

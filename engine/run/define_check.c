@@ -7,6 +7,7 @@
  * Loop thread only.
  */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "engine/run/define.h"
 #include "engine/world/scan.h"
@@ -379,7 +380,7 @@ typedef struct sources {
 
 static bool is_source(const comparison *c, const spec_member *m)
 {
-    return m->kind == MEMBER_ITEM && m->item == ITEM_FILE && m->id != 0 && !map_get(&c->by_item, map_key_u64(&m->id));
+    return m->kind == MEMBER_ITEM && (m->item == ITEM_FILE || observe_is_tree(m->item)) && m->id != 0 && !map_get(&c->by_item, map_key_u64(&m->id));
 }
 
 /* Those of which this run knows nothing yet. */
@@ -412,6 +413,16 @@ static const char *near_sibling(comparison *c, sources *s, bytes path)
     for (size_t i = 0; i < count; i++) names[i] = entries[i].name;
     const char *near = near_name(base, names, count);
     if (!near) return NULL;
+    if (strcmp(near, base) == 0) { /* there it is: a link that leads nowhere */
+        buf text;
+        buf_init(&text);
+        int rc = os_readlinkat(c->w->rootfd, (const char *)path.data, &text, NULL);
+        const char *hint = rc == 0 ? arena_printf(&c->arena, "it is a link to \"%.*s\", and there is nothing, or a circle of links", (int)text.size,
+                                                  (const char *)text.data)
+                                   : NULL;
+        buf_deinit(&text);
+        return hint;
+    }
     return size ? arena_printf(&c->arena, "did you mean \"%s/%s\"?", folder, near)
                 : arena_printf(&c->arena, "did you mean \"%s\"?", near);
 }
@@ -423,6 +434,27 @@ static void tell_forbidden(comparison *c, const node_spec *spec, const cat_item 
     if (r.forbidden) tell_static(c->w, c->def, &spec->position, NULL, "node \"%s\": %s", define_text(c, spec->name), r.message);
 }
 
+/* There, but of another kind than was declared: told. */
+static bool tell_kind(comparison *c, const node_spec *spec, bytes port, const spec_member *m, const cat_item *item)
+{
+    static const char folder_hint[] = "weir.tree is everything in a folder, weir.folder the names in it, weir.glob a list of files";
+    const char *is = NULL, *hint = NULL;
+    os_stat st;
+    if (m->item == ITEM_FILE && hash_equal(item->hash, scan_fingerprint(HASH_NONE, S_IFDIR))) {
+        is = "is a folder, not a file";
+        hint = folder_hint;
+    } else if (observe_is_tree(m->item) && hash_equal(item->hash, HASH_ABSENT)) {
+        if (os_statat(c->w->rootfd, (const char *)item->name.data, false, &st, NULL) != 0 || st.type == OS_ABSENT) return false;
+        if (st.type == OS_LINK && m->item != ITEM_LINK) return false; /* dangling, or to a file */
+        is = m->item == ITEM_LINK ? "is no link" : "is no folder";
+        hint = "weir.file is a file with its content";
+    }
+    if (is)
+        tell_static(c->w, c->def, &spec->position, hint, "input \"%s\" of node \"%s\" %s: \"%s\"", define_text(c, port),
+                    define_text(c, spec->name), is, (const char *)item->name.data);
+    return is != NULL;
+}
+
 static int tell_missing(comparison *c, const node_spec *spec, sources *s, weir_error *err)
 {
     for (size_t j = 0; j < spec->input_count; j++)
@@ -432,7 +464,8 @@ static int tell_missing(comparison *c, const node_spec *spec, sources *s, weir_e
             const cat_item *item = catalog_item(c->w->catalog, m->id, err);
             if (!item && err->code != 0) return err->code;
             if (item && hash_equal(item->hash, HASH_UNREADABLE)) tell_forbidden(c, spec, item);
-            if (!item || item->node != 0 || !hash_equal(item->hash, HASH_ABSENT)) continue;
+            if (!item || item->node != 0 || tell_kind(c, spec, spec->inputs[j].port, m, item)) continue;
+            if (!hash_equal(item->hash, HASH_ABSENT)) continue;
             tell_static(c->w, c->def, &spec->position, near_sibling(c, s, item->name),
                         "input \"%s\" of node \"%s\" does not exist: \"%s\"", define_text(c, spec->inputs[j].port),
                         define_text(c, spec->name), (const char *)item->name.data);

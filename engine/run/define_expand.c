@@ -254,6 +254,7 @@ static int compare_list(comparison *c, bool *changed, weir_error *err)
     size_t before = c->gone_count;
     for (size_t i = 0; i < c->count; i++) before += c->nodes[i].is_known && c->nodes[i].old_status != CAT_GONE;
     rc = define_apply(c, changed, err);
+    if (*changed) c->w->claims_moved = true;
     c->w->summary->nodes += c->count - before;
     return rc;
 }

@@ -328,6 +328,11 @@ static int resolve_member(comparison *c, size_t number, const spec_input *input,
 {
     if (m->kind != MEMBER_ITEM) return resolve_node_member(c, number, input, m, err);
     if (m->item == ITEM_FILE) return resolve_file_member(c, number, input, m, err);
+    if (observe_is_tree(m->item)) { /* looked at in check_sources; what nodes make there it does not see */
+        const cat_item *item = catalog_item_named(c->w->catalog, m->item, m->name, true, err);
+        m->id = item ? item->id : 0;
+        return item ? 0 : err->code;
+    }
     return resolve_outside_member(c, number, input, m, err);
 }
 

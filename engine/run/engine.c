@@ -469,6 +469,8 @@ static int turns(weir *w, uint64_t first, weir_error *err)
         rc = schedule_turn(w, err);
         if (rc != 0 || schedule_stopping(w)) break;
         rc = catalog_refresh(w->catalog, err);
+        if (rc == 0 && w->claims_moved) rc = observe_trees(w, true, err); /* an output of a declared node was a source before */
+        w->claims_moved = false;
     }
     return rc;
 }
@@ -504,6 +506,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
+    if (rc == 0 && changed) rc = observe_trees(w, true, err); /* what is an output may be another path now */
     if (rc == 0) rc = observe_unused_values(w, err);
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
     rc = targets_select(w, err);
@@ -558,7 +561,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->dry = w->is_reader || (request->flags & WEIR_RUN_DRY) != 0;
     w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
     w->failed_code = 0;
-    w->limited = w->any_raced = false;
+    w->limited = w->any_raced = w->claims_moved = false;
     w->worker_failures = 0;
     w->changed_nodes = w->target_nodes = w->gone_nodes = NULL;
     w->changed_count = w->gone_count = w->target_node_count = w->target_node_capacity = w->new_default_count = 0;

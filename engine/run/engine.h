@@ -113,6 +113,7 @@ struct weir {
     uint64_t turns;
     uint64_t keys_computed, probes;
     bool any_raced;
+    bool claims_moved;      /* this turn: a list declared nodes, so that what folders and trees do not see may be other paths */
     plan_counts plan_total; /* summed over turns */
     dry_run *dry_run;       /* dry run: edges that are in memory alone; NULL otherwise */
     uint64_t *gone_nodes;   /* that this run's definition does not declare any more; in the catalog's arena */
@@ -203,6 +204,18 @@ int observe_globs(weir *w, weir_error *err);
 int observe_outside_hash(weir *w, item_kind kind, bytes name, hash128 *hash, buf *path, weir_error *err);
 /** Effective value of a named value: this run's, the set one; empty: unset. In the catalog's arena. */
 int observe_value(weir *w, const cat_item *item, bytes *encoded, weir_error *err);
+/** Folders, trees and links in use: what moved is looked at again; `all` of them when what is an output may have changed. */
+int observe_trees(weir *w, bool all, weir_error *err);
+/**
+ * What an effect sees of a folder or tree (a list of names) or a link (its text), as an encoding in the catalog's arena, as of the last look at it;
+ * size 0: it is not there.
+ */
+int observe_tree_value(weir *w, cat_item *item, bytes *encoded, weir_error *err);
+/** A folder, tree or link? */
+static inline bool observe_is_tree(item_kind kind)
+{
+    return kind >= ITEM_FOLDER && kind <= ITEM_LINK;
+}
 /**
  * What the key of a document holds (document_is_key): *encoded, or the default; empty: neither is there, HASH_ABSENT. In the catalog's arena or
  * the declaration. WEIR_WORKFLOW: the document is broken, with path:line:column. Its file is looked at if need be.

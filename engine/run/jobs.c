@@ -140,7 +140,7 @@ static int key_member(task *t, const cat_item *item, const spec_member *m, job_m
 static int item_member(task *t, const spec_member *m, job_member *to, weir_error *err)
 {
     weir *w = t->w;
-    const cat_item *item = catalog_item(w->catalog, m->id, err);
+    cat_item *item = catalog_item(w->catalog, m->id, err);
     if (!item) return err->code ? err->code : WEIR_BUG;
     if (document_is_key(m)) return key_member(t, item, m, to, err);
     to->name = item->name;
@@ -166,6 +166,11 @@ static int item_member(task *t, const spec_member *m, job_member *to, weir_error
         rc = observe_outside_hash(w, ITEM_TOOL, item->name, &hash, &path, err);
         if (rc == 0) value_put_string(&encoded, buf_bytes(&path));
         buf_deinit(&path);
+    } else if (observe_is_tree(item->kind)) {
+        bytes value = {0};
+        rc = observe_tree_value(w, item, &value, err);
+        if (rc == 0) buf_append(&encoded, value.data, value.size);
+        to->value_hash = item->hash;
     } else {
         bytes value = {0};
         rc = observe_value(w, item, &value, err);

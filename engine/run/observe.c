@@ -172,7 +172,7 @@ int observe_start(weir *w, weir_error *err)
     for (size_t i = 0; i < count; i++) arena_deinit(&folders[i].arena);
     mem_free(folders);
     if (rc == 0 && !sigcache_is_complete(w->sigs)) rc = observe_complete(w, err);
-    return rc;
+    return rc == 0 ? observe_trees(w, false, err) : rc;
 }
 
 /* --- a cache that may have gaps ---------------------------------------------------------------------------------- */

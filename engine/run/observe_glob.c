@@ -9,12 +9,6 @@
 #include "engine/run/observe_internal.h"
 #include "generated/schema.h"
 
-typedef struct finding {
-    weir *w;
-    bool any_vanished;
-    weir_error *err; /* its code ends the search */
-} finding;
-
 static int row_exists(weir *w, int statement, weir_error *err)
 {
     db_stmt *q = db_get(catalog_db(w->catalog), statement, err);
@@ -24,17 +18,25 @@ static int row_exists(weir *w, int statement, weir_error *err)
     return rc;
 }
 
+/* What the node that is gone wrote there; HASH_NONE: none did. A dry run records nothing: it knows in memory alone who is gone. */
+static hash128 left_by_node(const output_filter *f, const cat_item *item)
+{
+    hash128 written = f->w->dry ? item->left : HASH_NONE;
+    if (!hash_is_none(written) || !f->any_vanished) return written;
+    db_stmt *q = db_get(catalog_db(f->w->catalog), SQL_VANISHED_BY_ITEM, f->err);
+    if (!q) return HASH_NONE;
+    db_bind_int(q, 1, (int64_t)item->id);
+    if (db_step(q, f->err) == 1) written = db_hash(q, 0);
+    db_reset(q);
+    return written;
+}
+
 /* Still as the node wrote it that is gone? */
-static bool is_left_over(finding *f, cat_item *item)
+static bool is_left_over(output_filter *f, const cat_item *item)
 {
     weir *w = f->w;
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_VANISHED_BY_ITEM, f->err);
-    if (!q) return false;
-    db_bind_int(q, 1, (int64_t)item->id);
-    bool is_one = db_step(q, f->err) == 1;
-    hash128 written = is_one ? db_hash(q, 0) : HASH_NONE;
-    db_reset(q);
-    if (!is_one || f->err->code != 0) return false;
+    hash128 written = left_by_node(f, item);
+    if (hash_is_none(written) || f->err->code != 0) return false;
     const scan_entry *entry = sigcache_get(w->sigs, item->name);
     if (entry) return hash_equal(entry->hash, written);
     scan_request r = {.item = item->id, .path = item->name};
@@ -42,24 +44,31 @@ static bool is_left_over(finding *f, cat_item *item)
     return r.code == 0 && hash_equal(r.hash, written);
 }
 
-static bool is_output(void *ctx, const char *path)
+bool observe_is_output(void *ctx, const char *path)
 {
-    finding *f = ctx;
+    output_filter *f = ctx;
     if (f->err->code != 0) return true;
     cat_item *item = catalog_item_named(f->w->catalog, ITEM_FILE, bytes_str(path), false, f->err);
     if (!item) return f->err->code != 0;
-    return item->node != 0 || (f->any_vanished && is_left_over(f, item));
+    return item->node != 0 || is_left_over(f, item);
+}
+
+int observe_filter(weir *w, output_filter *f, weir_error *err)
+{
+    int rc = row_exists(w, SQL_VANISHED_ANY, err);
+    f->w = w;
+    f->any_vanished = rc == 1;
+    return rc < 0 ? rc : 0;
 }
 
 static int find(weir *w, const char *pattern, mem_arena *arena, const char ***paths, size_t *count, hash128 *hash, buf *folders,
                 weir_error *err)
 {
     weir_error inner = {0};
-    finding f = {.w = w, .err = &inner};
-    int rc = row_exists(w, SQL_VANISHED_ANY, err);
+    output_filter f = {.err = &inner};
+    int rc = observe_filter(w, &f, err);
     if (rc < 0) return rc;
-    f.any_vanished = rc == 1;
-    rc = scan_glob(&w->scan, pattern, is_output, &f, arena, paths, count, folders, err);
+    rc = scan_glob(&w->scan, pattern, observe_is_output, &f, arena, paths, count, folders, err);
     if (rc == 0 && inner.code != 0) {
         *err = inner;
         rc = inner.code;

@@ -4,6 +4,8 @@
  *   observe.c          files: signatures, sources that changed, outputs that differ
  *   observe_outside.c  environment, values, tools, weir's own build
  *   observe_glob.c     globs
+ *   observe_tree.c     folders, trees, links
+ *   observe_key.c      keys of documents
  */
 #ifndef WEIR_RUN_OBSERVE_INTERNAL_H
 #define WEIR_RUN_OBSERVE_INTERNAL_H
@@ -18,5 +20,19 @@ int observe_file(weir *w, cat_item *item, weir_error *err);
 int observe_other(weir *w, cat_item *item, weir_error *err);
 /** Names of a glob as they are now; in *err the code too. */
 int observe_glob_item(weir *w, cat_item *item, weir_error *err);
+
+/** What a glob or tree does not see. */
+typedef struct output_filter {
+    weir *w;
+    bool any_vanished;
+    weir_error *err; /* its code ends the search */
+} output_filter;
+
+/** All but `err`, which the caller sets. */
+int observe_filter(weir *w, output_filter *f, weir_error *err);
+/** Is this path claimed by a live node, or as a vanished one left it? ctx: output_filter. */
+bool observe_is_output(void *ctx, const char *path);
+/** Look at a folder, tree or link. */
+int observe_tree_item(weir *w, cat_item *item, weir_error *err);
 
 #endif

@@ -267,6 +267,7 @@ int observe_other(weir *w, cat_item *item, weir_error *err)
 {
     hash128 hash;
     if (item->kind == ITEM_GLOB) return observe_glob_item(w, item, err);
+    if (observe_is_tree(item->kind)) return observe_tree_item(w, item, err);
     int rc = observe_outside_hash(w, item->kind, item->name, &hash, NULL, err);
     return rc == 0 ? observe_take(w, item, hash, 0, 0, err) : rc;
 }

@@ -90,7 +90,9 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
         *how = RESOLVE_IMPOSSIBLE;
         return 0;
     }
-    if (item->kind == ITEM_FILE && (hash_is_none(item->hash) || !observe_known(w, item))) {
+    bool is_unseen = item->kind == ITEM_FILE ? hash_is_none(item->hash) || !observe_known(w, item)
+                                             : observe_is_tree(item->kind) && hash_is_none(item->hash);
+    if (is_unseen) {
         *how = RESOLVE_OBSERVE;
         return need_observing(t, item, err);
     }
@@ -194,6 +196,21 @@ static int key_value(task *t, const read_ref *ref, const spec_member *m, hash128
     return rc == 0 && *how == RESOLVE_KNOWN ? key_hash(t, m, hash, err) : rc;
 }
 
+/* The names in a folder or tree, without its content. */
+static int tree_names(task *t, const spec_member *m, hash128 *hash, uint64_t *source, resolve_result *how, weir_error *err)
+{
+    cat_item *item = NULL;
+    bytes encoded;
+    *how = RESOLVE_IMPOSSIBLE;
+    int rc = resolve_file(t, m, -1, &item, err);
+    if (rc != 0 || !item || !observe_is_tree(item->kind)) return rc;
+    *source = item->id;
+    rc = observe_tree_value(t->w, item, &encoded, err);
+    *hash = encoded.size ? hash_bytes(encoded.data, encoded.size) : HASH_ABSENT;
+    *how = RESOLVE_KNOWN;
+    return rc;
+}
+
 /* Refs to declared inputs. */
 static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
                             uint64_t *source, bool *source_is_node, weir_error *err)
@@ -207,11 +224,12 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
         if (t->unsure) *how = RESOLVE_IMPOSSIBLE;
         return rc;
     }
-    if (ref->aspect == ASPECT_NAMES) return list_names(t, input, hash, err);
+    if (ref->aspect == ASPECT_NAMES && ref->member < 0) return list_names(t, input, hash, err);
     size_t index = ref->member < 0 ? 0 : (size_t)ref->member;
     *how = RESOLVE_IMPOSSIBLE;
     if (index >= input->count) return 0;
     const spec_member *m = &input->members[index];
+    if (ref->aspect == ASPECT_NAMES) return tree_names(t, m, hash, source, how, err);
     if (document_is_key(m)) return ref->aspect == ASPECT_VALUE ? key_value(t, ref, m, hash, wait_for, how, source, err) : 0;
     if (ref->aspect == ASPECT_VALUE || ref->aspect == ASPECT_PARAMS) {
         if (m->kind == MEMBER_ITEM) return 0;

@@ -368,6 +368,9 @@ static void walk_handle(walk *w, const handle *h)
     case HANDLE_ENV:
     case HANDLE_VALUE:
     case HANDLE_KEY:
+    case HANDLE_FOLDER:
+    case HANDLE_TREE:
+    case HANDLE_LINK:
     case HANDLE_TOOL: break;
     }
     snprintf(text, sizeof text, "uses %s, which is declared outside of it",

@@ -70,7 +70,10 @@ static void add_handle(declaration *d, const char *port, const handle *h, member
                                       [HANDLE_ENV] = ITEM_ENV,
                                       [HANDLE_VALUE] = ITEM_VALUE,
                                       [HANDLE_TOOL] = ITEM_TOOL,
-                                      [HANDLE_KEY] = ITEM_FILE};
+                                      [HANDLE_KEY] = ITEM_FILE,
+                                      [HANDLE_FOLDER] = ITEM_FOLDER,
+                                      [HANDLE_TREE] = ITEM_TREE,
+                                      [HANDLE_LINK] = ITEM_LINK};
     bytes path;
     if (h->kind == HANDLE_BROKEN) {
         d->broken = true;

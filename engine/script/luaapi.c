@@ -301,6 +301,9 @@ void luaapi_install(lua_State *L, loader *ld)
 {
     static const luaL_Reg functions[] = {{"file", luaitem_file},
                                          {"glob", luaitem_glob},
+                                         {"folder", luaitem_folder},
+                                         {"tree", luaitem_tree},
+                                         {"link", luaitem_link},
                                          {"env", luaitem_env},
                                          {"value", luaitem_value},
                                          {"param", luaitem_value},

@@ -33,8 +33,8 @@ const char *luahandle_describe(lua_State *L, const handle *h)
 {
     static const char *const kinds[] = {"",       "file",   "variable",
                                         "value",  "tool",   "node",
-                                        "output", "effect", "key of", "declaration with an error",
-                                        "the nodes of"};
+                                        "output", "effect", "key of", "folder", "tree", "link",
+                                        "declaration with an error", "the nodes of"};
     bytes port, path;
     if (h->kind == HANDLE_BROKEN) return lua_pushstring(L, kinds[h->kind]);
     if (h->kind != HANDLE_OUTPUT) return lua_pushfstring(L, "%s %s", kinds[h->kind], h->text);
@@ -209,6 +209,18 @@ static int index_key(lua_State *L, const handle *h, const char *key)
     return unknown_member(L, h, names, 1);
 }
 
+static int index_folder(lua_State *L, const handle *h, const char *key)
+{
+    static const char *const names[] = {"path", "name", "stem", "ext", "rel"};
+    if (strcmp(key, "path") == 0) return push_bytes(L, handle_name(h));
+    if (luahandle_push_part(L, handle_name(h), 0, key)) return 1;
+    if (strcmp(key, "read") == 0 || strcmp(key, "files") == 0 || strcmp(key, "value") == 0)
+        return luavm_raise(L, "put it into inputs; while loading there are weir.glob and weir.read",
+                           "what is in %s is known to effects and commands only",
+                           luahandle_describe(L, h));
+    return unknown_member(L, h, names, 5);
+}
+
 static int index_file(lua_State *L, const handle *h, const char *key)
 {
     static const char *const names[] = {"path", "name", "stem",  "ext",
@@ -355,6 +367,9 @@ static int handle_index(lua_State *L)
         return unknown_member(L, h, names, 1);
     }
     case HANDLE_KEY: return index_key(L, h, key);
+    case HANDLE_FOLDER:
+    case HANDLE_TREE:
+    case HANDLE_LINK: return index_folder(L, h, key);
     case HANDLE_CHILDREN:
         return luavm_raise(L, "put it into inputs of a node",
                            "%s are known only after running", luahandle_describe(L, h));

@@ -20,6 +20,9 @@ typedef enum handle_kind {
     HANDLE_OUTPUT,
     HANDLE_EFFECT,
     HANDLE_KEY, /* of a document */
+    HANDLE_FOLDER,
+    HANDLE_TREE,
+    HANDLE_LINK,
     HANDLE_BROKEN, /* stands for a declaration with an error: accepted everywhere, so that the other errors are found too */
     HANDLE_CHILDREN /* rows:nodes(): all nodes that an expand node declares; the name is that of the expand node */
 } handle_kind;

@@ -40,6 +40,36 @@ int luaitem_file(lua_State *L)
     return 1;
 }
 
+static int push_folder(lua_State *L, handle_kind kind, const char *what)
+{
+    loader *ld = loader_of(L);
+    weir_error err = {0};
+    loader_need_loading(L, what);
+    bytes path = check_text(L, 1, "weir.tree \"src\"");
+    loader_scratch(ld);
+    if (scan_normalise(path, &ld->text, &err) != 0) {
+        diagnose(ld, diagnose_position(L), NULL, NULL, "%s: %s", what, err.message);
+        return broken(L);
+    }
+    luahandle_push(L, kind, buf_bytes(&ld->text), bytes_of("", 0), 0);
+    return 1;
+}
+
+int luaitem_folder(lua_State *L)
+{
+    return push_folder(L, HANDLE_FOLDER, "weir.folder");
+}
+
+int luaitem_tree(lua_State *L)
+{
+    return push_folder(L, HANDLE_TREE, "weir.tree");
+}
+
+int luaitem_link(lua_State *L)
+{
+    return push_folder(L, HANDLE_LINK, "weir.link");
+}
+
 int luaitem_glob(lua_State *L)
 {
     loader *ld = loader_of(L);

@@ -96,10 +96,39 @@ static const job_member *member_of(lua_State *L, const object *o)
     return &order_of(L)->inputs[o->port].members[o->member];
 }
 
+/* i.src:files(): what is in a folder or tree, or nil where none is. */
+static int member_files(lua_State *L)
+{
+    bytes encoded;
+    object *o = check_object(L, 1, member_type, "write i.x:files(), with a colon");
+    check(L, job_read_files(loader_of(L)->job, o->port, o->member, &encoded));
+    if (encoded.size) luavalue_push(L, encoded);
+    else lua_pushnil(L);
+    return 1;
+}
+
+/* i.src:read "sub/a.txt": a file of a folder or tree, or nil. */
+static int read_below(lua_State *L, const object *o)
+{
+    bytes path, content;
+    path.data = (const uint8_t *)lua_tolstring(L, 2, &path.size);
+    check(L, job_read_below(loader_of(L)->job, o->port, o->member, path, &content));
+    if (content.data) return push_bytes(L, content);
+    lua_pushnil(L);
+    return 1;
+}
+
 static int member_read(lua_State *L)
 {
     bytes content;
     object *o = check_object(L, 1, member_type, "write i.x:read(), with a colon");
+    const job_member *m = member_of(L, o);
+    bool is_folder = m->kind == MEMBER_ITEM && (m->item_type == ITEM_FOLDER || m->item_type == ITEM_TREE);
+    if (is_folder && lua_type(L, 2) == LUA_TSTRING) return read_below(L, o);
+    if (is_folder)
+        return luavm_raise(L, "write i.x:read \"name\"; i.x:files() lists them",
+                           "input '%s' is a folder: :read() needs the path of a file in it",
+                           (const char *)order_of(L)->inputs[o->port].port.data);
     check(L, job_read_content(loader_of(L)->job, o->port, o->member, o->sub, &content));
     return push_bytes(L, content);
 }
@@ -165,7 +194,7 @@ static int member_params(lua_State *L, const object *o)
 static int member_index(lua_State *L)
 {
     static const char *const known[] = {"read", "lines", "json", "value", "params",
-                                        "path", "name",  "stem", "ext",   "rel"};
+                                        "path", "name",  "stem", "ext",   "rel",    "files"};
     static const lua_CFunction methods[] = {member_read, member_lines, member_json};
     object *o = check_object(L, 1, member_type, NULL);
     const job_member *m = member_of(L, o);
@@ -178,6 +207,10 @@ static int member_index(lua_State *L)
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(key, known[i]) != 0) continue;
         lua_pushcfunction(L, methods[i]);
+        return 1;
+    }
+    if (strcmp(key, "files") == 0) {
+        lua_pushcfunction(L, member_files);
         return 1;
     }
     if (strcmp(key, "value") == 0) return member_value(L, o);

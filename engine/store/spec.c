@@ -343,7 +343,7 @@ static void take_base(reader *r, node_spec *s)
 static void take_shape(reader *r, spec_member *m, uint8_t shape)
 {
     unsigned kind = shape & 3u, item = (shape & ~(unsigned)SHAPE_DEFAULT) >> 2;
-    bool well = kind == MEMBER_ITEM ? item >= ITEM_FILE && item <= ITEM_BUILD : kind != 0 && item == 0 && !(shape & SHAPE_DEFAULT);
+    bool well = kind == MEMBER_ITEM ? item >= ITEM_FILE && item <= ITEM_LINK : kind != 0 && item == 0 && !(shape & SHAPE_DEFAULT);
     if (shape == MEMBER_EXPAND) {
         m->kind = MEMBER_EXPAND;
         m->item = (item_kind)0;

@@ -19,7 +19,10 @@ typedef enum item_kind {
     ITEM_ENV = 3,   /* an environment variable; unset differs from empty */
     ITEM_VALUE = 4, /* a named value: weir set, weir.value, weir.param */
     ITEM_TOOL = 5,  /* a program on PATH: resolved path and fingerprint */
-    ITEM_BUILD = 6  /* weir's own build; the name is "weir" */
+    ITEM_BUILD = 6, /* weir's own build; the name is "weir" */
+    ITEM_FOLDER = 7, /* a folder: names and types of what is directly in it */
+    ITEM_TREE = 8,   /* a folder: everything below it, with content */
+    ITEM_LINK = 9    /* a symbolic link: its text, not what is behind it */
 } item_kind;
 
 typedef enum effect_kind { EFFECT_LUA = 1, EFFECT_C = 2, EFFECT_COMMAND = 3 } effect_kind;

@@ -139,6 +139,38 @@ int scan_glob_check(const char *pattern, weir_error *err);
 /** Does one path match? */
 bool scan_glob_match(const char *pattern, const char *path);
 
+/* --- folders as wholes ------------------------------------------------------------------------------------------- */
+
+typedef struct scan_tree_entry {
+    bytes path; /* from the root of the project */
+    os_type type;
+    scan_sig sig;
+    hash128 hash; /* file: fingerprint; link: of its text; else none */
+    bool racy;
+} scan_tree_entry;
+
+/** A folder to look at. Begins zeroed but for the first four; scan_tree_deinit. */
+typedef struct scan_tree {
+    const char *folder; /* below the root; borrowed */
+    bool deep;          /* everything below with its content; else only the names in it */
+    bool (*skip)(void *ctx, const char *path, os_type type); /* what is not seen; NULL: nothing is left out */
+    void *ctx;
+    /* out */
+    bool is_there;      /* as a folder */
+    hash128 hash;       /* tree.c; HASH_ABSENT */
+    buf names;          /* encoding of a list: paths below the folder, sorted; a folder's ends with a slash */
+    buf record;         /* for scan_tree_same and the next look; empty when absent */
+    buf folders;        /* of the walk */
+} scan_tree;
+
+/** Look; `before` is an earlier record or empty: files whose signatures are in it are not read. Reads with several threads; waits. */
+int scan_tree_look(const scan_config *config, scan_tree *tree, bytes before, weir_error *err);
+/** Has nothing moved? Then the hash is the same. Opens each folder once and stats its entries. */
+bool scan_tree_same(const scan_config *config, bytes record);
+/** The names of a record, as in scan_tree; appended. */
+int scan_tree_names(const char *folder, bytes record, buf *names, weir_error *err);
+void scan_tree_deinit(scan_tree *tree);
+
 /* --- paths and tools --------------------------------------------------------------------------------------------- */
 
 /** Normalise a path below the root: no ".", "..", "//"; WEIR_WORKFLOW when it leaves the root, is empty or has a NUL. */

@@ -16,6 +16,16 @@ SELECT id, kind, name, hash FROM item WHERE kind IN (3, 4, 5, 6);
 SELECT i.id, i.name, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
  WHERE i.kind = 2 AND i.id IN (SELECT item FROM definition_read WHERE graph = ?1);
 
+-- name: trees_in_use
+SELECT i.id, i.kind, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
+ WHERE i.kind IN (7, 8, 9) AND EXISTS (SELECT 1 FROM use WHERE use.item = i.id);
+
+-- name: tree_record
+SELECT entries FROM cache_glob WHERE item = ?1;
+
+-- name: folder_is_made
+SELECT 1 FROM folder WHERE path = ?1;
+
 -- name: values_in_use
 SELECT name FROM item
  WHERE kind = ?1 AND (EXISTS (SELECT 1 FROM use WHERE use.item = item.id) OR EXISTS (SELECT 1 FROM definition_read d WHERE d.item = item.id));
