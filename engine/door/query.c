@@ -55,7 +55,7 @@ int query_open(query *q, const options *o)
     q->weirfd = os_openat(rootfd, ".weir", OS_READ | OS_FOLDER, 0, &q->err);
     os_close(rootfd);
     if (q->weirfd < 0) return q->weirfd;
-    rc = blob_store_open(&q->blobs, q->weirfd, &q->err);
+    rc = blob_store_open_reader(&q->blobs, q->weirfd, &q->err);
     return rc == 0 ? choose_graph(q) : rc;
 }
 
