@@ -364,6 +364,8 @@ int settle_key_with(task *t, const effect_spec *effect, hash128 *key, weir_error
 int settle_load_event(task *t, uint64_t seq, int kind, event_body *body, weir_error *err);
 /** Why the node is due, compared with what held before; into the task's arena. */
 int settle_reasons(task *t, weir_error *err);
+/** moved.c: do its outputs lie elsewhere than when it was last settled well? Then its users are looked at, whatever it made. */
+int settle_moved(task *t, bool *moved, weir_error *err);
 /** The hash behind a ref as it is now (lookup_source.resolve). */
 int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
                    uint64_t *source, bool *source_is_node, weir_error *err);

@@ -161,17 +161,17 @@ static int holds_already(task *t, const cat_result *result, bool *holds, weir_er
     return 0;
 }
 
-static void settle_unchanged(task *t, const cat_result *result)
+static void settle_unchanged(task *t, const cat_result *result, bool moved)
 {
     weir *w = t->w;
     say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_UNCHANGED, .execution = result->execution,
                                     .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
-                                    .reason_count = t->reason_count, .value = result->value});
+                                    .reason_count = t->reason_count, .value = result->value, .changed = moved});
     t->node->status = CAT_SETTLED;
     t->node->due = 0;
     policy_used(t);
     tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_UNCHANGED)});
-    schedule_settled(t, false, false);
+    schedule_settled(t, moved, false);
     (void)w;
 }
 
@@ -239,7 +239,7 @@ static int bring_back(task *t, const cat_result *result, output_record *now, boo
 }
 
 /* 1: settled; 0: it must run after all. */
-static int settle_restored(task *t, const cat_result *result, weir_error *err)
+static int settle_restored(task *t, const cat_result *result, bool moved, weir_error *err)
 {
     weir *w = t->w;
     output_record *now = arena_zero(&t->arena, result->output_count ? result->output_count : 1, sizeof *now);
@@ -248,6 +248,7 @@ static int settle_restored(task *t, const cat_result *result, weir_error *err)
     observe_dirty(w);
     int rc = bring_back(t, result, now, &changed, err);
     if (rc <= 0) return rc;
+    changed |= moved;
     say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_RESTORED, .execution = result->execution,
                                     .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
                                     .reason_count = t->reason_count, .outputs = now, .output_count = result->output_count,
@@ -405,7 +406,7 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     const cat_result *result = NULL;
     int rc = catalog_result(t->w->catalog, execution, &result, err);
     if (rc == WEIR_NOTFOUND) return 0;
-    bool same = true, holds = false;
+    bool same = true, holds = false, moved = false;
     if (rc == 0 && result->output_count != t->node->spec.output_count) return 0;
     if (rc == 0) rc = same_components(t, result, &same, err);
     if (rc == 0 && same) rc = policy_fits(t, result, &same, err);
@@ -428,13 +429,14 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
         }
     }
     if (rc == 0 && same) rc = holds_already(t, result, &holds, err);
+    if (rc == 0 && same) rc = settle_moved(t, &moved, err);
     if (rc != 0 || !same) return rc;
     if (holds) {
-        settle_unchanged(t, result);
+        settle_unchanged(t, result, moved);
         return 1;
     }
     if (t->node->spec.flags & (SPEC_UPDATE | SPEC_NO_STORE)) return 0;
-    return settle_restored(t, result, err);
+    return settle_restored(t, result, moved, err);
 }
 
 static int look_up(task *t, hash128 key, lookup_result *result, uint64_t *execution, uint64_t *wait_for, weir_error *err)
@@ -610,6 +612,9 @@ void settle_finish(task *t)
         const cat_item *item = catalog_item(w->catalog, e->outputs[i].item, &err);
         if (!item || !hash_equal(item->hash, e->outputs[i].hash)) e->changed = true;
     }
+    bool moved = false;
+    if (settle_moved(t, &moved, &err) != 0) schedule_fail(w, &err);
+    e->changed |= moved;
     bytes log = keep_log(t, &err);
     bool keeps = e->result == EXECUTION_OK && t->node->execution != 0;
     if (keeps && trust_cap(t, &err) != 0) schedule_fail(w, &err);

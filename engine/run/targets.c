@@ -292,17 +292,59 @@ static int take_in(closure *c, uint64_t node, weir_error *err)
     return 0;
 }
 
+typedef struct id_list {
+    uint64_t *ids; /* `width` numbers an entry */
+    size_t count, capacity;
+} id_list;
+
+/* The first `width` columns of all rows: a statement is done before the next one begins. */
+static int read_rows(db_stmt *s, size_t width, id_list *list, weir_error *err)
+{
+    int rc;
+    list->count = 0;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(list->ids, list->capacity, list->count + width)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        for (size_t i = 0; i < width; i++) list->ids[list->count++] = (uint64_t)db_int(s, (int)i);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* A dry run: what is read was made by the node that claims it in memory. */
+static int dry_sources(closure *c, uint64_t node, weir_error *err)
+{
+    static const int statements[] = {SQL_NODE_SOURCE_NODES, SQL_NODE_SOURCE_ITEMS};
+    id_list list = {0};
+    int rc = 0;
+    for (int part = 0; rc == 0 && part < 2; part++) {
+        db_stmt *s = db_get(catalog_db(c->w->catalog), statements[part], err);
+        if (!s) rc = err->code;
+        else db_bind_int(s, 1, (int64_t)node);
+        if (rc == 0) rc = read_rows(s, 1, &list, err);
+        for (size_t i = 0; rc == 0 && i < list.count; i++) {
+            const cat_item *item = part == 1 ? catalog_item(c->w->catalog, list.ids[i], err) : NULL;
+            if (part == 1 && !item) rc = err->code;
+            else rc = take_in(c, item ? item->node : list.ids[i], err);
+        }
+    }
+    mem_free(list.ids);
+    return rc;
+}
+
 static int stored_sources(closure *c, uint64_t node, weir_error *err)
 {
-    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_NODE_SOURCES, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)node);
-    int rc;
-    while ((rc = db_step(s, err)) == 1) {
+    db_stmt *s = c->w->dry ? NULL : db_get(catalog_db(c->w->catalog), SQL_NODE_SOURCES, err);
+    int rc = c->w->dry ? dry_sources(c, node, err) : s ? 0 : err->code;
+    if (rc != 0) return rc;
+    if (s) db_bind_int(s, 1, (int64_t)node);
+    while (s && (rc = db_step(s, err)) == 1) {
         rc = take_in(c, (uint64_t)db_int(s, 0), err);
         if (rc != 0) break;
     }
-    db_reset(s);
+    if (s) db_reset(s);
     const cat_node *known = rc >= 0 ? catalog_node(c->w->catalog, node, err) : NULL;
     if (known && known->spec.parent) rc = take_in(c, known->spec.parent, err);
     return rc < 0 ? rc : 0;
@@ -373,27 +415,6 @@ int targets_take_in(weir *w, uint64_t node, weir_error *err)
     }
     mem_free(c.stack);
     return rc;
-}
-
-typedef struct id_list {
-    uint64_t *ids; /* `width` numbers an entry */
-    size_t count, capacity;
-} id_list;
-
-/* The first `width` columns of all rows: a statement is done before the next one begins. */
-static int read_rows(db_stmt *s, size_t width, id_list *list, weir_error *err)
-{
-    int rc;
-    list->count = 0;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(list->ids, list->capacity, list->count + width)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        for (size_t i = 0; i < width; i++) list->ids[list->count++] = (uint64_t)db_int(s, (int)i);
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
 }
 
 static int query_rows(weir *w, int statement, uint64_t first, uint64_t second, size_t width, id_list *list, weir_error *err)

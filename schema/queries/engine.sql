@@ -110,6 +110,14 @@ SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.no
 UNION
 SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
+-- name: node_source_nodes
+SELECT e.src FROM edge e WHERE e.dst = ?1
+UNION
+SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
+
+-- name: node_source_items
+SELECT u.item FROM use u WHERE u.node = ?1;
+
 -- name: item_users
 SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;
 
@@ -216,6 +224,9 @@ SELECT boot_id FROM synced;
 
 -- name: settled_spec
 SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
+
+-- name: settled_well_spec
+SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 AND outcome IN (1, 2, 3, 6) ORDER BY seq DESC LIMIT 1;
 
 -- name: traces_of_node
 SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 1 AND dropped = 0 LIMIT ?2);
