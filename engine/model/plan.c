@@ -83,7 +83,7 @@ static uint32_t order_of(const plan *p, uint64_t node)
 static int look_again(plan *p, uint32_t at, weir_error *err)
 {
     plan_node *node = &p->nodes[at];
-    if ((node->flags & AGAIN) || PLAN_CANARY == 6) return 0;
+    if (node->flags & AGAIN) return 0;
     if (!MEM_GROW(p->again, p->again_capacity, p->again_count + 1)) return error_nomem(err, "planning");
     node->flags |= AGAIN;
     p->again[p->again_count++] = at;
@@ -144,7 +144,7 @@ static bool is_lowest(plan *p)
 {
     const heap_entry *due = plan_heap_top(p, &p->queue);
     const heap_entry *running = plan_heap_top(p, &p->running);
-    if (!due || !running || PLAN_CANARY == 1) return due != NULL;
+    if (!due || !running) return due != NULL;
     return due->major <= running->major;
 }
 
@@ -152,7 +152,7 @@ int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err)
 {
     int rc = 0;
     if (p->due == 0) return 0;
-    if (p->ready.live > 0 && PLAN_CANARY != 8) rc = plan_reach_drain(p, err);
+    if (p->ready.live > 0) rc = plan_reach_drain(p, err);
     if (rc == 0 && p->ready.live > 0 && idle) rc = plan_reach_judge(p, err);
     if (rc == 0 && p->ready.live == 0) {
         if (is_lowest(p)) return hand_out(p, plan_heap_take(p, &p->queue), node, err);
@@ -192,12 +192,12 @@ int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err)
 {
     uint32_t at;
     int rc = find_running(p, node, &at, err);
-    if (rc == 0 && (changed || PLAN_CANARY == 2)) rc = mark_users(p, at, err);
+    if (rc == 0 && changed) rc = mark_users(p, at, err);
     if (rc) return rc;
     p->nodes[at].state = PLAN_SETTLED;
     p->open_running--;
     plan_heap_drop(p, &p->running, at);
-    return PLAN_CANARY == 12 ? 0 : plan_reach_leave(p, at, err);
+    return plan_reach_leave(p, at, err);
 }
 
 /* Running -> due again, in the queue. */
@@ -240,7 +240,7 @@ int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_erro
     uint32_t at, first;
     int rc = add_edge(p, node, on, on_height, true, &at, &first, err);
     if (rc == 0) rc = give_back(p, at, err);
-    if (rc == 0 && (p->nodes[first].flags & EXPANDED) && PLAN_CANARY != 3) rc = plan_reach_count(p, at, err);
+    if (rc == 0 && (p->nodes[first].flags & EXPANDED)) rc = plan_reach_count(p, at, err);
     return rc ? rc : plan_lift_spread(p, err);
 }
 

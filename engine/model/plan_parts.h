@@ -15,11 +15,6 @@
 
 #include "engine/model/plan.h"
 
-/* Seeded bugs: tests/engine/model/test_plan_canary.c defines this as a variable and wants each of them caught. */
-#ifndef PLAN_CANARY
-#define PLAN_CANARY 0
-#endif
-
 enum plan_flags {
     IN_QUEUE = 1,   /* due, not judged: waits for the lowest height or for the search */
     IN_READY = 2,   /* due, and the search found nothing that reaches it */

@@ -31,7 +31,6 @@ static int push_front(plan *p, uint32_t at, weir_error *err)
 
 int plan_reach_enter(plan *p, uint32_t at, weir_error *err)
 {
-    if (PLAN_CANARY == 9) return 0;
     bool is_later = p->nodes[at].state == PLAN_DUE && p->nodes[at].height >= p->horizon; /* when it is judged */
     return is_later ? 0 : push_front(p, at, err);
 }
@@ -40,7 +39,7 @@ int plan_reach_count(plan *p, uint32_t user, weir_error *err)
 {
     plan_node *node = &p->nodes[user];
     if (node->count++ > 0) return 0;
-    if (node->state == PLAN_DUE && PLAN_CANARY != 5) plan_heap_drop(p, &p->ready, user);
+    if (node->state == PLAN_DUE) plan_heap_drop(p, &p->ready, user);
     if (node->state != PLAN_IDLE) return 0;
     if (!(node->flags & SEARCHED)) p->counts.searched++;
     node->flags |= SEARCHED;
@@ -87,12 +86,12 @@ static int expand(plan *p, uint32_t at, weir_error *err)
 static int count_down(plan *p, uint32_t user, size_t *depth, weir_error *err)
 {
     plan_node *node = &p->nodes[user];
-    if (--node->count > 0 && PLAN_CANARY != 11) return 0;
+    if (--node->count > 0) return 0;
     if (node->state == PLAN_DUE && !(node->flags & (IN_QUEUE | IN_READY)))
         return plan_heap_push(p, &p->ready, user, node->order, 0, err);
     if (node->state != PLAN_IDLE) return 0;
     plan_heap_drop(p, &p->front, user);
-    if (!(node->flags & EXPANDED) || PLAN_CANARY == 7) return 0;
+    if (!(node->flags & EXPANDED)) return 0;
     if (!MEM_GROW(p->stack, p->stack_capacity, *depth + 1)) return error_nomem(err, "planning");
     p->stack[(*depth)++] = user;
     return 0;
