@@ -175,7 +175,8 @@ enum {
     WEIR_RUN_FORCE = 2,      /* run the targets (all nodes without targets) whatever is stored */
     WEIR_RUN_STOP_FIRST = 4, /* stop at the first failure */
     WEIR_RUN_CHECK = 8,      /* load and check the definition only */
-    WEIR_RUN_ACCEPT = 16     /* run nothing: what is on disk is taken as the result of the targets */
+    WEIR_RUN_ACCEPT = 16,    /* run nothing: what is on disk is taken as the result of the targets */
+    WEIR_RUN_IF_DUE = 32     /* only if something changed; what failed or always runs is none. Else nothing is recorded */
 };
 
 typedef struct weir_request {
@@ -225,6 +226,19 @@ WEIR_API int weir_run(weir *w, const weir_request *request, weir_summary *summar
  * is looked at and nothing runs. WEIR_USAGE: an unknown target, or nothing was run yet.
  */
 WEIR_API int weir_void(weir *w, const char *const *targets, size_t count, weir_summary *summary, weir_error *err);
+
+/** Told by weir_watch; both may be NULL. */
+typedef struct weir_watcher {
+    size_t size;
+    /** A run ended that had something to do or to say; rc and err as of weir_run. */
+    void (*turned)(void *ctx, const weir_summary *summary, int rc, const weir_error *err);
+    /** After the first run: from now on it waits. */
+    void (*waits)(void *ctx, size_t folders);
+    void *ctx;
+} weir_watcher;
+/** Run, then run again whenever something that a run relied on has changed, until weir_interrupt: WEIR_CANCELLED. A failed
+ *  node or a broken workflow does not end it; other codes do. `request` is borrowed until it returns. */
+WEIR_API int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher, weir_error *err);
 
 /** First call: start nothing more; second: end what runs. Safe from a signal handler and other threads. */
 WEIR_API void weir_interrupt(weir *w);

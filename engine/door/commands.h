@@ -15,6 +15,7 @@ extern const size_t COMMAND_COUNT;
 extern const struct weir_effect *const *command_effects;
 
 int command_run(const options *o);
+int command_watch(const options *o);
 int command_accept(const options *o);
 int command_void(const options *o);
 int command_check(const options *o);

@@ -12,6 +12,11 @@ const command COMMANDS[] = {
      "or else a text. A second weir waits a second for the first one. A first ^C lets what runs come to its end, a second one ends it.\n"
      "Exit codes: 0 done, 1 a node failed, 2 wrong use or a broken workflow (nothing ran), 3 database or disk, 4 locked, 128+n signal n.",
      command_run},
+    {"watch", "[TARGET...] [NAME=VALUE...]", 0, -1, "run, then run again whenever an input changes",
+     "Stays until ^C. What is watched: the workflow, every file that was looked at, the folders of its globs, and the outputs. A touch, or a\n"
+     "change that was taken back, runs nothing. A failed node or a broken workflow waits for the next change.\n"
+     "With --json: the events of all runs, one object a line.",
+     command_watch},
     {"check", "", 0, 0, "load the workflow and check it; runs nothing", "All static errors are told, each with its place.", command_check},
     {"ls", "[PATTERN]", 0, 1, "list the nodes, with effect and status",
      "PATTERN is a name with *, the name of a node with or without its params, or the name of an effect.", command_ls},

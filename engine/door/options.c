@@ -15,16 +15,16 @@
 #include "engine/base/size.h"
 #include "engine/model/near.h"
 
-#define LOOKING " check run accept void ls status show why log get sql db version "
+#define LOOKING " check run watch accept void ls status show why log get sql db version "
 
 const flag FLAGS[] = {
-    {FLAG_JOBS, 'j', "jobs", "N", " run ", "how many nodes at once (default: one per processor)"},
-    {FLAG_LOAD, 'l', "load", "N", " run ", "start nothing beside others while the load average is N or more"},
-    {FLAG_MEM, 0, "mem", "SIZE", " run ", "what nodes with `mem` may need together (default: most of what is free)"},
-    {FLAG_STOP_FIRST, 'x', "stop-first", NULL, " run ", "start nothing more after the first failure"},
+    {FLAG_JOBS, 'j', "jobs", "N", " run watch ", "how many nodes at once (default: one per processor)"},
+    {FLAG_LOAD, 'l', "load", "N", " run watch ", "start nothing beside others while the load average is N or more"},
+    {FLAG_MEM, 0, "mem", "SIZE", " run watch ", "what nodes with `mem` may need together (default: most of what is free)"},
+    {FLAG_STOP_FIRST, 'x', "stop-first", NULL, " run watch ", "start nothing more after the first failure"},
     {FLAG_DRY, 'n', "dry-run", NULL, " run ", "say what would run, and why; write nothing"},
-    {FLAG_FORCE, 0, "force", NULL, " run ", "run the targets whatever is stored"},
-    {FLAG_STATS, 0, "stats", NULL, " run ", "say where the work went"},
+    {FLAG_FORCE, 0, "force", NULL, " run watch ", "run the targets whatever is stored"},
+    {FLAG_STATS, 0, "stats", NULL, " run watch ", "say where the work went"},
     {FLAG_EXIT_CODE, 0, "exit-code", NULL, " status ", "exit with 6 when something is not up to date"},
     {FLAG_CHECK, 0, "check", NULL, " status ", "look at the files: what would run now, and why; writes nothing"},
     {FLAG_RUN, 0, "run", "N", " why log ", "as of this run (default: the last one)"},
@@ -35,7 +35,7 @@ const flag FLAGS[] = {
     {FLAG_CSV, 0, "csv", NULL, " sql ", "comma-separated values, with a head line"},
     {FLAG_LIMIT, 0, "limit", "N", " sql ", "at most so many rows; 0: all (default: 1000 in a table, else all)"},
     {FLAG_UNSET, 0, "unset", NULL, " set ", "forget the values named"},
-    {FLAG_JSON, 0, "json", NULL, LOOKING, "print JSON: one document; run: one object a line, as things happen"},
+    {FLAG_JSON, 0, "json", NULL, LOOKING, "print JSON: one document; run and watch: one object a line, as things happen"},
     {FLAG_FOLDER, 'C', "directory", "DIR", NULL, "work as if started in DIR"},
     {FLAG_FILE, 'f', "file", "FILE", NULL, "the definition file (default: weir.lua); each has a graph of its own"},
     {FLAG_COLOR, 0, "color", "WHEN", NULL, "auto, always or never"},

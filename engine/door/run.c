@@ -1,6 +1,7 @@
 /*
  * run.c - weir run, accept, void: opens the engine, asks for one run, and tells what happened.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/door/commands.h"
@@ -97,7 +98,7 @@ static void listen(void *ctx, const weir_event *event)
 {
     reporting *to = ctx;
     if (to->lines) lines_event(to->lines, event);
-    else present_event(to->present, event);
+    else if (to->present) present_event(to->present, event);
 }
 
 static unsigned run_flags(const options *o)
@@ -127,7 +128,7 @@ typedef struct asking {
     int make_found, make_slots, make_fds[2]; /* jobserver_find */
     unsigned flags;
     const char *trigger;
-    bool voids;
+    bool voids, stays;
 } asking;
 
 static int void_nodes(const options *o, request_words *words, reporting *to, session *s)
@@ -153,6 +154,42 @@ static void take_part(const asking *ask, weir_request *request)
     }
 }
 
+/* --- a watch ------------------------------------------------------------------------------------------------------- */
+
+typedef struct watching_report {
+    reporting *to;
+    const options *o;
+    session *s;
+} watching_report;
+
+static void turned(void *ctx, const weir_summary *summary, int rc, const weir_error *err)
+{
+    watching_report *r = ctx;
+    r->s->err = *err;
+    if (r->to->present) {
+        present_finish(r->to->present, summary, rc);
+        present_free(r->to->present);
+        r->to->present = present_new(r->o); /* a run of its own; NULL: the next one tells nothing */
+    }
+    tell_error(r->to, rc, summary, r->s);
+    if (r->to->lines) lines_finish(r->to->lines, summary, rc);
+}
+
+static void waits(void *ctx, size_t folders)
+{
+    const watching_report *r = ctx;
+    if (!r->to->lines && !r->o->quiet)
+        fprintf(stderr, "weir: watching %zu folder%s; ^C ends it\n", folders, folders == 1 ? "" : "s");
+}
+
+static int watch(const options *o, const weir_request *request, reporting *to, session *s)
+{
+    watching_report report = {to, o, s};
+    weir_watcher watcher = {.size = sizeof watcher, .turned = turned, .waits = waits, .ctx = &report};
+    int rc = weir_watch(s->engine, request, &watcher, &s->err);
+    return exit_code(rc);
+}
+
 static int run(const options *o, const asking *ask, request_words *words, reporting *to, session *s)
 {
     weir_summary summary = {.size = sizeof summary};
@@ -174,6 +211,7 @@ static int run(const options *o, const asking *ask, request_words *words, report
         return exit_code(rc);
     }
     if (ask->voids) return void_nodes(o, words, to, s);
+    if (ask->stays) return watch(o, &request, to, s);
     rc = weir_run(s->engine, &request, &summary, &s->err);
     if (to->present) present_finish(to->present, &summary, rc);
     tell_error(to, rc, &summary, s);
@@ -210,11 +248,6 @@ static int ask_engine(const options *o, const asking *given)
     return print_end(code);
 }
 
-int command_run(const options *o)
-{
-    return ask_engine(o, &(asking){.trigger = "command"});
-}
-
 int command_accept(const options *o)
 {
     return ask_engine(o, &(asking){.flags = WEIR_RUN_ACCEPT, .trigger = "accept"});
@@ -223,4 +256,14 @@ int command_accept(const options *o)
 int command_void(const options *o)
 {
     return ask_engine(o, &(asking){.trigger = "void", .voids = true});
+}
+
+int command_run(const options *o)
+{
+    return ask_engine(o, &(asking){.trigger = "command"});
+}
+
+int command_watch(const options *o)
+{
+    return ask_engine(o, &(asking){.trigger = "watch", .stays = true});
 }

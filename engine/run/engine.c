@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/run/engine.h"
+#include "engine/run/watching.h"
 #include "engine/store/value.h"
 #include "generated/schema.h"
 
@@ -264,123 +265,6 @@ int weir_script_host(int argc, char **argv, const struct weir_effect *const *eff
     return script_host_main(argc, argv, effects);
 }
 
-/* --- helpers of other files ---------------------------------------------------------------------------------------- */
-
-/* --- declaring from C ---------------------------------------------------------------------------------------------- */
-
-void weir_declare_clear(weir *w)
-{
-    definition_clear(&w->declared);
-    definition_init(&w->declared);
-}
-
-static bytes kept(weir *w, const char *text)
-{
-    return text ? arena_bytes(&w->declared.arena, bytes_str(text)) : bytes_of("", 0);
-}
-
-static void declare_inputs(weir *w, const weir_node *node, node_spec *spec)
-{
-    mem_arena *a = &w->declared.arena;
-    spec->input_count = node->input_count;
-    spec->inputs = arena_zero(a, node->input_count + 1, sizeof *spec->inputs);
-    for (size_t i = 0; spec->inputs && i < node->input_count; i++) {
-        const weir_node_input *in = &node->inputs[i];
-        spec_input *to = &spec->inputs[i];
-        *to = (spec_input){.port = kept(w, in->port), .is_list = in->is_list || in->count != 1, .count = in->count};
-        to->members = arena_zero(a, in->count + 1, sizeof *to->members);
-        for (size_t k = 0; to->members && k < in->count; k++) {
-            const weir_ref *r = &in->refs[k];
-            to->members[k].kind = r->file ? MEMBER_ITEM : r->port ? MEMBER_OUTPUT : MEMBER_NODE;
-            to->members[k].item = ITEM_FILE;
-            to->members[k].name = kept(w, r->file ? r->file : r->node);
-            to->members[k].port = kept(w, r->file ? NULL : r->port);
-        }
-    }
-}
-
-static void declare_command(weir *w, const weir_node *node, node_spec *spec)
-{
-    mem_arena *a = &w->declared.arena;
-    size_t words = 0;
-    while (node->command && node->command[words]) words++;
-    if (node->shell) {
-        spec->flags |= SPEC_SHELL;
-        words = 1;
-    }
-    spec->command = arena_zero(a, words + 1, sizeof *spec->command);
-    spec->command_count = words;
-    for (size_t i = 0; spec->command && i < words; i++) spec->command[i] = kept(w, node->shell ? node->shell : node->command[i]);
-}
-
-/* An effect of the declared graph, once. */
-static int declare_effect(weir *w, const char *name, weir_error *err)
-{
-    definition *d = &w->declared;
-    for (size_t i = 0; i < d->effect_count; i++)
-        if (bytes_equal(d->effects[i].name, bytes_str(name))) return 0;
-    if (!MEM_GROW(d->effects, d->effect_capacity, d->effect_count + 1)) return error_nomem(err, "declaring an effect");
-    effect_spec spec = {.name = kept(w, name), .kind = EFFECT_COMMAND, .version = bytes_of("", 0), .always = bytes_of("", 0), .library = bytes_of("", 0)};
-    if (strcmp(name, "sh") != 0) {
-        const registry_entry *entry = registry_find(w->registry, bytes_str(name));
-        if (!entry) return error_set(err, WEIR_USAGE, "no effect is called \"%s\"", name);
-        spec.kind = EFFECT_C;
-        spec.version = kept(w, entry->effect->version);
-        spec.code = entry->build;
-    }
-    d->effects[d->effect_count++] = spec;
-    return 0;
-}
-
-int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_error *err)
-{
-    definition *d = &w->declared;
-    node_spec spec = {.base = kept(w, node->name), .effect = kept(w, node->effect), .version = bytes_of("", 0)};
-    int rc = declare_effect(w, node->effect, err);
-    buf text;
-    buf_init(&text);
-    if (rc == 0 && node->params) rc = value_from_json(bytes_str(node->params), &text, err);
-    spec.params = node->params ? arena_bytes(&d->arena, buf_bytes(&text)) : VALUE_EMPTY_OBJECT;
-    buf_clear(&text);
-    if (rc == 0) rc = spec_format_name(spec.base, spec.params, &text, err);
-    spec.name = arena_bytes(&d->arena, buf_bytes(&text));
-    buf_deinit(&text);
-    declare_inputs(w, node, &spec);
-    spec.outputs = arena_zero(&d->arena, node->output_count + 1, sizeof *spec.outputs);
-    spec.output_count = node->output_count;
-    for (size_t i = 0; spec.outputs && i < node->output_count; i++)
-        spec.outputs[i] = (spec_output){.port = kept(w, node->outputs[i].port), .path = kept(w, node->outputs[i].path)};
-    declare_command(w, node, &spec);
-    spec.depfile = kept(w, node->depfile);
-    if (node->always) spec.flags |= SPEC_ALWAYS;
-    if (rc == 0 && (d->arena.failed || !MEM_GROW(d->nodes, d->node_capacity, d->node_count + 1))) rc = error_nomem(err, "declaring a node");
-    if (rc != 0) return rc;
-    d->nodes[d->node_count++] = spec;
-    if (full_name) *full_name = (const char *)spec.name.data;
-    return 0;
-}
-
-int weir_set(weir *w, const char *name, const char *json, weir_error *err)
-{
-    weir_error local = {0};
-    if (!err) err = &local;
-    if (w->is_reader) return error_set(err, WEIR_USAGE, "value %s: the project was opened to look only", name);
-    buf encoded;
-    buf_init(&encoded);
-    int rc = json ? value_from_json(bytes_str(json), &encoded, err) : 0;
-    cat_item *item = rc == 0 ? catalog_item_named(w->catalog, ITEM_VALUE, bytes_str(name), true, err) : NULL;
-    if (rc == 0 && !item) rc = err->code;
-    if (rc == 0) {
-        buf *body = catalog_body(w->catalog);
-        event_put_value_set(body, &(event_value_set){.item = item->id, .value = buf_bytes(&encoded)});
-        journal_say(w->journal, EVENT_VALUE_SET, body);
-        rc = journal_sync(w->journal, true, err);
-    }
-    if (rc == 0) catalog_clear(w->catalog);
-    buf_deinit(&encoded);
-    return rc;
-}
-
 /* --- a run ---------------------------------------------------------------------------------------------------------- */
 
 static void say_started(weir *w)
@@ -496,6 +380,20 @@ static int select_after_expanding(weir *w, weir_error *err)
     return rc == 0 ? targets_select(w, err) : rc;
 }
 
+/* As for a later turn of a run: what failed before and what always runs does not count. */
+static int is_anything_due(weir *w, bool *due, weir_error *err)
+{
+    plan_source source = {.ctx = w, .users = plan_users_of};
+    plan_free(w->plan);
+    w->plan = NULL;
+    int rc = plan_new(&w->plan, &source, err);
+    w->turns = 1;
+    if (rc == 0) rc = targets_start(w, err);
+    w->turns = 0;
+    *due = rc == 0 && plan_open(w->plan) > 0;
+    return rc;
+}
+
 /* Everything between the first scan and the last turn. */
 static int bring_up_to_date(weir *w, weir_error *err)
 {
@@ -512,6 +410,9 @@ static int bring_up_to_date(weir *w, weir_error *err)
     rc = targets_select(w, err);
     bool is_running = w->dry || w->request->flags & WEIR_RUN_ACCEPT;
     if (rc == WEIR_USAGE && !is_running) rc = select_after_expanding(w, err);
+    bool due = true;
+    if (rc == 0 && !changed && (w->request->flags & WEIR_RUN_IF_DUE)) rc = is_anything_due(w, &due, err);
+    if (rc == 0 && !due) return 0;
     if (rc == 0 && w->dry) rc = dry_begin(w, err);
     if (rc == 0 && !w->dry && !w->run_said) say_started(w);
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
@@ -706,6 +607,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     if (rc == 0) rc = bring_up_to_date(w, err);
     policy_tell(w);
     rc = finish(w, rc, err);
+    watching_definition(w);
     jobs_end(w);
     limits_end(w);
     fill_counters(w);
@@ -714,6 +616,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     w->plan = NULL;
     dry_free(w);
     journal_set_run(w->journal, 0, false);
+    watching_cover(w);
     catalog_clear(w->catalog);
     sigcache_clear(w->sigs);
     w->summary = &w->no_summary;

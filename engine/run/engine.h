@@ -78,6 +78,7 @@ struct weir {
     uv_async_t interrupt_wake;
     struct output_notes *notes; /* output_note.c; NULL: none taken */
     bool has_wake, session_said, run_said;
+    struct watching *watching; /* while weir_watch runs; watching.c */
     bool is_reader;        /* opened to look: every run is dry, nothing is written, no lock is held */
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;

@@ -232,6 +232,11 @@ int sigcache_write(sigcache *s, journal *j, weir_error *err)
     return rc;
 }
 
+void sigcache_each(const sigcache *s, void (*each)(void *ctx, bytes path), void *ctx)
+{
+    for (size_t i = 0; i < s->count; i++) each(ctx, s->folders[i].path);
+}
+
 bool sigcache_is_dirty(const sigcache *s)
 {
     return s->dirty;

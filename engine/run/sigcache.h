@@ -33,6 +33,8 @@ int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err);
 const scan_entry *sigcache_get(sigcache *s, bytes path);
 int sigcache_put(sigcache *s, bytes path, uint64_t item, const scan_sig *sig, hash128 hash, bool racy, weir_error *err);
 void sigcache_drop(sigcache *s, bytes path);
+/** Every folder that has an entry; borrowed during the call. */
+void sigcache_each(const sigcache *s, void (*each)(void *ctx, bytes path), void *ctx);
 /** Write the rows of changed folders. */
 int sigcache_write(sigcache *s, journal *j, weir_error *err);
 bool sigcache_is_dirty(const sigcache *s);

@@ -251,6 +251,25 @@ static bool is_type_same(const scan_config *config, const char *path, unpack *u)
     return os_statat(config->rootfd, path, true, &st, NULL) == 0 && (unsigned)st.type == type;
 }
 
+void scan_glob_folders(bytes folders, void (*folder)(void *ctx, bytes path), void *ctx)
+{
+    unpack u = unpack_of(folders);
+    while (!u.failed && u.at < u.end) {
+        uint8_t kind = *u.at++;
+        bytes path = unpack_bytes(&u);
+        if (u.failed || u.end - u.at < 2) return;
+        u.at++;
+        if (kind == 'T') {
+            u.at++;
+            continue;
+        }
+        folder(ctx, path);
+        for (int i = 0; i < 3; i++) unpack_u64(&u);
+        for (int i = 0; i < 3; i++) unpack_i64(&u);
+        if (u.at < u.end) u.at++;
+    }
+}
+
 bool scan_glob_same(const scan_config *config, bytes folders)
 {
     unpack u = unpack_of(folders);

@@ -130,6 +130,8 @@ int scan_glob(const scan_config *config, const char *pattern, bool (*skip)(void 
               mem_arena *arena, const char ***paths, size_t *count, buf *folders, weir_error *err);
 /** Are all folders as they were? Then the names are the same. */
 bool scan_glob_same(const scan_config *config, bytes folders);
+/** Every folder in what scan_glob packed; borrowed during the call. */
+void scan_glob_folders(bytes folders, void (*folder)(void *ctx, bytes path), void *ctx);
 /** Hash of the sorted names. */
 hash128 scan_names_hash(const char *const *paths, size_t count);
 /** The fixed part of a pattern: "content/" of content/<star><star>/<star>.md; length. */

@@ -1,0 +1,223 @@
+/*
+ * watching.c - a series of runs: one, then another whenever something that was relied on may have changed.
+ *
+ *     run -> cover: every folder with a signature or a glob is watched --new ones--> run again, quietly
+ *      ^                          | none new
+ *      +-- quiet run <-- ripe <-- wait
+ *
+ * Events make paths suspicious, hashes decide: a quiet run looks at the signatures, and if that makes nothing due it leaves no trace in the
+ * log. So own outputs, a touch, and a change that was taken back start nothing.
+ *
+ * N1  A folder is watched before the look that counts: one that is new to the watch is looked at once more.
+ * N2  What comes while a run is under way stays noted and is looked at after it.
+ * N3  What failed, and what always runs, is no reason for a run by itself.
+ *
+ * Loop thread only.
+ */
+#include "engine/run/watching.h"
+
+#include "engine/run/engine.h"
+#include "engine/world/scan.h"
+#include "generated/schema.h"
+
+struct watching {
+    watch *watch;
+    bool again;   /* something is watched that was not when it was looked at */
+    bool ripe;
+    bool came_or_went; /* some name did since the last run */
+    bool limited; /* polling was told */
+    weir_error failure;
+    mem_arena arena; /* of what the last loading of the workflow looked at */
+    struct seen { bytes name; hash128 hash; } *files, *globs;
+    size_t file_count, glob_count;
+};
+
+static void on_ripe(void *ctx)
+{
+    struct watching *x = ctx;
+    x->ripe = true;
+}
+
+/* --- what is covered ----------------------------------------------------------------------------------------------- */
+
+static void cover(weir *w, const char *folder)
+{
+    struct watching *x = w->watching;
+    bool fresh = false;
+    if (x->failure.code != 0) return;
+    if (watch_folder(x->watch, folder, &fresh, &x->failure) == 0 && fresh) x->again = true;
+}
+
+static void cover_bytes(void *ctx, bytes folder)
+{
+    weir *w = ctx;
+    buf text;
+    buf_init(&text);
+    buf_append(&text, folder.data, folder.size);
+    const char *path = buf_cstr(&text);
+    if (path) cover(w, path);
+    buf_deinit(&text);
+}
+
+/* The folder of a path. */
+static void cover_parent(weir *w, bytes path)
+{
+    size_t at = path_name_at(path);
+    cover_bytes(w, bytes_of(path.data, at > 1 ? at - 1 : at));
+}
+
+static void cover_globs(weir *w)
+{
+    struct watching *x = w->watching;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEMS_GLOB, &x->failure);
+    if (!q) return;
+    db_bind_int(q, 1, (int64_t)w->graph);
+    while (db_step(q, &x->failure) == 1)
+        if (!db_is_null(q, 3)) scan_glob_folders(db_bytes(q, 3), cover_bytes, w);
+    db_reset(q);
+}
+
+static void forget_definition(struct watching *x)
+{
+    arena_reset(&x->arena);
+    x->files = NULL;
+    x->globs = NULL;
+    x->file_count = x->glob_count = 0;
+}
+
+/* Nothing is stored of a broken definition: what it looked at is known from the host, as long as that lives. */
+void watching_definition(weir *w)
+{
+    struct watching *x = w->watching;
+    if (!x || w->reload.seen_count == 0) return;
+    forget_definition(x);
+    x->files = arena_zero(&x->arena, w->reload.seen_count, sizeof *x->files);
+    x->globs = arena_zero(&x->arena, w->reload.glob_count + 1, sizeof *x->globs);
+    for (size_t i = 0; x->files && i < w->reload.seen_count; i++) {
+        const struct definition_seen *seen = &w->reload.seen[i];
+        if (seen->kind != ITEM_FILE) continue;
+        cover_parent(w, seen->name);
+        x->files[x->file_count++] = (struct seen){arena_bytes(&x->arena, seen->name), seen->hash};
+    }
+    for (size_t i = 0; x->globs && i < w->reload.glob_count; i++) {
+        const struct definition_glob *glob = &w->reload.globs[i];
+        cover_parent(w, bytes_of(glob->pattern.data, scan_glob_fixed((const char *)glob->pattern.data)));
+        x->globs[x->glob_count++] = (struct seen){arena_bytes(&x->arena, glob->pattern), scan_names_hash(glob->paths, glob->count)};
+    }
+    if (x->arena.failed) forget_definition(x);
+}
+
+void watching_cover(weir *w)
+{
+    if (!w->watching) return;
+    cover_parent(w, bytes_str(w->workflow ? w->workflow : ""));
+    sigcache_each(w->sigs, cover_bytes, w);
+    cover_globs(w);
+    watch_sweep(w->watching->watch);
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------- */
+
+static int take_listing(void *ctx, const watch_change *change)
+{
+    struct watching *x = ctx;
+    x->came_or_went |= change->listing;
+    return 0;
+}
+
+/* The paths that were noted are not kept: the run that follows looks at everything. */
+static int take_notes(struct watching *x, weir_error *err)
+{
+    bool all = false;
+    watch_read(x->watch);
+    x->ripe = x->again = x->came_or_went = false;
+    int rc = watch_take(x->watch, &all, take_listing, x, err);
+    x->came_or_went |= all;
+    return rc;
+}
+
+static bool wait(weir *w)
+{
+    struct watching *x = w->watching;
+    while (!x->ripe && !x->again && atomic_load(&w->interrupts) == 0) uv_run(&w->loop, UV_RUN_ONCE);
+    return atomic_load(&w->interrupts) == 0;
+}
+
+static void tell_polling(weir *w)
+{
+    struct watching *x = w->watching;
+    watch_counts counts = watch_stats(x->watch);
+    if (counts.polled == 0 || x->limited) return;
+    x->limited = true;
+    tell_message(w, "%zu of %zu folders send no events (fs.inotify.max_user_watches, or the file system): they are looked at every second",
+                 counts.polled, counts.folders);
+}
+
+/*
+ * Is what a broken definition looked at still as it was? What it did not look at and that still broke it (a declared input that
+ * is not there) comes as a new name.
+ */
+static bool is_broken_still(weir *w)
+{
+    const struct watching *x = w->watching;
+    bool is_same = x->file_count > 0;
+    for (size_t i = 0; is_same && i < x->file_count; i++) {
+        scan_request r = {.path = x->files[i].name};
+        scan_one(&w->scan, &r);
+        is_same = r.code == 0 && hash_equal(r.hash, x->files[i].hash);
+    }
+    for (size_t i = 0; is_same && i < x->glob_count; i++) {
+        mem_arena arena;
+        const char **paths = NULL;
+        size_t count = 0;
+        arena_init(&arena);
+        is_same = scan_glob(&w->scan, (const char *)x->globs[i].name.data, NULL, NULL, &arena, &paths, &count, NULL, &(weir_error){0}) == 0 &&
+                  hash_equal(scan_names_hash(paths, count), x->globs[i].hash);
+        arena_deinit(&arena);
+    }
+    return is_same;
+}
+
+static bool is_end(int rc)
+{
+    return rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
+}
+
+int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher, weir_error *err)
+{
+    struct watching x = {0};
+    weir_error local = {0};
+    weir_request again = *request;
+    bool is_broken = false;
+    if (!err) err = &local;
+    int rc = watch_new(&x.watch, &w->loop, w->root, on_ripe, &x, err);
+    if (rc == WEIR_LIMIT) rc = 0;
+    if (rc != 0) return rc;
+    w->watching = &x;
+    arena_init(&x.arena);
+    again.flags |= WEIR_RUN_IF_DUE;
+    again.flags &= ~(unsigned)WEIR_RUN_FORCE;
+    again.trigger = "watch";
+    for (bool first = true; rc == 0; first = false) {
+        weir_summary summary = {.size = sizeof summary};
+        rc = take_notes(&x, err);
+        if (rc != 0) break;
+        if (!is_broken || x.came_or_went || !is_broken_still(w)) {
+            int end = weir_run(w, first ? request : &again, &summary, err);
+            is_broken = end == WEIR_WORKFLOW || end == WEIR_USAGE;
+            bool is_news = first || end != 0 || summary.run != 0;
+            if (is_news && watcher->turned) watcher->turned(watcher->ctx, &summary, end, err);
+            if (is_end(end)) rc = end;
+            if (rc == 0 && x.failure.code != 0) rc = error_set(err, x.failure.code, "%s", x.failure.message);
+        }
+        if (rc == 0) tell_polling(w);
+        if (rc == 0 && first && watcher->waits) watcher->waits(watcher->ctx, watch_stats(x.watch).folders);
+        if (rc == 0 && !wait(w)) rc = error_set(err, WEIR_CANCELLED, "interrupted");
+    }
+    atomic_store(&w->interrupts, 0);
+    w->watching = NULL;
+    arena_deinit(&x.arena);
+    watch_free(x.watch);
+    uv_run(&w->loop, UV_RUN_NOWAIT);
+    return rc;
+}

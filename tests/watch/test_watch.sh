@@ -1,0 +1,117 @@
+#!/bin/sh
+# test_watch.sh - weir watch: each edit is followed by one run of what it concerns, and nothing else starts one.
+#
+# A story at a time is told to a running watch, and the lines of --json are awaited (a minute at most; no time is asserted). What must
+# not start a run is done before something that does: the next run that is told is that one.
+set -u
+scratch=${TMPDIR:-/dev/shm}
+[ -d "$scratch" ] || scratch=/tmp
+work=$(mktemp -d "$scratch/weir-watch-XXXXXX") || exit 99
+pid=
+leave() {
+    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
+    rm -rf "$work"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir -p "$work/project/src" "$work/clean"
+cd "$work/project" || exit 99
+failures=0
+
+fail() {
+    echo "FAILED: $1: expected $2, got: $3"
+    failures=$((failures + 1))
+}
+
+# await N: until N runs were told
+await() {
+    tries=0
+    while [ "$(grep -c '"run_finished"' "$work/out")" -lt "$1" ]; do
+        tries=$((tries + 1))
+        if [ $tries -gt 1200 ]; then
+            fail "waiting" "run number $1" "$(tail -n 3 "$work/out")"
+            exit 1
+        fi
+        sleep 0.05
+    done
+}
+
+# run N WHAT PATTERN: the N-th run is told and its last line says so
+run() {
+    await "$1"
+    line=$(grep '"run_finished"' "$work/out" | sed -n "$1p")
+    case $line in
+    *$3*) ;;
+    *) fail "$2" "$3" "$line" ;;
+    esac
+}
+
+cat > weir.lua <<'LUA'
+local weir = require "weir"
+local up = weir.effect "up" { run = function(i, o) o.to:write((i.from:read():upper())) end }
+local list = {}
+for _, f in ipairs(weir.glob "src/**/*.txt") do
+  list[#list + 1] = up "up" { params = { n = f.rel }, inputs = { from = f }, outputs = { to = "build/{{n}}.up" } }
+end
+weir.sh "all" { inputs = { list = list }, outputs = { to = "build/all" }, cmd = "cat {{list}} > {{to}}" }
+LUA
+cp weir.lua "$work/lua"
+echo one > src/a.txt
+echo two > src/b.txt
+"$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
+pid=$!
+
+run 1 "the first run" '"ran":3,'
+echo uno > src/a.txt
+run 2 "an edit" '"ran":2,'
+touch src/a.txt src/b.txt weir.lua
+mkdir -p src/deep/er
+echo three > src/deep/er/c.txt
+run 3 "a touch, then a file in new folders" '"ran":2,'
+echo four > "$work/new" && mv "$work/new" src/b.txt
+run 4 "saved by rename" '"ran":2,'
+mv src/deep src/moved
+run 5 "a folder moved" '"restored":1,'
+rm build/all
+run 6 "an output removed" '"restored":1,'
+echo 'nonsense(' >> weir.lua
+run 7 "a broken workflow" '"status":"broken"'
+cp "$work/lua" weir.lua
+echo five > src/a.txt
+run 8 "mended, and an edit" '"ran":2,'
+rm src/b.txt
+run 9 "a file removed" '"ran":1,'
+
+# Many edits while it runs: whatever was seen of them, the last one counts.
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    for name in a moved/er/c new$i; do echo "round $i of $name" > "src/$name.txt"; done
+    [ $((i % 5)) -ne 0 ] || rm -f src/new*.txt
+done
+echo last > src/a.txt
+cp -r weir.lua src "$work/clean/"
+"$WEIR_BIN" run -q -C "$work/clean" || fail "the clean run" "exit code 0" "$?"
+tries=0
+while ! diff -r build "$work/clean/build" > "$work/diff" 2>&1; do
+    tries=$((tries + 1))
+    if [ $tries -gt 600 ]; then
+        fail "after many edits" "what a clean run makes" "$(cat "$work/diff")"
+        break
+    fi
+    sleep 0.1
+done
+
+kill -TERM "$pid"
+wait "$pid"
+code=$?
+pid=
+[ $code -eq 143 ] || fail "ended by TERM" "exit code 143" "$code"
+out=$("$WEIR_BIN" run --json)
+case $out in
+*'"ran":0,"unchanged":3,"restored":0,'*) ;;
+*) fail "a run afterwards" "nothing to do for 3 nodes" "$out" ;;
+esac
+"$WEIR_BIN" db check > "$work/check" 2>&1 || fail "db check" "exit code 0" "$(cat "$work/check")"
+[ ! -s "$work/err" ] || grep -v '^weir: the workflow has\|was removed, no node makes it' "$work/err" | grep . && fail "standard error" "nothing more" "see above"
+[ $failures -eq 0 ] && echo "ok: 9 runs, and many edits at once"
+exit $((failures > 0))
