@@ -623,6 +623,6 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     if (rc == 0 && summary->interrupted) rc = error_set(err, WEIR_CANCELLED, "interrupted");
     if (rc == 0 && !w->dry && summary->failed + summary->blocked > 0)
         rc = error_set(err, WEIR_FAILED, "%llu failed, %llu blocked", (unsigned long long)summary->failed, (unsigned long long)summary->blocked);
-    atomic_store(&w->interrupts, 0);
+    if (!w->watching) atomic_store(&w->interrupts, 0); /* a watch ends for one that came late, too */
     return rc;
 }

@@ -72,7 +72,7 @@ run 3 "a touch, then a file in new folders" '"ran":2,'
 echo four > "$work/new" && mv "$work/new" src/b.txt
 run 4 "saved by rename" '"ran":2,'
 mv src/deep src/moved
-run 5 "a folder moved" '"restored":1,'
+run 5 "a folder moved: another name" '"ran":2,'
 rm build/all
 run 6 "an output removed" '"restored":1,'
 echo 'nonsense(' >> weir.lua
