@@ -69,6 +69,13 @@ typedef struct weir_host {
     int (*fail)(weir_job *job, const char *format, ...);
     /** Memory that lives until the effect returns; NULL when there is none. */
     void *(*memory)(weir_job *job, size_t size);
+
+    /**
+     * Wait until these are up to date: nodes by name, files by path. They are the members, in this order, of an input port whose name goes
+     * to *port (may be NULL), and are read like all inputs. Recorded together, in full. A name that no node has is a failure
+     * to return; an absent file is none until it is read. (Newer than `memory`: check `size`.)
+     */
+    int (*need)(weir_job *job, const char *const *names, size_t count, const char **port);
 } weir_host;
 
 enum { WEIR_REQUIRED = 1, WEIR_LIST = 2 }; /* flags of ports and params */

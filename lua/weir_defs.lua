@@ -113,6 +113,16 @@ function Input:lines() end
 ---@return any
 function Input:json() end
 
+---@class weir.In What i is inside an effect: inputs and params by name.
+---@field [string] any
+local In = {}
+--- Wait until these nodes and files are up to date; recorded. One handle for each, nil for a file that is not there. Ask for what is known together.
+---
+---     local page, css = i:need("page[id=3]", "build/site.css")
+---@param ... string names of nodes, paths of files
+---@return weir.Input? ...
+function In:need(...) end
+
 ---@class weir.Out What o.PORT is inside an effect.
 ---@field path string
 ---@field name string
@@ -131,7 +141,7 @@ function Out:copy(input) end
 function Out:mode(bits) end
 
 ---@class weir.EffectTable
----@field run fun(i: table<string, any>, o: table<string, weir.Out>): any the returned value is the node's value
+---@field run fun(i: weir.In, o: table<string, weir.Out>): any the returned value is the node's value
 ---@field version? string|number
 ---@field always? boolean
 ---@field code? "track"|"warn"|"pin" what a change of the code does: its results are made anew (track), are kept with a warning, or are kept until `version` changes

@@ -65,6 +65,7 @@ CREATE TABLE edge (                -- node to node: dst reads what src makes
     PRIMARY KEY (src, dst)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX edge_back ON edge(dst, origin);
+CREATE INDEX edge_needed ON edge(dst) WHERE origin = 1;
 
 CREATE TABLE use (                 -- item to node
     item   INTEGER NOT NULL,

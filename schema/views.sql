@@ -54,7 +54,8 @@ SELECT u.node AS node_id, CAST(n.name AS TEXT) AS node,
        nullif(lower(hex(i.hash)), '') AS hash,
        i.size,
        CASE u.origin WHEN 0 THEN 'declared' ELSE 'discovered' END AS origin
-  FROM use u JOIN item i ON i.id = u.item JOIN node n ON n.id = u.node;
+  FROM use u JOIN item i ON i.id = u.item JOIN node n ON n.id = u.node
+ WHERE i.kind <> 11;
 
 CREATE VIEW weir_outputs AS        -- what executions made
 SELECT p.execution, x.run, x.node AS node_id, CAST(n.name AS TEXT) AS node,

@@ -58,6 +58,7 @@ void job_free(job *j)
     buf_deinit(&j->value);
     map_deinit(&j->declared);
     map_deinit(&j->by_ref);
+    mem_free(j->needed);
     mem_free(j->reads);
     mem_free(j->seen);
     arena_deinit(&j->arena);
@@ -158,6 +159,7 @@ void job_finish(job *j, const char *failure, job_report *report)
     else report_value(j, report);
 
     report->log = j->log.failed ? (bytes){NULL, 0} : buf_bytes(&j->log);
+    job_record_finish(j);
     report->reads = j->reads;
     report->read_count = j->read_count;
     report->impure = j->is_impure;

@@ -48,6 +48,34 @@ typedef struct job_output {
     bytes temp; /* where the worker writes it, below the root; parents exist */
 } job_output;
 
+/** What an effect asks for while it runs: names of nodes, paths of files. */
+typedef struct job_request {
+    uint64_t id; /* of the execution */
+    bytes *names; /* NUL behind each */
+    size_t count;
+} job_request;
+
+typedef enum needed_kind {
+    NEEDED_NODE = 1,   /* `member`, `item`, `hash` */
+    NEEDED_PATH = 2,   /* `text`: the path, normalised; it is up to date now. `item`: it could have been a node's name */
+    NEEDED_NO_NAME = 3 /* no node and no file is called that: `text` says so, `item` stands for the name */
+} needed_kind;
+
+typedef struct job_needed {
+    needed_kind kind;
+    uint64_t item;     /* ITEM_NODE: stands for the name */
+    hash128 hash;      /* of everything that the node made */
+    bytes text;
+    job_member member; /* MEMBER_NODE */
+} job_needed;
+
+typedef struct job_answer {
+    bool is_failure;   /* the job ends: `failure` says why */
+    bytes failure;
+    job_needed *list;  /* in the order of the request */
+    size_t count;
+} job_answer;
+
 typedef struct job_order {
     uint64_t id;        /* execution id */
     bytes node, effect;
@@ -60,10 +88,13 @@ typedef struct job_order {
     size_t output_count;
     uint64_t timeout_ms;
     bool keep;          /* small outputs and values come back inline */
+    /** In a worker: ask the engine and wait; *answer (packed) in `arena`. NULL: cannot be asked. Does not travel. */
+    int (*need)(void *ctx, const job_request *request, mem_arena *arena, bytes *answer, weir_error *err);
+    void *need_ctx;
 } job_order;
 
 typedef struct job_read {
-    read_ref ref;       /* ref.port -1: `path` says which file (item 0) */
+    read_ref ref;       /* ref.port -1: `path` says which file (item 0); or a needed node: its name, source_is_node, item stands for the name */
     bytes path;
     uint32_t group;
     uint64_t source;    /* member's item or node id */
@@ -124,6 +155,10 @@ int job_read_outpath(job *j, size_t output, bytes *path);
 int job_read_file(job *j, bytes path, bytes *content);
 /** A file of the system by its absolute path (a module that `require` found outside the root). Recorded like a file by path. */
 int job_read_system(job *j, bytes path, bytes *content);
+/** Wait until these are up to date. They are the members of a new input *port; an absent file has no files. */
+int job_need(job *j, const bytes *names, size_t count, size_t *port);
+/** A declared input or one of job_need; NULL: there is none. */
+const job_input *job_input_at(const job *j, size_t port);
 int job_find_input(const job *j, bytes port);  /* index or -1 */
 int job_find_output(const job *j, bytes port);
 
@@ -141,6 +176,10 @@ mem_arena *job_memory(job *j);
 int job_perform(const registry_entry *entry, const job_order *order, int rootfd, job **out, job_report *report, weir_error *err);
 
 /* Packed forms, for the frames of the script floor. Decoded structs borrow from `from` and `arena`. */
+void job_request_put(buf *b, const job_request *request);
+int job_request_get(bytes from, mem_arena *arena, job_request *request, weir_error *err);
+void job_answer_put(buf *b, const job_answer *answer);
+int job_answer_get(bytes from, mem_arena *arena, job_answer *answer, weir_error *err);
 void job_order_put(buf *b, const job_order *order);
 int job_order_get(bytes from, mem_arena *arena, job_order *order, weir_error *err);
 void job_report_put(buf *b, const job_report *report);

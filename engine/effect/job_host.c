@@ -285,6 +285,17 @@ static void *host_memory(weir_job *j, size_t size)
     return arena_alloc(&j->arena, size);
 }
 
+static int host_need(weir_job *j, const char *const *names, size_t count, const char **port)
+{
+    bytes *list = arena_zero(&j->arena, count + 1, sizeof *list);
+    size_t number = 0;
+    if (!list) return job_failed(j, error_nomem(&j->error, "asking for nodes"));
+    for (size_t i = 0; i < count; i++) list[i] = bytes_str(names[i]);
+    int rc = job_need(j, list, count, &number);
+    if (rc == 0 && port) *port = (const char *)job_input_at(j, number)->port.data;
+    return rc;
+}
+
 static const weir_host host = {
     .size = sizeof(weir_host),
     .abi = WEIR_EFFECT_ABI,
@@ -309,6 +320,7 @@ static const weir_host host = {
     .log = host_log,
     .fail = host_fail,
     .memory = host_memory,
+    .need = host_need,
 };
 
 /* --- performing --------------------------------------------------------------------------------------------------- */

@@ -54,6 +54,10 @@ struct weir_job {
     size_t forbidden_count;
     bool has_forbidden;
 
+    job_input *needed;      /* ports behind the declared ones: job_need.c */
+    size_t needed_count, needed_capacity;
+    bool is_needing;        /* an answer is being taken: one group */
+    bool is_need_open;      /* and that has begun */
     job_out *outs;          /* parallel to order->outputs */
     buf log;
     bool is_log_full;
@@ -80,6 +84,15 @@ job_seen *job_record(job *j, read_ref ref, uint64_t source, bool source_is_node,
 int job_find_found(job *j, bytes path, job_seen **seen);
 /** Adds it; `path` is kept. NULL with the error set. */
 job_seen *job_record_found(job *j, bytes path, hash128 hash);
+
+/** A needed node, or a name that nothing has. */
+job_seen *job_record_needed(job *j, bytes name, uint64_t item, hash128 hash);
+/** Takes away what job_record kept of needed nodes beside their one read. */
+void job_record_finish(job *j);
+/** Is this port one of job_need? */
+bool job_is_needed(const job *j, size_t port);
+void job_member_put(buf *b, const job_member *m);
+void job_member_get(unpack *u, mem_arena *arena, job_member *m);
 
 /* --- shared between reading and copying ------------------------------------------------------------------------------ */
 

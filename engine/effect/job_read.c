@@ -25,11 +25,11 @@ static const char *text_of(bytes name)
 
 const job_member *job_member_at(job *j, size_t port, size_t member)
 {
-    if (port >= j->order->input_count) {
+    const job_input *input = job_input_at(j, port);
+    if (!input) {
         (void)error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
         return NULL;
     }
-    const job_input *input = &j->order->inputs[port];
     if (member < input->count) return &input->members[member];
     (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" has %zu members, number %zu was asked for", text_of(input->port),
                     input->count, member);
@@ -44,7 +44,7 @@ bool job_member_is_file(const job_member *m)
 
 static const char *port_name(const job *j, size_t port)
 {
-    return text_of(j->order->inputs[port].port);
+    return text_of(job_input_at(j, port)->port);
 }
 
 const job_file *job_member_file(job *j, size_t port, const job_member *m, int sub)
@@ -67,6 +67,8 @@ int job_find_input(const job *j, bytes port)
 {
     for (size_t i = 0; i < j->order->input_count; i++)
         if (bytes_equal(j->order->inputs[i].port, port)) return (int)i;
+    for (size_t i = 0; i < j->needed_count; i++)
+        if (bytes_equal(j->needed[i].port, port)) return (int)(j->order->input_count + i);
     return -1;
 }
 
@@ -163,6 +165,7 @@ int job_record_file(job *j, size_t port, size_t member, int sub, const job_file 
 static int read_declared(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *content)
 {
     loaded_file loaded;
+    if (job_is_needed(j, port) && job_input_at(j, port)->members[member].kind == MEMBER_ITEM) return job_read_file(j, file->path, content);
     read_ref ref = job_ref(ASPECT_CONTENT, port, member, sub);
     job_seen *seen = job_find_read(j, ref);
     if (!seen || !seen->has_content) {
@@ -331,8 +334,8 @@ int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
 
 int job_read_names(job *j, size_t port, bytes **names, size_t *count)
 {
-    if (port >= j->order->input_count) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
-    const job_input *input = &j->order->inputs[port];
+    const job_input *input = job_input_at(j, port);
+    if (!input) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
     bytes *list = arena_zero(&j->arena, input->count + 1, sizeof *list);
     if (!list) return job_failed(j, error_nomem(&j->error, "listing names"));
     for (size_t i = 0; i < input->count; i++) {

@@ -44,6 +44,8 @@ read_ref job_ref(read_aspect aspect, size_t port, size_t member, int sub)
 /* Which group the next read belongs to; see the file top. */
 static uint32_t next_group(job *j, bool is_declared)
 {
+    if (j->is_need_open) return j->group;
+    j->is_need_open = j->is_needing && !is_declared;
     bool is_new = j->is_group_closed || (!is_declared && j->read_count > 0);
     if (is_new) j->group++;
     j->is_group_closed = !is_declared;
@@ -56,6 +58,12 @@ static job_seen *find(const job *j, bytes key, size_t *index)
     if (!at) return NULL;
     *index = (size_t)*at;
     return &j->seen[*index];
+}
+
+/* Of a needed node: its one read was recorded before. */
+static bool is_needed_part(const job *j, const read_ref *ref)
+{
+    return ref->port >= 0 && ref->aspect != ASPECT_OUTPATH && job_is_needed(j, (size_t)ref->port);
 }
 
 /* Adds a read that is not known yet; NULL with the error set. */
@@ -72,7 +80,7 @@ static job_seen *add(job *j, bytes key, const job_read *from)
     *index = j->read_count;
     job_read *read = &j->reads[j->read_count];
     *read = *from;
-    read->group = next_group(j, from->ref.port >= 0);
+    read->group = is_needed_part(j, &from->ref) ? 0 : next_group(j, from->ref.port >= 0);
     job_seen *seen = &j->seen[j->read_count++];
     *seen = (job_seen){.has_content = false};
     return seen;
@@ -128,4 +136,36 @@ job_seen *job_record_found(job *j, bytes path, hash128 hash)
     job_seen *seen = path_key(j, path, &key) == 0 ? add(j, buf_bytes(&key), &read) : NULL;
     buf_deinit(&key);
     return seen;
+}
+
+/* --- needed nodes ------------------------------------------------------------------------------------------------------- */
+
+job_seen *job_record_needed(job *j, bytes name, uint64_t item, hash128 hash)
+{
+    uint8_t space[REF_KEY];
+    size_t index;
+    read_ref ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item};
+    bytes key = ref_key(&ref, space);
+    job_seen *seen = find(j, key, &index);
+    if (seen) {
+        if (!hash_equal(j->reads[index].hash, hash)) j->reads[index].differs = true;
+        return seen;
+    }
+    return add(j, key, &(job_read){.ref = ref, .path = name, .source_is_node = true, .hash = hash});
+}
+
+void job_record_finish(job *j)
+{
+    size_t kept = 0, needed = SIZE_MAX;
+    bool differs = false;
+    for (size_t i = 0; i < j->read_count; i++) {
+        if (is_needed_part(j, &j->reads[i].ref)) {
+            if (j->reads[i].differs) differs = true;
+            continue;
+        }
+        if (j->reads[i].ref.port < 0 && needed == SIZE_MAX) needed = kept;
+        j->reads[kept++] = j->reads[i];
+    }
+    j->read_count = kept;
+    if (differs && needed < kept) j->reads[needed].differs = true; /* what was looked at is not what was needed: raced */
 }

@@ -76,7 +76,7 @@ static int finish(const unpack *u, const mem_arena *arena, const char *what, wei
 
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
-static void put_member(buf *b, const job_member *m)
+void job_member_put(buf *b, const job_member *m)
 {
     buf_put_u64(b, m->kind);
     buf_put_u64(b, m->kind == MEMBER_ITEM ? m->item_type : 0);
@@ -97,7 +97,7 @@ static void put_member(buf *b, const job_member *m)
     buf_put_bytes(b, m->params);
 }
 
-static void get_member(unpack *u, mem_arena *arena, job_member *m)
+void job_member_get(unpack *u, mem_arena *arena, job_member *m)
 {
     m->kind = (member_kind)get_enum(u, MEMBER_ITEM, MEMBER_OUTPUT);
     int type = get_enum(u, 0, ITEM_LINK);
@@ -125,7 +125,7 @@ static void put_input(buf *b, const job_input *input)
     put_text(b, input->port);
     buf_put_u64(b, input->is_list);
     buf_put_u64(b, input->count);
-    for (size_t i = 0; i < input->count; i++) put_member(b, &input->members[i]);
+    for (size_t i = 0; i < input->count; i++) job_member_put(b, &input->members[i]);
 }
 
 static void get_input(unpack *u, mem_arena *arena, job_input *input)
@@ -133,7 +133,7 @@ static void get_input(unpack *u, mem_arena *arena, job_input *input)
     input->port = get_text(u);
     input->is_list = get_flag(u);
     input->members = get_list(u, arena, sizeof *input->members, &input->count);
-    for (size_t i = 0; i < input->count && !u->failed; i++) get_member(u, arena, &input->members[i]);
+    for (size_t i = 0; i < input->count && !u->failed; i++) job_member_get(u, arena, &input->members[i]);
 }
 
 void job_order_put(buf *b, const job_order *order)

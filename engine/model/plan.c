@@ -107,6 +107,7 @@ static int mark_due(plan *p, uint32_t at, uint32_t height, bool changed, weir_er
 {
     int rc = plan_lift_raise(p, at, height, err);
     if (rc) return rc;
+    if (changed) p->nodes[at].is_asked = false;
     switch ((plan_state)p->nodes[at].state) {
     case PLAN_IDLE: return start_due(p, at, err);
     case PLAN_DUE: return 0;
@@ -120,8 +121,23 @@ int plan_due(plan *p, uint64_t node, uint32_t height, weir_error *err)
 {
     uint32_t at;
     int rc = plan_table_add(p, node, height, &at, err);
+    if (rc == 0) p->nodes[at].is_asked = false;
     if (rc == 0) rc = mark_due(p, at, height, false, err);
     return rc ? rc : plan_lift_spread(p, err);
+}
+
+int plan_ask(plan *p, uint64_t node, uint32_t height, weir_error *err)
+{
+    uint32_t at;
+    int rc = plan_due(p, node, height, err);
+    if (rc == 0 && plan_table_find(p, node, &at)) p->nodes[at].is_asked = true;
+    return rc;
+}
+
+bool plan_is_asked(const plan *p, uint64_t node)
+{
+    uint32_t at;
+    return plan_table_find(p, node, &at) && p->nodes[at].is_asked;
 }
 
 /* --- starting ---------------------------------------------------------------------------------------------------- */

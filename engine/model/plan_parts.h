@@ -35,6 +35,7 @@ typedef struct plan_node {
     uint32_t edge_at;  /* 1 + first edge of this turn to a user; 0: none */
     uint8_t state;     /* plan_state */
     uint8_t flags;
+    bool is_asked;     /* due because plan_ask said so, and for nothing else */
 } plan_node;
 
 /** An entry is alive while the node has the flag of the heap (and, in those by height, still that height). */

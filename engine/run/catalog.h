@@ -49,6 +49,7 @@ typedef struct cat_node {
     node_spec spec;    /* decoded; name set */
     uint64_t blocked_by; /* this turn: the failed node above it; 0: none */
     bool forced;       /* this run: run whatever is stored */
+    bool looked;       /* this run: due only because what it needs may not be up to date */
     int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; 0: neither */
     bool planned;      /* dry run: it would run, or may; what it makes is unknown */
     uint64_t waited;   /* this run: the turn, + 1, in which it waited for its expand node */

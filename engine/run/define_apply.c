@@ -24,6 +24,7 @@ typedef struct application {
     map heirs;     /* what a vanished node leaves: base and first output, or inputs -> its id */
     map said;      /* node ids that became due here */
     bool has_heirs, changed;
+    bool has_needs; /* some node has ever needed another one by name */
 } application;
 
 /* --- which nodes are due ----------------------------------------------------------------------------------------- */
@@ -68,15 +69,15 @@ static int say_effect(application *a, const declared_effect *e, weir_error *err)
     return 0;
 }
 
-static int code_changed(application *a, uint64_t id, weir_error *err)
+static int make_due(application *a, uint64_t id, reason_kind reason, weir_error *err)
 {
     cat_node *node = catalog_node(a->catalog, id, err);
     if (!node) return err->code;
     if (node->status == CAT_GONE || map_get(&a->said, map_key_u64(&id))) return 0;
-    event_put_node_due(a->body, &(event_node_due){.node = id, .reason = REASON_CODE_CHANGED});
+    event_put_node_due(a->body, &(event_node_due){.node = id, .reason = reason});
     journal_say(a->journal, EVENT_NODE_DUE, a->body);
     node->status = CAT_DUE;
-    node->due = REASON_CODE_CHANGED;
+    node->due = reason;
     return note_due(a, id, err);
 }
 
@@ -97,7 +98,7 @@ static int say_code_changes(application *a, const declared_effect *e, weir_error
         ids[count++] = (uint64_t)db_int(s, 0);
     }
     db_reset(s);
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = code_changed(a, ids[i], err);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = make_due(a, ids[i], REASON_CODE_CHANGED, err);
     mem_free(ids);
     return rc;
 }
@@ -229,6 +230,51 @@ static int say_removed(application *a, uint64_t id, weir_error *err)
     return 0;
 }
 
+/* A name that others needed, or looked for, has a node now, or has none any more. */
+static int say_name(application *a, bytes name, reason_kind reason, weir_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0, capacity = 0;
+    if (!a->has_needs) return 0;
+    db_stmt *s = db_get(catalog_db(a->catalog), SQL_NEED_USERS, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, ITEM_NODE);
+    db_bind_bytes(s, 2, name);
+    db_bind_int(s, 3, (int64_t)a->c->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(ids, capacity, count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        ids[count++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = make_due(a, ids[i], reason, err);
+    mem_free(ids);
+    return rc;
+}
+
+static int say_names(application *a, weir_error *err)
+{
+    const comparison *c = a->c;
+    db_stmt *s = db_get(catalog_db(a->catalog), SQL_ITEMS_OF_KIND, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, ITEM_NODE);
+    int rc = db_step(s, err);
+    db_reset(s);
+    if (rc <= 0) return rc;
+    a->has_needs = true;
+    rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->count; i++)
+        if (!c->nodes[i].is_known || c->nodes[i].old_status == CAT_GONE) rc = say_name(a, c->nodes[i].spec->name, REASON_INPUTS_ADDED, err);
+    for (size_t i = 0; rc == 0 && i < c->gone_count; i++) {
+        const cat_node *node = catalog_node(a->catalog, c->gone[i], err);
+        rc = node ? say_name(a, node->spec.name, REASON_INPUTS_REMOVED, err) : err->code;
+    }
+    return rc;
+}
+
 /* An edge that was discovered and would now close a circle. */
 static int say_dropped(application *a, const declared_edge *edge, weir_error *err)
 {
@@ -279,6 +325,7 @@ static int say_all(application *a, weir_error *err)
     for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->dropped_count; i++) rc = say_dropped(a, &c->dropped[i], err);
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
+    if (rc == 0) rc = say_names(a, err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);
     if (rc != 0) return rc;

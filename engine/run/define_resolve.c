@@ -336,6 +336,23 @@ static int resolve_member(comparison *c, size_t number, const spec_input *input,
     return resolve_outside_member(c, number, input, m, err);
 }
 
+/* Nodes that were needed while another one ran. */
+static int needed_edges(comparison *c, const map *by_id, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_EDGES_DISCOVERED, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)c->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        uint64_t user = (uint64_t)db_int(s, 0), source = (uint64_t)db_int(s, 1);
+        const uint64_t *to = map_get(by_id, map_key_u64(&user)), *from = map_get(by_id, map_key_u64(&source));
+        rc = to && from && *from != *to ? add_edge(c, *from, *to, err) : 0;
+        if (rc != 0) break;
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
 static int discovered_edges(comparison *c, weir_error *err)
 {
     map by_id;
@@ -357,6 +374,7 @@ static int discovered_edges(comparison *c, weir_error *err)
         if (rc != 0) break;
     }
     if (s) db_reset(s);
+    if (s && rc >= 0) rc = needed_edges(c, &by_id, err);
     map_deinit(&by_id);
     return rc < 0 ? rc : 0;
 }

@@ -33,6 +33,30 @@ static int stored_origin(weir *w, uint64_t from, uint64_t to, int *origin, weir_
     return rc < 0 ? rc : 0;
 }
 
+int edge_needs_exist(weir *w, bool *exist, weir_error *err)
+{
+    *exist = false;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NEEDS_EXIST, err);
+    if (!s) return err->code;
+    int rc = db_step(s, err);
+    *exist = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int edge_is_need(weir *w, uint64_t from, uint64_t to, bool *is_need, weir_error *err)
+{
+    *is_need = false;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NEED_ALONE, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)from);
+    db_bind_int(s, 2, (int64_t)to);
+    int rc = db_step(s, err);
+    *is_need = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
 void edge_say_dropped(weir *w, uint64_t from, cat_node *to)
 {
     buf *body = catalog_body(w->catalog);
@@ -140,6 +164,12 @@ static int edge_source(weir *w, const read_record *r, const cat_node **maker, we
     *maker = NULL;
     const cat_item *item = catalog_item(w->catalog, r->ref.item, err);
     if (!item) return err->code ? err->code : WEIR_BUG;
+    if (item->kind == ITEM_NODE) {
+        cat_node *node = NULL;
+        int rc = need_node(w, item->name, &node, err);
+        *maker = node;
+        return rc;
+    }
     if (item->node == 0) return 0;
     *maker = catalog_node(w->catalog, item->node, err);
     return *maker ? 0 : err->code ? err->code : WEIR_BUG;

@@ -11,7 +11,7 @@
  *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
  *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
- *   journal, catalog, sigcache: see their headers
+ *   need.c      jobs that wait for nodes                            journal, catalog, sigcache: see their headers
  *
  * Loop thread only.
  */
@@ -53,6 +53,7 @@ typedef struct definition {
 } definition;
 
 typedef struct dry_run dry_run; /* dry.c */
+typedef struct need need; /* what a job waits for: need.c */
 typedef struct task task; /* a node being settled: schedule.c */
 
 struct weir {
@@ -102,6 +103,8 @@ struct weir {
     size_t commands_begun;   /* commands from their intent to the end of their process */
     size_t commands_running, jobs_running;
     limits limits;
+    size_t jobs_waiting;     /* for nodes that they need; not among the running ones */
+    const map *taken_in;     /* targets.c: only these are marked; NULL: all */
     size_t ready_count;    /* tasks that wait for a slot or a worker */
     task *tasks, *last_task; /* all open ones, doubly linked */
     size_t task_count;
@@ -241,6 +244,10 @@ int targets_expand(weir *w, bool *any, weir_error *err);
 bool targets_wanted(const weir *w, uint64_t node);
 /** A node that a wanted one turned out to read: from the next turn on it is wanted too, with all that it needs. */
 int targets_take_in(weir *w, uint64_t node, weir_error *err);
+/** The same in this turn: what must be looked at is due at once. */
+int targets_take_in_now(weir *w, uint64_t node, weir_error *err);
+/** The name of a node or output that looks like this one, in `arena`; NULL: none. */
+int targets_near(weir *w, const char *name, mem_arena *arena, const char **near, weir_error *err);
 /** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */
 int targets_start(weir *w, weir_error *err);
 /** Users of a node that take part in this run (plan_source.users). Valid until the next call. */
@@ -268,6 +275,7 @@ typedef enum task_state {
     TASK_INTENT,   /* a command whose intent is being committed */
     TASK_ARMED,    /* committed; waits for a free slot */
     TASK_RUNNING,
+    TASK_WAITING,  /* a job that needs nodes; no slot */
     TASK_FINISHING /* ended; its outputs are looked at */
 } task_state;
 
@@ -290,6 +298,7 @@ struct task {
     uint64_t spawned;       /* seq of the event that says so; commands */
     process *process;
     void *worker;           /* jobs.c */
+    need *need;             /* while it waits, and when that ended the attempt */
     bool stopping;
     bool flies;             /* it is in w->flights, under its key */
     bool alone;             /* it waited for identical work once */
@@ -355,6 +364,8 @@ void limits_give(task *t);
 void limits_give_slots(weir *w, int slots);
 
 /* --- settle.c ---------------------------------------------------------------------------------------------------- */
+/** The node waits for one that failed (blocked_by). Frees the task. */
+void settle_blocked(task *t);
 /** Key, lookup; ends in a hit (restored, unchanged), in waiting, or in a task that is ready to run. */
 void settle_begin(task *t);
 /** The key of a node as it is declared now; t->effect is set. WEIR_NOTFOUND, WEIR_WORKFLOW, WEIR_LIMIT: the command cannot be made. */
@@ -418,8 +429,31 @@ int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *er
 int edge_restore(task *t, uint64_t execution, weir_error *err);
 /** The node has a result that was made from what `on` makes: it is lifted above, with its users; said in the log. After edge_add. */
 int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
+/** Has any node needed another one while it ran? */
+int edge_needs_exist(weir *w, bool *exist, weir_error *err);
+/** Is what leads from one to the other but a need of an earlier execution? */
+int edge_is_need(weir *w, uint64_t from, uint64_t to, bool *is_need, weir_error *err);
 /** A discovered edge that is only history goes; `to` is due. */
 void edge_say_dropped(weir *w, uint64_t from, cat_node *to);
+
+/* --- need.c ------------------------------------------------------------------------------------------------------ */
+typedef enum need_end { NEED_NONE, NEED_RESTART, NEED_BLOCKED, NEED_FAILED } need_end;
+/** A running job asked for nodes: it waits. */
+int need_begin(task *t, const job_request *request, weir_error *err);
+/** Answer those who have what they asked for; true: something moved, the planner may have more to do. */
+bool need_pump(weir *w);
+/** All that is left waits, and nothing can come: a job fails. */
+void need_stuck(weir *w);
+/** How waiting ended the attempt of this task. */
+need_end need_ended(const task *t);
+/** The node is due again, behind what it needs; the task is the caller's to free. */
+int need_restart(task *t, weir_error *err);
+/** The live node of this graph with this name; NULL: none. */
+int need_node(weir *w, bytes name, cat_node **node, weir_error *err);
+/** Take a node in and see to it that it becomes up to date in this turn; *waits: it is not yet. */
+int need_look(weir *w, cat_node *node, bool *waits, weir_error *err);
+/** Hash of everything that a node has made. */
+int resolve_node_hash(weir *w, const cat_node *node, hash128 *hash, weir_error *err);
 
 /* --- command.c, jobs.c ------------------------------------------------------------------------------------------- */
 /** Say the intent; once it is committed the task is armed. */
@@ -435,11 +469,19 @@ int command_prepare(task *t, weir_error *err);
 /** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */
 int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err);
 void jobs_pump(weir *w);
+/** A job that waits is ended: nothing it waits for will start. */
+void jobs_end_waiting(task *t);
 /** Retire the workers, or end them `now`. */
 void jobs_stop(weir *w, bool now);
 /** End of a run: workers and hosts end. */
 void jobs_end(weir *w);
 void jobs_free(weir *w);
+/** Describe one input; *missing: as below. */
+int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err);
+/** A job waits: what it and its worker take (limits.c) is free. */
+void jobs_give_seat(task *t);
+/** It goes on, with the same limits as before; limits_may_start decides when. */
+int jobs_take_seat(task *t, weir_error *err);
 /** Describe a job; *missing: a node whose value is gone from the store. */
 int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
 

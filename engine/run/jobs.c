@@ -14,7 +14,7 @@
 #include "engine/run/engine.h"
 #include "engine/store/document.h"
 
-enum { WORKERS_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
+enum { WORKERS_MOST = 640, RUNNING_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
 
 typedef struct seat {
     script_worker *worker;
@@ -183,6 +183,11 @@ static int item_member(task *t, const spec_member *m, job_member *to, weir_error
     return rc;
 }
 
+int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err)
+{
+    return m->kind == MEMBER_ITEM ? item_member(t, m, to, err) : node_member(t, m, to, missing, err);
+}
+
 static int order_inputs(task *t, job_order *order, uint64_t *missing, weir_error *err)
 {
     const node_spec *spec = &t->node->spec;
@@ -199,8 +204,7 @@ static int order_inputs(task *t, job_order *order, uint64_t *missing, weir_error
             const spec_member *m = &in->members[k];
             to->members[k].kind = m->kind;
             to->members[k].id = m->id;
-            int rc = m->kind == MEMBER_ITEM ? item_member(t, m, &to->members[k], err)
-                                            : node_member(t, m, &to->members[k], missing, err);
+            int rc = jobs_member(t, m, &to->members[k], missing, err);
             if (rc != 0) return rc;
         }
     }
@@ -269,12 +273,32 @@ static void leave_seat(task *t)
     s->alone = false;
 }
 
+void jobs_give_seat(task *t)
+{
+    seat *s = t->worker ? seat_of(t->w, t->worker) : NULL;
+    limits_give(t);
+    if (!s) return;
+    limits_give_slots(t->w, s->slots);
+    s->slots = 0;
+}
+
+int jobs_take_seat(task *t, weir_error *err)
+{
+    seat *s = t->worker ? seat_of(t->w, t->worker) : NULL;
+    int rc = limits_take(t->w, t, err);
+    if (rc != 0 || !s) return rc;
+    s->slots = t->slots;
+    t->slots = 0;
+    return 0;
+}
+
 static void job_failed(task *t, execution_result result, const char *message)
 {
     char copy[1024];
     snprintf(copy, sizeof copy, "%s", message);
     remove_temps(t);
-    t->w->jobs_running--;
+    if (t->state == TASK_WAITING) t->w->jobs_waiting--;
+    else t->w->jobs_running--;
     settle_failed(t, result, copy);
 }
 
@@ -299,6 +323,21 @@ static int found_file(task *t, const job_read *from, read_record *to, bool *race
     return 0;
 }
 
+/* A node that was needed. Its name alone is remembered when there is none. */
+static int found_node(task *t, const job_read *from, read_record *to, bool *raced, weir_error *err)
+{
+    weir *w = t->w;
+    cat_node *node = NULL;
+    hash128 hash = HASH_ABSENT;
+    to->source = from->ref.item;
+    to->source_is_node = false;
+    int rc = need_node(w, from->path, &node, err);
+    if (rc == 0 && node) rc = resolve_node_hash(w, node, &hash, err);
+    if (rc != 0) return rc;
+    if (!hash_equal(hash, from->hash) || from->differs) *raced = true;
+    return node ? edge_lift(w, node, t->node, err) : 0;
+}
+
 static int take_reads(task *t, const job_report *report, bool *raced, weir_error *err)
 {
     weir *w = t->w;
@@ -309,7 +348,7 @@ static int take_reads(task *t, const job_report *report, bool *raced, weir_error
         read_record *to = &t->end.reads[t->end.read_count++];
         *to = (read_record){.ref = from->ref, .group = from->group, .source = from->source, .source_is_node = from->source_is_node, .hash = from->hash};
         if (from->ref.port < 0) {
-            int rc = found_file(t, from, to, raced, err);
+            int rc = from->source_is_node ? found_node(t, from, to, raced, err) : found_file(t, from, to, raced, err);
             if (rc != 0) return rc;
         } else if (from->differs) {
             *raced = true;
@@ -413,6 +452,28 @@ static void repeat(task *t)
     else if (jobs_make_again(t, t->lost_maker, &err) != 0) schedule_fail(w, &err);
 }
 
+/* Waiting for nodes ended the attempt. */
+static void job_given_up(task *t, const job_report *report)
+{
+    weir *w = t->w;
+    weir_error err = {0};
+    need_end end = need_ended(t);
+    if (end == NEED_FAILED) {
+        job_failed(t, EXECUTION_TRANSIENT, report && report->message.size ? (const char *)arena_bytes(&t->arena, report->message).data
+                                                                         : "what it needs cannot be made");
+        return;
+    }
+    remove_temps(t);
+    w->jobs_running--;
+    if (end == NEED_BLOCKED) {
+        settle_blocked(t);
+        return;
+    }
+    int rc = need_restart(t, &err);
+    if (rc != 0) schedule_fail(w, &err);
+    schedule_free(t);
+}
+
 static void on_report(void *ctx, script_worker *worker, const job_report *report)
 {
     weir *w = ctx;
@@ -428,6 +489,10 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
     t->log = arena_bytes(&t->arena, report->log);
     t->end.duration_us = report->duration_us;
     t->end.cpu_us = report->cpu_us;
+    if (need_ended(t) != NEED_NONE) {
+        job_given_up(t, report);
+        return;
+    }
     bool raced = false;
     int rc = take_reads(t, report, &raced, &err);
     if (rc == 0 && t->brought) {
@@ -477,6 +542,28 @@ static void hand_out_again(task *t)
     t->w->jobs_running--;
 }
 
+static void on_need(void *ctx, script_worker *worker, const job_request *request, const uint64_t *unfinished, size_t count)
+{
+    weir *w = ctx;
+    weir_error err = {0};
+    seat *s = seat_of(w, worker);
+    for (size_t i = 0; i < count; i++) {
+        task *u = task_of(w, unfinished[i]);
+        if (u) hand_out_again(u);
+    }
+    task *t = task_of(w, request->id);
+    if (!t || !s) return;
+    if (need_begin(t, request, &err) != 0) schedule_fail(w, &err);
+}
+
+void jobs_end_waiting(task *t)
+{
+    seat *s = seat_of(t->w, t->worker);
+    if (!s || s->stopping) return;
+    s->stopping = true;
+    script_worker_kill(s->worker, "interrupted");
+}
+
 static void on_died(void *ctx, script_worker *worker, uint64_t running, const uint64_t *unfinished, size_t unfinished_count, const char *how)
 {
     weir *w = ctx;
@@ -491,8 +578,12 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
     if (t) {
         char message[200];
         snprintf(message, sizeof message, "the worker died: %s", how);
-        if (t->started_ns) t->end.duration_us = (uint64_t)((os_monotonic_ns() - t->started_ns) / 1000);
-        job_failed(t, stopping ? EXECUTION_INTERRUPTED : EXECUTION_TRANSIENT, stopping ? "interrupted" : message);
+        if (!stopping && (need_ended(t) == NEED_RESTART || need_ended(t) == NEED_BLOCKED)) {
+            job_given_up(t, NULL);
+            t = NULL;
+        }
+        if (t && t->started_ns) t->end.duration_us = (uint64_t)((os_monotonic_ns() - t->started_ns) / 1000);
+        if (t) job_failed(t, stopping ? EXECUTION_INTERRUPTED : EXECUTION_TRANSIENT, stopping ? "interrupted" : message);
     }
     for (size_t i = 0; i < unfinished_count; i++) {
         task *u = task_of(w, unfinished[i]);
@@ -536,7 +627,7 @@ static int start_host(weir *w, bool bare, weir_error *err)
 static size_t count_workers(const job_pool *p, bool bare)
 {
     size_t n = 0;
-    for (size_t i = 0; i < p->count; i++) n += p->seats[i].bare == bare && !p->seats[i].stopping;
+    for (size_t i = 0; i < p->count; i++) n += p->seats[i].bare == bare && !p->seats[i].stopping && !script_worker_waits(p->seats[i].worker);
     return n;
 }
 
@@ -565,9 +656,9 @@ static int hire(weir *w, bool bare, size_t waiting, weir_error *err)
     if (!p) return error_nomem(err, "starting workers");
     int ready = ensure_host(w, bare, err);
     if (ready != 0) return ready;
-    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .died = on_died};
+    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .need = on_need, .died = on_died};
     size_t have = count_workers(p, bare);
-    while (have < waiting && have < (size_t)w->slots && p->count < WORKERS_MOST) {
+    while (have < waiting && have < (size_t)w->slots && have < RUNNING_MOST && p->count < WORKERS_MOST) {
         seat *s = &p->seats[p->count];
         *s = (seat){.bare = bare};
         int rc = script_worker_fork(bare ? w->bare : w->host, &events, &s->worker, err);
@@ -666,6 +757,12 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
     return 0;
 }
 
+static bool may_feed(const seat *s)
+{
+    if (!s->ready || s->stopping || script_worker_waits(s->worker)) return false;
+    return s->load == 0 || s->slots > 0; /* without slots: its job was told to end */
+}
+
 void jobs_pump(weir *w)
 {
     weir_error err = {0};
@@ -682,7 +779,7 @@ void jobs_pump(weir *w)
     job_pool *p = pool_of(w);
     size_t left = lua + bare;
     for (size_t i = 0; rc == 0 && p && i < p->count && left > 0; i++)
-        if (p->seats[i].ready && !p->seats[i].stopping) rc = feed(w, &p->seats[i], &left, &err);
+        if (may_feed(&p->seats[i])) rc = feed(w, &p->seats[i], &left, &err);
     if (rc != 0) schedule_fail(w, &err);
 }
 

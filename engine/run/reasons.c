@@ -57,8 +57,10 @@ static bool hash_now(task *t, read_record *r, bool same_spec, bool own, hash128 
     if (r->source != 0 && r->ref.aspect == ASPECT_CONTENT && (own || r->ref.port < 0)) {
         const cat_item *item = catalog_item(w->catalog, r->source, &err);
         if (!item) return false;
-        *now = item->hash;
-        return true;
+        cat_node *needed = NULL;
+        *now = item->kind == ITEM_NODE ? HASH_ABSENT : item->hash;
+        if (item->kind == ITEM_NODE && need_node(w, item->name, &needed, &err) != 0) return false;
+        return !needed || resolve_node_hash(w, needed, now, &err) == 0;
     }
     if (!same_spec) return false;
     uint64_t wait_for = 0, source = 0;

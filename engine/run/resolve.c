@@ -60,10 +60,60 @@ static bool is_unknown(task *t, uint64_t node)
     return true;
 }
 
+int resolve_node_hash(weir *w, const cat_node *node, hash128 *hash, weir_error *err)
+{
+    hash_stream h;
+    hash_begin(&h);
+    hash_update(&h, "node", 5);
+    hash_update(&h, node->value.bytes, HASH_SIZE);
+    for (size_t i = 0; i < node->spec.output_count; i++) {
+        const spec_output *out = &node->spec.outputs[i];
+        const cat_item *item = catalog_item(w->catalog, out->id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        uint64_t sizes[2] = {out->port.size, item->name.size};
+        hash_update(&h, sizes, sizeof sizes);
+        hash_update(&h, out->port.data, out->port.size);
+        hash_update(&h, item->name.data, item->name.size);
+        hash_update(&h, item->hash.bytes, HASH_SIZE);
+    }
+    *hash = hash_end(&h);
+    return 0;
+}
+
+/* What a node that was needed makes now. */
+static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    weir *w = t->w;
+    cat_node *node = NULL;
+    bool waits = false;
+    *hash = HASH_ABSENT;
+    *how = RESOLVE_KNOWN;
+    int rc = need_node(w, item->name, &node, err);
+    if (rc != 0 || !node) return rc;
+    *how = RESOLVE_IMPOSSIBLE;
+    if (node == t->node || node->status == CAT_FAILED || node->status == CAT_BLOCKED) return 0;
+    if (!w->dry) {
+        rc = edge_check(w, t->node, node, err);
+        if (rc == WEIR_WORKFLOW) error_clear(err);
+        if (rc != 0) return rc == WEIR_WORKFLOW ? 0 : rc;
+    }
+    rc = need_look(w, node, &waits, err);
+    if (rc != 0) return rc;
+    *how = waits ? RESOLVE_WAIT : RESOLVE_KNOWN;
+    *wait_for = node->id;
+    if (waits) return 0;
+    if (is_unknown(t, node->id)) {
+        *how = RESOLVE_IMPOSSIBLE;
+        return 0;
+    }
+    return resolve_node_hash(w, node, hash, err);
+}
+
 /* Content of an item: an output's maker must be settled, a source must have been looked at. */
 static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
 {
     weir *w = t->w;
+    if (item->kind == ITEM_NODE) return needed_content(t, item, hash, wait_for, how, err);
     *how = RESOLVE_KNOWN;
     *hash = item->hash;
     if (item->node != 0 && item->node != t->node->id) {

@@ -73,10 +73,14 @@ static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
     if (rc != 0 || count == 0) return rc;
     plan_user *copy = mem_dup(users, count * sizeof *users);
     if (!copy) return error_nomem(err, "blocking users");
+    bool needs = false;
+    rc = edge_needs_exist(w, &needs, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         cat_node *user = catalog_node(w->catalog, copy[i].node, err);
+        bool alone = false; /* needed while it ran: it may not need it again */
         if (!user) rc = err->code ? err->code : WEIR_BUG;
-        else user->blocked_by = cause;
+        if (rc == 0 && needs) rc = edge_is_need(w, node, user->id, &alone, err);
+        if (rc == 0 && !alone) user->blocked_by = cause;
     }
     mem_free(copy);
     return rc;
@@ -196,6 +200,7 @@ static void drop_waiting(weir *w)
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
         if (t->state == TASK_READY || t->state == TASK_AGAIN || t->state == TASK_FOLLOWING) schedule_free(t);
+        else if (t->state == TASK_WAITING) jobs_end_waiting(t);
         else if (t->state == TASK_ARMED) command_disarm(t);
     }
 }
@@ -228,18 +233,21 @@ static int take_ready(weir *w, weir_error *err)
     return 0;
 }
 
-/* Again when something is held back that does not keep a slot busy: another node may. */
-static void start_what_may(weir *w, weir_error *err)
+/* Again when something is held back that does not keep a slot busy: another node may. True: somebody waits no more. */
+static bool start_what_may(weir *w, weir_error *err)
 {
     size_t before;
+    bool moved = false;
     do {
         before = w->limits.held_back;
         if (take_ready(w, err) < 0) schedule_fail(w, err);
         limits_pass_begin(w);
+        if (!schedule_stopping(w) && need_pump(w)) moved = true;
         start_ready(w);
         jobs_pump(w);
         limits_pass_end(w);
     } while (w->limits.held_back > before && !schedule_stopping(w));
+    return moved;
 }
 
 /* Nothing runs and nothing is ready: what is due can only wait for itself. */
@@ -276,9 +284,11 @@ int schedule_turn(weir *w, weir_error *err)
         weir_error failure = {0};
         if (output_notes_trim(w, &failure) != 0) schedule_fail(w, &failure);
         if (!schedule_stopping(w)) begin_again(w);
-        start_what_may(w, &failure);
+        bool moved = start_what_may(w, &failure);
         bool stopping = schedule_stopping(w);
         if (stopping) drop_waiting(w);
+        if (moved && !stopping) continue;
+        if (!stopping && w->jobs_waiting > 0 && w->jobs_waiting + w->following == w->task_count) need_stuck(w);
         if (w->task_count == 0) {
             if (stopping || plan_open(w->plan) == 0) break;
             start_stuck(w);

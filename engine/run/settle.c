@@ -46,7 +46,7 @@ static void say_settled(task *t, const event_settled *event)
 
 /* --- blocked ----------------------------------------------------------------------------------------------------- */
 
-static void settle_blocked(task *t)
+void settle_blocked(task *t)
 {
     weir *w = t->w;
     weir_error err = {0};
@@ -164,6 +164,10 @@ static int holds_already(task *t, const cat_result *result, bool *holds, weir_er
 static void settle_unchanged(task *t, const cat_result *result, bool moved)
 {
     weir *w = t->w;
+    if (t->node->looked && t->node->status == CAT_SETTLED && plan_is_asked(w->plan, t->node->id)) { /* nothing was known against it */
+        schedule_settled(t, false, false);
+        return;
+    }
     say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_UNCHANGED, .execution = result->execution,
                                     .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
                                     .reason_count = t->reason_count, .value = result->value, .changed = moved});
@@ -522,6 +526,10 @@ void settle_begin(task *t)
     }
     if (t->node->blocked_by != 0) {
         settle_blocked(t);
+        return;
+    }
+    if (t->node->status == CAT_SETTLED && !t->node->forced && !t->node->looked && plan_is_asked(w->plan, t->node->id)) { /* needed, and as it was */
+        schedule_settled(t, false, false);
         return;
     }
     int rc = settle_key(t, &err);

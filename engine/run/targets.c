@@ -200,18 +200,29 @@ static int keep_outputs(weir *w, names *n, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
-static int unknown(weir *w, const char *target, weir_error *err)
+int targets_near(weir *w, const char *name, mem_arena *arena, const char **near, weir_error *err)
 {
     names n = {0};
     arena_init(&n.arena);
     int rc = each_name(w, keep_name, &n, err);
     if (rc == 0) rc = keep_outputs(w, &n, err);
-    const char *near = rc == 0 ? near_name(target, n.list, n.count) : NULL;
+    const char *found = rc == 0 ? near_name(name, n.list, n.count) : NULL;
+    *near = found ? arena_strdup(arena, found) : NULL;
+    mem_free(n.list);
+    arena_deinit(&n.arena);
+    return rc;
+}
+
+static int unknown(weir *w, const char *target, weir_error *err)
+{
+    mem_arena arena;
+    const char *near = NULL;
+    arena_init(&arena);
+    int rc = targets_near(w, target, &arena, &near, err);
     if (rc == 0 && near)
         rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"; did you mean \"%s\"?", target, near);
     else if (rc == 0) rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"", target);
-    mem_free(n.list);
-    arena_deinit(&n.arena);
+    arena_deinit(&arena);
     return rc;
 }
 
@@ -465,7 +476,7 @@ int targets_select(weir *w, weir_error *err)
 static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
 {
     *node = NULL;
-    if (!targets_wanted(w, id)) return 0;
+    if (!targets_wanted(w, id) || (w->taken_in && !map_get(w->taken_in, map_key_u64(&id)))) return 0;
     cat_node *n = catalog_node(w->catalog, id, err);
     if (!n) return err->code;
     if (n->status != CAT_GONE && n->graph == w->graph && !n->planned) *node = n;
@@ -510,6 +521,23 @@ static int mark_expansions(weir *w, id_list *list, weir_error *err)
 {
     int rc = query_rows(w, SQL_EXPANSIONS_OPEN, w->graph, 0, 1, list, err);
     for (size_t i = 0; rc == 0 && i < list->count; i++) rc = mark(w, list->ids[i], err);
+    return rc;
+}
+
+/*
+ * What a node needed while it ran is not taken in for a target: what it reads before decides whether it is needed again. So whoever
+ * needs is looked at, and its lookup takes in one after the other.
+ */
+static int mark_needing(weir *w, id_list *list, weir_error *err)
+{
+    int rc = w->limited ? query_rows(w, SQL_NODES_NEEDING, 0, 0, 1, list, err) : 0;
+    for (size_t i = 0; rc == 0 && w->limited && i < list->count; i++) {
+        cat_node *node;
+        rc = due_now(w, list->ids[i], &node, err);
+        if (rc != 0 || !node || node->status != CAT_SETTLED || plan_state_of(w->plan, node->id) != PLAN_IDLE) continue;
+        node->looked = true;
+        rc = plan_ask(w->plan, node->id, node->height, err);
+    }
     return rc;
 }
 
@@ -596,6 +624,7 @@ int targets_start(weir *w, weir_error *err)
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
     if (rc == 0) rc = mark_unsettled(w, &list, err);
     if (rc == 0) rc = mark_expansions(w, &list, err);
+    if (rc == 0 && w->turns == 0) rc = mark_needing(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
     for (size_t i = 0; rc == 0 && w->turns == 0 && w->request->target_count > 0 && i < w->target_node_count; i++) {
@@ -606,6 +635,42 @@ int targets_start(weir *w, weir_error *err)
     if (rc == 0) rc = mark_pending(w, &list, err);
     if (rc == 0) rc = mark_observed(w, &list, err);
     mem_free(list.ids);
+    return rc;
+}
+
+/* --- in the middle of a turn --------------------------------------------------------------------------------------- */
+
+static int close_fresh(weir *w, uint64_t node, map *fresh, weir_error *err)
+{
+    closure c = {.w = w, .turn = w->turns};
+    int rc = take_in(&c, node, err);
+    while (rc == 0 && c.count > 0) {
+        uint64_t id = c.stack[--c.count];
+        if (!map_put(fresh, map_key_u64(&id), NULL)) rc = error_nomem(err, doing);
+        if (rc == 0) rc = notice_outputs(w, id, err);
+        if (rc == 0) rc = stored_sources(&c, id, err);
+    }
+    mem_free(c.stack);
+    return rc;
+}
+
+int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
+{
+    id_list list = {0};
+    map fresh;
+    map_init(&fresh);
+    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* changes of this turn are to be found below */
+    if (rc == 0) rc = close_fresh(w, node, &fresh, err);
+    w->taken_in = &fresh;
+    if (rc == 0) rc = mark_unsettled(w, &list, err);
+    if (rc == 0) rc = mark_expansions(w, &list, err);
+    if (rc == 0) rc = mark_needing(w, &list, err);
+    if (rc == 0) rc = mark_always(w, &list, err);
+    if (rc == 0) rc = mark_pending(w, &list, err);
+    if (rc == 0) rc = mark_observed(w, &list, err);
+    w->taken_in = NULL;
+    mem_free(list.ids);
+    map_deinit(&fresh);
     return rc;
 }
 

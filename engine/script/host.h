@@ -75,6 +75,8 @@ typedef struct worker_events {
     /** It began with this job: from now on a death is that job's. */
     void (*began)(void *ctx, script_worker *worker, uint64_t job);
     void (*report)(void *ctx, script_worker *worker, const job_report *report);
+    /** The running job waits for nodes; script_worker_answer lets it go on. The other jobs of the worker come back: they can be given out again. */
+    void (*need)(void *ctx, script_worker *worker, const job_request *request, const uint64_t *unfinished, size_t unfinished_count);
     /** Dead: by itself, killed by us, or retired (after an impure frame). `unfinished` jobs were never announced as running and can be given out again; `running` (0: none) died with
      *  it; `how` says what happened ("signal 11", "time limit 5 s", "memory limit"). The worker is freed afterwards. */
     void (*died)(void *ctx, script_worker *worker, uint64_t running, const uint64_t *unfinished, size_t unfinished_count, const char *how);
@@ -84,6 +86,10 @@ typedef struct worker_events {
 int script_worker_fork(script_host *host, const worker_events *events, script_worker **out, weir_error *err);
 /** Send several jobs in one frame; done in order. Encoded before return. */
 int script_worker_send(script_worker *worker, const job_order *orders, size_t count, weir_error *err);
+/** Answer a job that waits. The time until now does not count for its limit. */
+int script_worker_answer(script_worker *worker, const job_answer *answer, weir_error *err);
+/** Does its job wait for an answer? */
+bool script_worker_waits(const script_worker *worker);
 /** Jobs sent and not yet reported. */
 size_t script_worker_load(const script_worker *worker);
 void script_worker_kill(script_worker *worker, const char *why);

@@ -32,6 +32,7 @@ struct script_worker {
     size_t count, capacity;
     uint64_t running;    /* 0: none */
     int64_t deadline_ns; /* 0: none */
+    int64_t waits_ns;    /* since when its job waits for an answer; 0: it does not */
     bool is_retiring, is_over;
     char killed[160]; /* why we killed it */
     size_t memory_limit;
@@ -56,6 +57,11 @@ void script_worker_set_data(script_worker *w, void *data)
 size_t script_worker_load(const script_worker *w)
 {
     return w->count;
+}
+
+bool script_worker_waits(const script_worker *w)
+{
+    return w->waits_ns != 0;
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -95,7 +101,7 @@ static uint64_t timeout_of(const script_worker *w, uint64_t id)
 static void on_tick(void *ctx)
 {
     script_worker *w = ctx;
-    if (w->running == 0) return;
+    if (w->running == 0 || w->waits_ns) return;
     if (w->deadline_ns && os_monotonic_ns() >= w->deadline_ns) {
         char why[64];
         snprintf(why, sizeof why, "time limit %g s", (double)timeout_of(w, w->running) / 1000.0);
@@ -144,6 +150,45 @@ static void take_report(script_worker *w, bytes payload)
     arena_deinit(&arena);
 }
 
+/* Its job waits: the clock stands still, and the others are somebody else's. */
+static void take_need(script_worker *w, bytes payload)
+{
+    mem_arena arena;
+    job_request request;
+    arena_init(&arena);
+    uint64_t *unfinished = mem_zero(w->count + 1, sizeof *unfinished);
+    if (!unfinished || job_request_get(payload, &arena, &request, NULL) != 0 || request.id != w->running || w->waits_ns) {
+        script_worker_kill(w, "its request cannot be read");
+    } else {
+        size_t count = 0;
+        sent_job own = {.id = w->running, .timeout_ms = timeout_of(w, w->running)};
+        for (size_t i = 0; i < w->count; i++)
+            if (w->jobs[i].id != w->running) unfinished[count++] = w->jobs[i].id;
+        w->jobs[0] = own;
+        w->count = 1;
+        w->waits_ns = os_monotonic_ns();
+        channel_timer_stop(&w->channel);
+        if (w->events.need) w->events.need(w->events.ctx, w, &request, unfinished, count);
+    }
+    mem_free(unfinished);
+    arena_deinit(&arena);
+}
+
+int script_worker_answer(script_worker *w, const job_answer *answer, weir_error *err)
+{
+    buf frame;
+    if (w->is_over || w->is_retiring) return error_set(err, WEIR_CANCELLED, "the worker has ended");
+    buf_init(&frame);
+    size_t mark = wire_begin(&frame, WIRE_NEEDED);
+    job_answer_put(&frame, answer);
+    int rc = host_send(&w->channel, &frame, mark, -1, err);
+    if (rc != 0) return rc;
+    if (w->deadline_ns) w->deadline_ns += os_monotonic_ns() - w->waits_ns;
+    w->waits_ns = 0;
+    arm(w);
+    return 0;
+}
+
 static void on_frame(void *ctx, const wire_frame *frame)
 {
     script_worker *w = ctx;
@@ -155,6 +200,7 @@ static void on_frame(void *ctx, const wire_frame *frame)
         break;
     case WIRE_BEGAN: take_began(w, frame->payload); break;
     case WIRE_REPORT: take_report(w, frame->payload); break;
+    case WIRE_NEED: take_need(w, frame->payload); break;
     default: script_worker_kill(w, "it sent something unknown");
     }
 }

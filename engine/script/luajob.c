@@ -91,9 +91,14 @@ static int unknown_name(lua_State *L, const char *what, const char *key, const b
 
 /* --- members ---------------------------------------------------------------------------------- */
 
+static const job_input *input_of(lua_State *L, const object *o)
+{
+    return job_input_at(loader_of(L)->job, o->port);
+}
+
 static const job_member *member_of(lua_State *L, const object *o)
 {
-    return &order_of(L)->inputs[o->port].members[o->member];
+    return &input_of(L, o)->members[o->member];
 }
 
 /* i.src:files(): what is in a folder or tree, or nil where none is. */
@@ -202,7 +207,7 @@ static int member_index(lua_State *L)
     size_t count = 0;
     if (lua_type(L, 2) != LUA_TSTRING)
         return luavm_raise(L, NULL, "input '%s' is not a list",
-                           (const char *)order_of(L)->inputs[o->port].port.data);
+                           (const char *)input_of(L, o)->port.data);
     const char *key = lua_tostring(L, 2);
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(key, known[i]) != 0) continue;
@@ -227,7 +232,7 @@ static int member_index(lua_State *L)
         if (count < 40) names[count++] = m->files[i].port;
     }
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) names[count++] = bytes_str(known[i]);
-    lua_pushfstring(L, "i.%s", order_of(L)->inputs[o->port].port.data);
+    lua_pushfstring(L, "i.%s", input_of(L, o)->port.data);
     return unknown_name(L, lua_tostring(L, -1), key, names, count);
 }
 
@@ -235,7 +240,7 @@ static int member_tostring(lua_State *L)
 {
     object *o = luaL_testudata(L, 1, member_type);
     if (o && loader_of(L)->job && o->serial == loader_of(L)->job_serial)
-        lua_pushfstring(L, "input %s", order_of(L)->inputs[o->port].port.data);
+        lua_pushfstring(L, "input %s", input_of(L, o)->port.data);
     else lua_pushliteral(L, "input of an execution that has ended");
     return 1;
 }
@@ -261,7 +266,7 @@ static int list_index(lua_State *L)
 {
     object *o = check_object(L, 1, list_type, NULL);
     if (!lua_isinteger(L, 2)) {
-        const char *port = (const char *)order_of(L)->inputs[o->port].port.data;
+        const char *port = (const char *)input_of(L, o)->port.data;
         const char *hint = lua_pushfstring(L, "for _, x in ipairs(i.%s) do ... end", port);
         return luavm_raise(L, hint, "i.%s is a list: it has numbered entries only", port);
     }
@@ -310,6 +315,29 @@ static int inputs_unknown(lua_State *L, const job_order *order, const char *key)
     return unknown_name(L, "i", key, names, count);
 }
 
+/* i:need(name or path, ...): waits until they are up to date; a handle for each, nil for a file that is not there. */
+static int inputs_need(lua_State *L)
+{
+    static const char usage[] = "local page = i:need(\"page[id=3]\"); local text = i:need(\"build/a.txt\"):read()";
+    check_object(L, 1, inputs_type, "write i:need(name), with a colon");
+    size_t count = (size_t)lua_gettop(L) - 1, port = 0;
+    bytes *names = lua_newuserdatauv(L, (count + 1) * sizeof *names, 0);
+    if (count == 0) return luavm_raise(L, usage, ":need takes names of nodes or paths of files");
+    for (size_t i = 0; i < count; i++) {
+        if (lua_type(L, (int)i + 2) != LUA_TSTRING)
+            return luavm_raise(L, usage, ":need takes names of nodes or paths of files, not a %s", luaL_typename(L, (int)i + 2));
+        names[i].data = (const uint8_t *)lua_tolstring(L, (int)i + 2, &names[i].size);
+    }
+    check(L, job_need(loader_of(L)->job, names, count, &port));
+    luaL_checkstack(L, (int)count + 4, "too many names");
+    for (size_t i = 0; i < count; i++) {
+        const job_member *m = &job_input_at(loader_of(L)->job, port)->members[i];
+        if (m->kind == MEMBER_ITEM && m->file_count == 0) lua_pushnil(L);
+        else push_object(L, member_type, port, i, -1);
+    }
+    return (int)count;
+}
+
 static int inputs_index(lua_State *L)
 {
     check_object(L, 1, inputs_type, NULL);
@@ -318,7 +346,7 @@ static int inputs_index(lua_State *L)
     if (lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, NULL, "inputs and params have names");
     const char *key = lua_tostring(L, 2);
     int port = job_find_input(loader_of(L)->job, bytes_str(key));
-    if (port >= 0) {
+    if (port >= 0 && (size_t)port < order->input_count) {
         push_object(L, order->inputs[port].is_list ? list_type : member_type, (size_t)port, 0, -1);
         return 1;
     }
@@ -328,6 +356,10 @@ static int inputs_index(lua_State *L)
     }
     if (strcmp(key, "params") == 0) {
         luavalue_push(L, order->params);
+        return 1;
+    }
+    if (strcmp(key, "need") == 0) {
+        lua_pushcfunction(L, inputs_need);
         return 1;
     }
     return inputs_unknown(L, order, key);

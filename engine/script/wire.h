@@ -36,10 +36,12 @@ typedef enum wire_type {
     /* engine -> worker */
     WIRE_JOBS,
     WIRE_RETIRE,
+    WIRE_NEEDED, /* answer to WIRE_NEED */
     /* worker -> engine */
     WIRE_READY,
     WIRE_BEGAN,
-    WIRE_REPORT
+    WIRE_REPORT,
+    WIRE_NEED /* a job waits for nodes; what is left of the frame goes back */
 } wire_type;
 
 typedef struct wire_frame {

@@ -23,6 +23,8 @@ typedef struct worker {
     wire_in in;
     buf out;
     bool is_spoiled; /* a job was impure */
+    bool has_waited; /* the engine took back what was left of the frame */
+    buf orders;      /* the frame in hand */
 } worker;
 
 static void flush(worker *w)
@@ -67,6 +69,25 @@ static int perform_lua(worker *w, const job_order *order, job **j, job_report *r
     return luajob_perform(w->ld, order, j, report, err);
 }
 
+/* Orders that were on their way when the engine heard of the request are not ours any more. */
+static int ask(void *ctx, const job_request *request, mem_arena *arena, bytes *answer, weir_error *err)
+{
+    worker *w = ctx;
+    wire_frame frame;
+    size_t mark = wire_begin(&w->out, WIRE_NEED);
+    job_request_put(&w->out, request);
+    int rc = wire_end(&w->out, mark, err);
+    if (rc != 0) return rc;
+    flush(w);
+    w->has_waited = true;
+    do {
+        if (wire_receive(&w->in, w->fd, &frame, NULL) <= 0 || frame.type == WIRE_RETIRE) _exit(EXIT_DONE);
+    } while (frame.type == WIRE_JOBS);
+    if (frame.type != WIRE_NEEDED) _exit(EXIT_TROUBLE);
+    *answer = arena_bytes(arena, frame.payload);
+    return answer->data ? 0 : error_nomem(err, "taking an answer");
+}
+
 static void perform(worker *w, const job_order *order)
 {
     weir_error err = {0};
@@ -88,16 +109,22 @@ static int perform_all(worker *w, bytes payload)
 {
     weir_error err = {0};
     mem_arena arena;
-    unpack u = unpack_of(payload);
+    buf_clear(&w->orders); /* a job that waits reads on */
+    buf_append(&w->orders, payload.data, payload.size);
+    if (w->orders.failed) return EXIT_TROUBLE;
+    unpack u = unpack_of(buf_bytes(&w->orders));
     size_t count = unpack_count(&u);
+    w->has_waited = false;
     arena_init(&arena);
-    for (size_t i = 0; i < count && !w->is_spoiled; i++) {
+    for (size_t i = 0; i < count && !w->is_spoiled && !w->has_waited; i++) {
         job_order order;
         arena_reset(&arena);
         if (job_order_get(unpack_bytes(&u), &arena, &order, &err) != 0 || u.failed) {
             arena_deinit(&arena);
             return EXIT_TROUBLE;
         }
+        order.need = ask;
+        order.need_ctx = w;
         perform(w, &order);
     }
     arena_deinit(&arena);
@@ -112,6 +139,7 @@ int worker_main(loader *ld, registry *effects, int rootfd, int fd)
     int code = EXIT_DONE;
     wire_in_init(&w.in);
     buf_init(&w.out);
+    buf_init(&w.orders);
     size_t mark = wire_begin(&w.out, WIRE_READY);
     if (wire_end(&w.out, mark, NULL) != 0) return EXIT_TROUBLE;
     flush(&w);
@@ -119,6 +147,7 @@ int worker_main(loader *ld, registry *effects, int rootfd, int fd)
         if (frame.type == WIRE_RETIRE) break;
         code = frame.type == WIRE_JOBS ? perform_all(&w, frame.payload) : EXIT_TROUBLE;
     }
+    buf_deinit(&w.orders);
     buf_deinit(&w.out);
     wire_in_deinit(&w.in);
     return code;

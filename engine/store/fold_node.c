@@ -86,15 +86,17 @@ typedef struct link_kind {
 static const link_kind DECLARED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DECLARE, ORIGIN_DECLARED};
 static const link_kind DISCOVERED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DISCOVER, ORIGIN_DISCOVERED};
 static const link_kind EXPANDED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_EXPAND, ORIGIN_EXPANDED};
+static const link_kind DISCOVERED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DISCOVER, ORIGIN_DISCOVERED};
 static const link_kind DECLARED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DECLARE, ORIGIN_DECLARED};
 
 /* Make the stored links of one kind equal to `wanted` (sorted). A link of the other origin stays. */
-static int replace_links(fold *f, const link_kind *kind, uint64_t node, bool is_new, const ids *wanted)
+static int replace_links(fold *f, const link_kind *kind, uint64_t node, bool is_new, const ids *wanted, bool *any)
 {
     ids stored = {0};
     size_t i = 0;
     size_t j = 0;
     int rc = is_new ? 0 : read_ids(f, kind->list, node, kind->origin, &stored);
+    if (any) *any = stored.count > 0 || wanted->count > 0;
     while (rc == 0 && (i < stored.count || j < wanted->count)) {
         bool gone = j == wanted->count || (i < stored.count && stored.items[i] < wanted->items[j]);
         bool fresh = !gone && (i == stored.count || wanted->items[j] < stored.items[i]);
@@ -108,9 +110,14 @@ static int replace_links(fold *f, const link_kind *kind, uint64_t node, bool is_
 
 int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count)
 {
-    ids wanted = {items, count, count};
+    ids wanted = {items, count, count}, makers = {0};
+    bool any = false;
     ids_sort(&wanted);
-    return replace_links(f, &DISCOVERED_USES, node, false, &wanted);
+    int rc = replace_links(f, &DISCOVERED_USES, node, false, &wanted, &any);
+    if (rc != 0 || !any) return rc;
+    rc = read_ids(f, SQL_FOLD_NEEDED, node, ITEM_NODE, &makers); /* nodes that were needed: known by an item with their name */
+    ids_sort(&makers);
+    return rc == 0 ? replace_links(f, &DISCOVERED_EDGES, node, false, &makers, NULL) : rc;
 }
 
 static int declare_links(fold *f, uint64_t node, bool is_new, const node_spec *spec)
@@ -127,9 +134,9 @@ static int declare_links(fold *f, uint64_t node, bool is_new, const node_spec *s
     ids_sort(&items);
     ids_sort(&nodes);
     ids_sort(&lists);
-    int rc = replace_links(f, &DECLARED_USES, node, is_new, &items);
-    if (rc == 0) rc = replace_links(f, &DECLARED_EDGES, node, is_new, &nodes);
-    return rc == 0 ? replace_links(f, &EXPANDED_EDGES, node, is_new, &lists) : rc;
+    int rc = replace_links(f, &DECLARED_USES, node, is_new, &items, NULL);
+    if (rc == 0) rc = replace_links(f, &DECLARED_EDGES, node, is_new, &nodes, NULL);
+    return rc == 0 ? replace_links(f, &EXPANDED_EDGES, node, is_new, &lists, NULL) : rc;
 }
 
 /* --- claimed outputs --------------------------------------------------------------------------------------------- */

@@ -22,7 +22,8 @@ typedef enum item_kind {
     ITEM_BUILD = 6, /* weir's own build; the name is "weir" */
     ITEM_FOLDER = 7, /* a folder: names and types of what is directly in it */
     ITEM_TREE = 8,   /* a folder: everything below it, with content */
-    ITEM_LINK = 9    /* a symbolic link: its text, not what is behind it */
+    ITEM_LINK = 9,   /* a symbolic link: its text, not what is behind it */
+    ITEM_NODE = 11   /* a node that is needed while another one runs, by name; its content is all that the node makes */
 } item_kind;
 
 typedef enum effect_kind { EFFECT_LUA = 1, EFFECT_C = 2, EFFECT_COMMAND = 3 } effect_kind;

@@ -9,8 +9,9 @@
 
 const char *spec_item_name(int kind)
 {
-    static const char *const names[] = {"?", "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link"};
-    return names[kind >= ITEM_FILE && kind <= ITEM_LINK ? kind : 0];
+    static const char *const names[] = {"?", "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node"};
+    int count = (int)(sizeof names / sizeof *names);
+    return kind >= ITEM_FILE && kind < count && names[kind] ? names[kind] : names[0];
 }
 
 const char *spec_job_name(int job)

@@ -104,7 +104,7 @@ SELECT u.origin FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.
  ORDER BY 1 LIMIT 1;
 
 -- name: node_sources
-SELECT e.src FROM edge e WHERE e.dst = ?1
+SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin <> 1
 UNION
 SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.node IS NOT NULL
 UNION
@@ -203,6 +203,26 @@ SELECT file FROM graph WHERE id = ?1;
 -- name: uses_discovered
 SELECT u.node, u.item FROM node n JOIN use u ON u.node = n.id AND u.origin = 1 JOIN item i ON i.id = u.item
  WHERE n.graph = ?1 AND i.node IS NOT NULL;
+
+-- name: edges_discovered
+SELECT e.dst, e.src FROM node n JOIN edge e ON e.dst = n.id AND e.origin = 1 WHERE n.graph = ?1;
+
+-- name: nodes_needing
+SELECT DISTINCT e.dst FROM edge e WHERE e.origin = 1;
+
+-- name: needs_exist
+SELECT 1 FROM edge e WHERE e.origin = 1 LIMIT 1;
+
+-- name: need_alone
+SELECT 1 FROM edge e WHERE e.src = ?1 AND e.dst = ?2 AND e.origin = 1
+   AND NOT EXISTS (SELECT 1 FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2);
+
+-- name: need_users
+SELECT u.node FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
+ WHERE i.kind = ?1 AND i.name = ?2 AND n.graph = ?3 AND n.status <> 9;
+
+-- name: items_of_kind
+SELECT 1 FROM item WHERE kind = ?1 LIMIT 1;
 
 -- name: items_outside_used
 SELECT id, kind, name FROM item

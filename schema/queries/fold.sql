@@ -124,6 +124,14 @@ DELETE FROM expansion WHERE node = ?1
 -- name: fold_expansions_reset
 UPDATE expansion SET value = NULL WHERE (SELECT graph FROM node WHERE id = expansion.node) = ?1
 
+-- name: fold_edge_discover
+INSERT INTO edge (dst, src, origin) VALUES (?1, ?2, 1) ON CONFLICT(src, dst) DO NOTHING
+
+-- name: fold_needed
+SELECT n.id FROM node me JOIN use u ON u.node = me.id AND u.origin = 1 JOIN item i ON i.id = u.item AND i.kind = ?2
+  JOIN node n ON n.graph = me.graph AND n.name = i.name AND n.status <> 9 AND n.id <> me.id
+ WHERE me.id = ?1
+
 -- name: fold_edges_in_delete
 DELETE FROM edge WHERE dst = ?1
 

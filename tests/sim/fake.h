@@ -432,6 +432,20 @@ int script_worker_send(script_worker *w, const job_order *orders, size_t count, 
     return 0;
 }
 
+/* Effects of the simulator need nothing while they run. */
+bool script_worker_waits(const script_worker *w)
+{
+    (void)w;
+    return false;
+}
+
+int script_worker_answer(script_worker *w, const job_answer *answer, weir_error *err)
+{
+    (void)w;
+    (void)answer;
+    return error_set(err, WEIR_BUG, "nobody asked");
+}
+
 size_t script_worker_load(const script_worker *w)
 {
     size_t n = 0;
