@@ -215,6 +215,8 @@ int observe_trees(weir *w, bool all, weir_error *err);
  * size 0: it is not there.
  */
 int observe_tree_value(weir *w, cat_item *item, bytes *encoded, weir_error *err);
+/** Why a folder or tree is HASH_UNREADABLE, in `err`; 0: it is not any more. Reads all of it then. */
+int observe_tree_closed(weir *w, const cat_item *item, weir_error *err);
 /** A folder, tree or link? */
 static inline bool observe_is_tree(item_kind kind)
 {

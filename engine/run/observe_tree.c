@@ -72,6 +72,14 @@ static int remember(weir *w, const cat_item *item, bytes encoded, weir_error *er
     return 0;
 }
 
+/* Part of it cannot be opened: an answer, as it is for a file. Its users fail (observe_tree_closed), the others go on. */
+static void take_closed(scan_tree *tree, weir_error *err)
+{
+    error_clear(err);
+    tree->hash = HASH_UNREADABLE;
+    buf_clear(&tree->names);
+}
+
 static int look_at_tree(weir *w, cat_item *item, weir_error *err)
 {
     weir_error inner = {0};
@@ -83,12 +91,17 @@ static int look_at_tree(weir *w, cat_item *item, weir_error *err)
     int rc = observe_filter(w, &filter.outputs, err);
     if (rc == 0) rc = old_record(w, item, &before, err);
     if (rc == 0) rc = scan_tree_look(&w->scan, &tree, buf_bytes(&before), err);
+    if (rc == WEIR_WORKFLOW && tree.is_closed) {
+        take_closed(&tree, err);
+        rc = 0;
+    }
     if (rc == 0 && inner.code != 0) {
         *err = inner;
         rc = inner.code;
     }
     if (rc == 0) rc = observe_take(w, item, tree.hash, 0, 0, err);
-    if (rc == 0 && !bytes_equal(buf_bytes(&before), buf_bytes(&tree.record))) journal_glob(w->journal, item->id, buf_bytes(&tree.record));
+    bool is_closed = hash_equal(tree.hash, HASH_UNREADABLE); /* what was known of it stays known */
+    if (rc == 0 && !is_closed && !bytes_equal(buf_bytes(&before), buf_bytes(&tree.record))) journal_glob(w->journal, item->id, buf_bytes(&tree.record));
     if (rc == 0) rc = remember(w, item, buf_bytes(&tree.names), err);
     scan_tree_deinit(&tree);
     buf_deinit(&before);
@@ -123,6 +136,14 @@ static int look_at_link(weir *w, cat_item *item, weir_error *err)
     return rc;
 }
 
+int observe_tree_closed(weir *w, const cat_item *item, weir_error *err)
+{
+    scan_tree tree = {.folder = (const char *)item->name.data, .deep = item->kind == ITEM_TREE};
+    int rc = scan_tree_look(&w->scan, &tree, bytes_of("", 0), err);
+    scan_tree_deinit(&tree);
+    return rc;
+}
+
 int observe_tree_item(weir *w, cat_item *item, weir_error *err)
 {
     return item->kind == ITEM_LINK ? look_at_link(w, item, err) : look_at_tree(w, item, err);
@@ -137,7 +158,7 @@ static int moved_trees(weir *w, bool all, uint64_t **items, size_t *count, weir_
     if (!q) return err->code;
     int rc;
     while ((rc = db_step(q, err)) == 1) {
-        bool is_known = !all && !db_is_null(q, 2) && db_int(q, 1) != ITEM_LINK;
+        bool is_known = !all && !db_is_null(q, 2) && db_int(q, 1) != ITEM_LINK && !hash_equal(db_hash(q, 2), HASH_UNREADABLE);
         if (is_known && scan_tree_same(&w->scan, db_bytes(q, 3))) continue;
         if (!MEM_GROW(*items, capacity, *count + 1)) {
             rc = error_nomem(err, doing);

@@ -312,14 +312,16 @@ static int check_readable(task *t, weir_error *err)
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             const spec_member *m = &spec->inputs[i].members[k];
-            if (m->kind != MEMBER_ITEM || m->item != ITEM_FILE) continue;
+            if (m->kind != MEMBER_ITEM || (m->item != ITEM_FILE && !observe_is_tree(m->item))) continue;
             const cat_item *item = catalog_item(t->w->catalog, m->id, err);
             if (!item) return err->code ? err->code : WEIR_BUG;
             if (item->node != 0 || !hash_equal(item->hash, HASH_UNREADABLE)) continue;
             scan_request r = {.path = item->name};
-            scan_one(&t->w->scan, &r);
-            return error_set(err, WEIR_FAILED, "input \"%s\": %s", (const char *)arena_bytes(&t->arena, spec->inputs[i].port).data,
-                             r.code ? r.message : "it could not be read before, and can be now: run again");
+            weir_error closed = {0};
+            if (observe_is_tree(item->kind)) (void)observe_tree_closed(t->w, item, &closed);
+            else scan_one(&t->w->scan, &r);
+            const char *why = closed.code ? closed.message : r.code ? r.message : "it could not be read before, and can be now: run again";
+            return error_set(err, WEIR_FAILED, "input \"%s\": %s", (const char *)arena_bytes(&t->arena, spec->inputs[i].port).data, why);
         }
     return 0;
 }

@@ -150,8 +150,7 @@ static void drop_content(scan_request *r)
     r->row = (blob_row){0};
 }
 
-/* Nobody but the user can help here: no permission, a circle of links. The call has just failed with `rc`. */
-static int judge_failure(int rc, weir_error *err)
+int scan_judge(int rc, weir_error *err)
 {
     bool is_users = errno == EACCES || errno == EPERM || errno == ELOOP || errno == ENAMETOOLONG;
     if (rc != WEIR_IO || !is_users) return rc;
@@ -166,7 +165,7 @@ static int open_same(const scan_config *config, scan_request *r, const char *pat
     os_stat st;
     int opened = os_openat(config->rootfd, path, OS_READ, 0, err);
     if (opened == WEIR_NOTFOUND) return REPLACED;
-    if (opened < 0) return judge_failure(opened, err);
+    if (opened < 0) return scan_judge(opened, err);
     int rc = os_fstat(opened, &st, err);
     if (rc == 0 && is_forbidden(config, st.dev, st.ino))
         return refuse(
@@ -231,7 +230,7 @@ static int look(const scan_config *config, scan_request *r, const char *path, we
     int64_t before_ns = scan_clock_ns();
     clear_answer(r);
     int rc = os_statat(config->rootfd, path, true, &st, err);
-    if (rc != 0) return judge_failure(rc, err);
+    if (rc != 0) return scan_judge(rc, err);
     scan_count(1, 0, 0);
     r->sig = scan_sig_of(&st);
     r->type = st.type;

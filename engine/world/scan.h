@@ -159,13 +159,17 @@ typedef struct scan_tree {
     void *ctx;
     /* out */
     bool is_there;      /* as a folder */
+    bool is_closed;     /* there is a folder that cannot be opened; the error names it */
     hash128 hash;       /* tree.c; HASH_ABSENT */
     buf names;          /* encoding of a list: paths below the folder, sorted; a folder's ends with a slash */
     buf record;         /* for scan_tree_same and the next look; empty when absent */
     buf folders;        /* of the walk */
 } scan_tree;
 
-/** Look; `before` is an earlier record or empty: files whose signatures are in it are not read. Reads with several threads; waits. */
+/**
+ * Look; `before` is an earlier record or empty: files whose signatures are in it are not read. Reads with several threads; waits.
+ * WEIR_WORKFLOW: a folder cannot be opened (is_closed), or a file is one of weir's own; the message names it.
+ */
 int scan_tree_look(const scan_config *config, scan_tree *tree, bytes before, weir_error *err);
 /** Has nothing moved? Then the hash is the same. Opens each folder once and stats its entries. */
 bool scan_tree_same(const scan_config *config, bytes record);

@@ -20,6 +20,9 @@ int64_t scan_clock_ns(void);
 /** Observed since scan_clock_ns gave `before_ns`, until now: may a later change leave the same signature? */
 bool scan_is_racy(const scan_sig *sig, int64_t before_ns);
 
+/** Nobody but the user can help here: no permission, a circle of links: WEIR_WORKFLOW. The call has just failed with `rc`. */
+int scan_judge(int rc, weir_error *err);
+
 /** Add to what scan_stats tells. */
 void scan_count(uint64_t stats, uint64_t hashed, uint64_t hashed_bytes);
 

@@ -14,6 +14,7 @@
  *
  * Any thread.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "engine/store/value.h"
@@ -168,6 +169,18 @@ static int take_record(looker *l, bytes record)
     return 0;
 }
 
+/* A folder or what is in it cannot be looked at: whose folder that is says the whole path. The call has just failed with `rc`. */
+static int refused(looker *l, int rc, const char *operation)
+{
+    rc = scan_judge(rc, l->err);
+    if (rc != WEIR_WORKFLOW) return rc;
+    const char *path = buf_cstr(&l->path);
+    (void)error_errno(l->err, errno, "cannot %s %s", operation, path ? path : "of a tree");
+    l->err->code = rc;
+    l->tree->is_closed = true;
+    return rc;
+}
+
 /* --- walking ----------------------------------------------------------------------------------------------------- */
 
 static int walk(looker *l, int dirfd, const char *name);
@@ -224,7 +237,8 @@ static int visit(looker *l, int fd, const char *name, int64_t before_ns)
     size_t before = l->path.size;
     if (strcmp(name, ".weir") == 0) return 0;
     int rc = os_statat(fd, name, false, &st, l->err);
-    if (rc != 0 || st.type == OS_ABSENT) return rc;
+    if (rc != 0) return refused(l, rc, "look into the folder");
+    if (st.type == OS_ABSENT) return 0;
     scan_count(1, 0, 0);
     buf_byte(&l->path, '/');
     buf_text(&l->path, name);
@@ -251,7 +265,7 @@ static int walk(looker *l, int dirfd, const char *name)
         error_clear(l->err);
         return 0;
     }
-    if (fd < 0) return fd;
+    if (fd < 0) return refused(l, fd, "open the folder");
     l->tree->is_there = true;
     int rc = os_fstat(fd, &st, l->err);
     const char *path = buf_cstr(&l->path);
@@ -399,11 +413,11 @@ int scan_tree_look(const scan_config *config, scan_tree *tree, bytes before, wei
     map_init(&l.before);
     buf_init(&l.path);
     buf_clear(&tree->folders);
-    tree->is_there = false;
+    tree->is_there = tree->is_closed = false;
     buf_text(&l.path, tree->folder);
     int rc = take_record(&l, before);
     if (rc == 0) rc = walk(&l, config->rootfd, tree->folder);
-    if (rc == 0) rc = read_moved(&l);
+    if (rc == 0 && tree->deep) rc = read_moved(&l);
     if (rc == 0) rc = answer(&l);
     buf_deinit(&l.path);
     map_deinit(&l.before);
