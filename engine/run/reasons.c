@@ -51,7 +51,7 @@ static bool hash_now(task *t, read_record *r, bool same_spec, bool own, hash128 
     if (own && r->source != 0 && r->source_is_node) {
         const cat_node *n = catalog_node(w->catalog, r->source, &err);
         if (!n) return false;
-        *now = r->ref.aspect == ASPECT_VALUE ? n->value : read_params_hash(n->spec.params);
+        *now = r->ref.aspect == ASPECT_PARAMS ? read_params_hash(n->spec.params) : hash_is_none(n->value) ? HASH_ABSENT : n->value;
         return true;
     }
     if (r->source != 0 && r->ref.aspect == ASPECT_CONTENT && (own || r->ref.port < 0)) {
@@ -216,11 +216,13 @@ static int compare_spec(reason_list *l, uint64_t seq)
     event_body body;
     node_spec old;
     int rc = settle_load_event(t, seq, EVENT_NODE, &body, l->err);
+    t->shows_otherwise = true;
     if (rc == WEIR_NOTFOUND) return 0;
     if (rc == 0) rc = spec_get_stored(body.node.spec, &t->arena, &old, l->err);
     if (rc != 0) return rc;
     const node_spec *now = &t->node->spec;
     size_t found = t->reason_count;
+    t->shows_otherwise = !bytes_equal(old.params, now->params) || !same_outputs(&old, now);
     if (!bytes_equal(old.params, now->params))
         add(l, (reason_record){.kind = REASON_PARAMS_CHANGED, .old_hash = hash_bytes(old.params.data, old.params.size),
                                .new_hash = hash_bytes(now->params.data, now->params.size), .detail = bytes_str("params")});
@@ -274,6 +276,7 @@ int settle_reasons(task *t, weir_error *err)
     const cat_node *n = t->node;
     t->reason_count = 0;
     t->reasons = NULL;
+    t->shows_otherwise = false;
     if (n->forced) add_kind(&l, REASON_FORCED, "");
     if ((n->spec.flags & SPEC_ALWAYS)) add_kind(&l, REASON_ALWAYS, "");
     else if (t->effect->spec.always.size) add(&l, (reason_record){.kind = REASON_ALWAYS, .detail = t->effect->spec.always});

@@ -170,12 +170,12 @@ static void settle_unchanged(task *t, const cat_result *result, bool moved)
     }
     say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_UNCHANGED, .execution = result->execution,
                                     .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
-                                    .reason_count = t->reason_count, .value = result->value, .changed = moved});
+                                    .reason_count = t->reason_count, .value = result->value, .changed = moved || t->shows_otherwise});
     t->node->status = CAT_SETTLED;
     t->node->due = 0;
     policy_used(t);
     tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_UNCHANGED)});
-    schedule_settled(t, moved, false);
+    schedule_settled(t, moved || t->shows_otherwise, false);
     (void)w;
 }
 
@@ -205,7 +205,7 @@ static int would_restore(weir *w, cat_item *item, const output_record *want, boo
 static int bring_back(task *t, const cat_result *result, output_record *now, bool *changed, weir_error *err)
 {
     weir *w = t->w;
-    *changed = !hash_equal(result->value, t->node->value) || t->node->execution == 0;
+    *changed = !hash_equal(result->value, t->node->value) || t->node->execution == 0 || t->shows_otherwise;
     if (!hash_is_none(result->value) && !hash_equal(result->value, t->node->value)) {
         bool has = false;
         int rc = blob_has(w->blobs, catalog_db(w->catalog), result->value, &has, err);
@@ -617,7 +617,7 @@ void settle_finish(task *t)
         }
         if (rc != 0) schedule_fail(w, &err);
     }
-    e->changed = t->node->execution == 0 || !hash_equal(e->value, t->node->value);
+    e->changed = t->node->execution == 0 || !hash_equal(e->value, t->node->value) || t->shows_otherwise;
     for (size_t i = 0; i < e->output_count; i++) {
         const cat_item *item = catalog_item(w->catalog, e->outputs[i].item, &err);
         if (!item || !hash_equal(item->hash, e->outputs[i].hash)) e->changed = true;

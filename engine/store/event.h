@@ -144,7 +144,7 @@ typedef struct event_finished {
     int64_t exit_code; uint64_t signal; bytes message; /* failure in words, "" if none */
     uint64_t duration_us, cpu_us, memory_bytes;
     uint64_t started_us;  /* wall clock, for people */
-    bool changed;    /* an output or the value differs from what the node had */
+    bool changed;    /* an output, the value, params or the list of outputs differ from what the node had */
 } event_finished;
 typedef struct event_settled {
     uint64_t node; outcome what; uint64_t execution; /* whose result holds now; 0: blocked */
