@@ -22,6 +22,15 @@ extern "C" {
 
 typedef struct weir_job weir_job; /* one running of an effect; opaque */
 
+/** What there may be of a member of an input. */
+typedef enum weir_part {
+    WEIR_PART_NAME = 1, /* of a node: its full name; of an item: its name; in a list of files: the path */
+    WEIR_PART_PATH,     /* of its one file */
+    WEIR_PART_PARAMS,   /* of a node, or of the node whose output it is: JSON text */
+    WEIR_PART_VALUE,    /* of a node, variable, named value, tool or key: JSON text */
+    WEIR_PART_CONTENT   /* of its one file */
+} weir_part;
+
 /** What the host offers. All functions return 0 or a negative code; after a failure the effect returns it. Pointers
  *  handed out are borrowed until the effect returns. Indexes count from 0; a port that is no list has one member. */
 typedef struct weir_host {
@@ -76,9 +85,14 @@ typedef struct weir_host {
      * to return; an absent file is none until it is read. (Newer than `memory`: check `size`.)
      */
     int (*need)(weir_job *job, const char *const *names, size_t count, const char **port);
+    /** Name of the input port with that number, in the order of their names; NULL behind the last. Not recorded (it is declared). */
+    const char *(*input_port)(weir_job *job, size_t index);
+    /** One part of a member; it has none: 0 with *data NULL. Recorded either way. A NUL is behind it. */
+    int (*input_part)(weir_job *job, const char *port, size_t index, weir_part part, const char **data, size_t *size);
 } weir_host;
 
-enum { WEIR_REQUIRED = 1, WEIR_LIST = 2 }; /* flags of ports and params */
+/** Flags of ports and params. WEIR_UNNAMED: the param is no part of the node's name, and may be written beside `params`, `inputs`. */
+enum { WEIR_REQUIRED = 1, WEIR_LIST = 2, WEIR_UNNAMED = 4 };
 
 typedef struct weir_port {
     const char *name;

@@ -147,6 +147,9 @@ function Out:mode(bits) end
 ---@field code? "track"|"warn"|"pin" what a change of the code does: its results are made anew (track), are kept with a warning, or are kept until `version` changes
 ---@field doc? string
 
+---@class weir.Query : weir.Declaration
+---@field sql string one SELECT; each input port is a table with the columns name, path, params, value, content; :NAME is a param
+
 ---@alias weir.Apply fun(name: string): fun(declaration?: weir.Declaration): weir.Node
 
 ---@class weir
@@ -155,6 +158,7 @@ function Out:mode(bits) end
 ---@field concat weir.Apply
 ---@field markdown weir.Apply
 ---@field symbols weir.Apply the interface of an ELF file (port: file)
+---@field query fun(name: string): fun(query: weir.Query): weir.Node its value: the rows of a SELECT over its inputs
 ---@field null lightuserdata JSON's null
 ---@field json { encode: (fun(value: any, indent?: integer): string), decode: (fun(text: string): any) }
 local weir = {}

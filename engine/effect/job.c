@@ -7,6 +7,7 @@
  *
  *   job.c         new, free, finish, value, log
  *   job_read.c    reads
+ *   job_ask.c     parts of members that may not be there
  *   job_record.c  the record of them, and their groups
  *   job_output.c  outputs
  *   job_host.c    the functions of weir_host on top, and job_perform

@@ -159,6 +159,8 @@ int job_read_system(job *j, bytes path, bytes *content);
 int job_need(job *j, const bytes *names, size_t count, size_t *port);
 /** A declared input or one of job_need; NULL: there is none. */
 const job_input *job_input_at(const job *j, size_t port);
+/** One part of a member as text; it has none: 0 with text->data NULL. Recorded either way (job_ask.c). */
+int job_ask(job *j, size_t port, size_t member, weir_part part, bytes *text);
 int job_find_input(const job *j, bytes port);  /* index or -1 */
 int job_find_output(const job *j, bytes port);
 

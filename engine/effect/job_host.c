@@ -59,17 +59,6 @@ static int host_input_read(weir_job *j, const char *port, size_t index, const ch
     return rc;
 }
 
-static int json_text(weir_job *j, bytes encoded, bytes *text)
-{
-    buf json;
-    buf_init(&json);
-    int rc = value_to_json(encoded, 0, &json, &j->error);
-    if (rc == 0) *text = arena_bytes(&j->arena, buf_bytes(&json));
-    if (rc == 0 && !text->data) rc = error_nomem(&j->error, "writing JSON");
-    buf_deinit(&json);
-    return rc == 0 ? 0 : job_failed(j, rc);
-}
-
 static bool has_only_content(const job_member *m)
 {
     return job_member_is_file(m) && (m->kind != MEMBER_NODE || !m->has_value);
@@ -83,7 +72,7 @@ static int read_value(weir_job *j, size_t input, size_t index, int raw, bytes *t
     if (has_only_content(m)) return job_read_content(j, input, index, -1, text);
     int rc = job_read_value(j, input, index, &encoded);
     if (rc != 0 || !encoded.data) return rc; /* not set: nothing */
-    return raw ? job_encoded_text(j, encoded, text) : json_text(j, encoded, text);
+    return raw ? job_encoded_text(j, encoded, text) : job_json_text(j, encoded, text);
 }
 
 static int host_input_value(weir_job *j, const char *port, size_t index, int raw, const char **data, size_t *size)
@@ -110,6 +99,21 @@ static int host_input_present(weir_job *j, const char *port)
 {
     int found = job_find_input(j, bytes_str(port));
     return found >= 0 && j->order->inputs[found].count > 0;
+}
+
+static const char *host_input_port(weir_job *j, size_t index)
+{
+    return index < j->order->input_count ? (const char *)j->order->inputs[index].port.data : NULL;
+}
+
+static int host_input_part(weir_job *j, const char *port, size_t index, weir_part part, const char **data, size_t *size)
+{
+    size_t input = 0;
+    bytes text = {NULL, 0};
+    int rc = need_input(j, port, &input);
+    if (rc == 0) rc = job_ask(j, input, index, part, &text);
+    hand_out(text, data, size);
+    return rc;
 }
 
 /* --- params ------------------------------------------------------------------------------------------------------- */
@@ -176,7 +180,7 @@ static int host_param_json(weir_job *j, const char *name, const char **json, siz
 {
     bytes encoded, text = {NULL, 0};
     value_item item;
-    int rc = find_param(j, name, &encoded, &item) ? json_text(j, encoded, &text) : 0;
+    int rc = find_param(j, name, &encoded, &item) ? job_json_text(j, encoded, &text) : 0;
     hand_out(text, json, size);
     return rc;
 }
@@ -321,6 +325,8 @@ static const weir_host host = {
     .fail = host_fail,
     .memory = host_memory,
     .need = host_need,
+    .input_port = host_input_port,
+    .input_part = host_input_part,
 };
 
 /* --- performing --------------------------------------------------------------------------------------------------- */

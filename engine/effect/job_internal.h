@@ -17,6 +17,7 @@ typedef struct job_seen {
     bytes content;
     bool has_content; /* `content` holds (absent: data NULL); else it was only hashed or copied */
     bytes value;      /* canonical encoding behind a value; data NULL: not fetched, or there is none */
+    bytes json;       /* of a value or params: the text, once it was asked for (job_ask.c) */
 } job_seen;
 
 /** An output being made. */
@@ -98,8 +99,12 @@ void job_member_get(unpack *u, mem_arena *arena, job_member *m);
 
 /** NULL with the error set when there is no such member. */
 const job_member *job_member_at(job *j, size_t port, size_t member);
+/** As it stands in the list of names: the path of a file member, else the name. */
+bytes job_member_name(const job_member *m);
 /** Does it stand for files (or for something with a value only)? */
 bool job_member_is_file(const job_member *m);
+/** Is it a folder, a tree or a link? */
+bool job_member_is_tree(const job_member *m);
 /** The file that is meant; NULL with the error set when it is not clear which. */
 const job_file *job_member_file(job *j, size_t port, const job_member *m, int sub);
 /** Open a declared or found file for reading: *fd -1 and type OS_ABSENT when nothing is there. */
@@ -114,6 +119,8 @@ bool job_known_content(const job *j, size_t port, size_t member, bytes *content)
 int job_read_text(job *j, size_t port, size_t member, bytes *text);
 /** Text of a string or bytes encoding, JSON of all else; in the arena, NUL behind it. */
 int job_encoded_text(job *j, bytes encoded, bytes *text);
+/** Its JSON text; in the arena, NUL behind it. */
+int job_json_text(job *j, bytes encoded, bytes *text);
 
 /* --- outputs (job_output.c): made in job_new, closed in job_free ---------------------------------------------------------- */
 int job_outs_new(job *j);

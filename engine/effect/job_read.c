@@ -42,6 +42,11 @@ bool job_member_is_file(const job_member *m)
            (m->kind == MEMBER_NODE && m->file_count > 0);
 }
 
+bool job_member_is_tree(const job_member *m)
+{
+    return m->kind == MEMBER_ITEM && m->item_type >= ITEM_FOLDER && m->item_type <= ITEM_LINK;
+}
+
 static const char *port_name(const job *j, size_t port)
 {
     return text_of(job_input_at(j, port)->port);
@@ -209,11 +214,6 @@ static bool is_plain_item(const job_member *m)
 
 /* Variables, values, tools: content and value are one read, with the hash that the engine has for the item. The content of a document is
  * something else than one of its keys, which is a value. */
-static bool is_tree(item_kind type)
-{
-    return type >= ITEM_FOLDER && type <= ITEM_LINK;
-}
-
 static job_seen *record_item(job *j, size_t port, size_t member, const job_member *m)
 {
     hash128 hash = m->has_value || !hash_is_none(m->value_hash) ? m->value_hash : HASH_ABSENT;
@@ -321,7 +321,7 @@ int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
     if (!m) return j->error.code;
     /* The path of a program is what its item holds. */
     if (is_plain_item(m) && m->item_type == ITEM_TOOL) return read_plain_item(j, port, member, m, path);
-    if (m->kind == MEMBER_ITEM && is_tree(m->item_type)) {
+    if (job_member_is_tree(m)) {
         *path = m->name;
         return job_record(j, job_ref(ASPECT_PATH, port, member, -1), m->id, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
     }
@@ -332,17 +332,19 @@ int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path)
     return job_record(j, ref, file->item, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
 }
 
+bytes job_member_name(const job_member *m)
+{
+    bool is_path = m->kind != MEMBER_NODE && job_member_is_file(m) && m->file_count > 0;
+    return is_path ? m->files[0].path : m->name;
+}
+
 int job_read_names(job *j, size_t port, bytes **names, size_t *count)
 {
     const job_input *input = job_input_at(j, port);
     if (!input) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
     bytes *list = arena_zero(&j->arena, input->count + 1, sizeof *list);
     if (!list) return job_failed(j, error_nomem(&j->error, "listing names"));
-    for (size_t i = 0; i < input->count; i++) {
-        const job_member *m = &input->members[i];
-        bool is_path = m->kind != MEMBER_NODE && job_member_is_file(m) && m->file_count > 0;
-        list[i] = is_path ? m->files[0].path : m->name;
-    }
+    for (size_t i = 0; i < input->count; i++) list[i] = job_member_name(&input->members[i]);
     *names = list;
     *count = input->count;
     read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};

@@ -287,10 +287,19 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
         if (!up) return err->code;
         *source = up->id;
         *source_is_node = true;
-        if (ref->aspect == ASPECT_VALUE && (is_unknown(t, up->id) || hash_is_none(up->value))) return 0;
-        *hash = ref->aspect == ASPECT_VALUE ? up->value : read_params_hash(up->spec.params);
+        if (ref->aspect == ASPECT_VALUE && is_unknown(t, up->id)) return 0;
+        *hash = ref->aspect == ASPECT_PARAMS ? read_params_hash(up->spec.params) : hash_is_none(up->value) ? HASH_ABSENT : up->value;
         *how = RESOLVE_KNOWN;
         return 0;
+    }
+    if (m->kind == MEMBER_NODE && ref->sub < 0) { /* its one file (effect/job_ask.c) */
+        const cat_node *up = member_node(t, m, err);
+        if (!up) return err->code;
+        if (up->spec.output_count != 1) {
+            *hash = HASH_ABSENT;
+            *how = RESOLVE_KNOWN;
+            return 0;
+        }
     }
     cat_item *item = NULL;
     int rc = resolve_file(t, m, ref->sub, &item, err);

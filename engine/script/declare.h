@@ -2,6 +2,7 @@
  * declare.h - what the files of luadeclare share: a declaration being read.
  *
  *   luadeclare.c      the order of things, keys, params, the rest
+ *   declare_params.c  params
  *   declare_ports.c   inputs, outputs, {{placeholders}}
  *   declare_command.c what only commands have
  *   declare_limits.c  pool, mem; weir.pool
@@ -41,6 +42,12 @@ void *declare_room(declaration *d, size_t count, size_t size);
 size_t declare_count(lua_State *L, int idx);
 bytes declare_text(lua_State *L, int idx);
 
+/** `params`, and what may stand beside it. */
+void declare_params(declaration *d);
+/** The params that are part of the name, as a canonical object in scratch memory. */
+bytes declare_naming(declaration *d);
+/** Is this a param that is no part of the name (WEIR_UNNAMED)? */
+bool declare_is_unnamed(const declaration *d, bytes key);
 void declare_inputs(declaration *d);
 void declare_outputs(declaration *d);
 /** Report {{name}}s of a command that mean nothing. */

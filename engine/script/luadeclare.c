@@ -106,7 +106,7 @@ static void check_key(declaration *d, const char *key)
         memcpy(names + count, command_keys, sizeof command_keys);
         count += COMMAND_KEYS;
     }
-    if (declare_is_one_of(key, names, count)) return;
+    if (declare_is_one_of(key, names, count) || declare_is_unnamed(d, bytes_str(key))) return;
     if (!is_command && declare_is_one_of(key, command_keys, COMMAND_KEYS))
         declare_complain(d, key, NULL, "'%s' is for commands (weir.sh) only", key);
     else
@@ -128,44 +128,6 @@ static void check_keys(declaration *d)
                              "an entry without a name");
         }
     }
-}
-
-/* --- params ----------------------------------------------------------------------------------- */
-
-static const char *params_hint(const char *message)
-{
-    if (strstr(message, "function"))
-        return "params are data and decide when to run again; code belongs into weir.effect";
-    if (strstr(message, "handle")) return "put handles into inputs";
-    return NULL;
-}
-
-static void read_params(declaration *d)
-{
-    weir_error err = {0};
-    loader *ld = d->ld;
-    size_t before = d->errors;
-    d->spec.params = d->given = VALUE_EMPTY_OBJECT;
-    int type = declare_field(d, "params");
-    if (type == LUA_TTABLE) {
-        buf_clear(&ld->encoded);
-        if (luavalue_put(d->L, -1, &ld->scratch, &ld->encoded, &err) != 0)
-            declare_complain(d, "params", params_hint(err.message), "params%s", err.message);
-        else if (ld->encoded.size == 0 || ld->encoded.data[0] != VALUE_EMPTY_OBJECT.data[0])
-            declare_complain(d, "params", "write params = { name = value }",
-                             "params have names, this is a list");
-        else d->given = arena_bytes(&ld->scratch, buf_bytes(&ld->encoded));
-    } else if (type != LUA_TNIL) {
-        declare_complain(d, "params", NULL, "params is a table, not a %s", luaL_typename(d->L, -1));
-    }
-    lua_pop(d->L, 1);
-    d->spec.params = d->given;
-    d->has_bad_params = d->errors > before;
-    if (d->effect->kind != EFFECT_C || d->has_bad_params) return;
-    buf_clear(&ld->encoded);
-    if (registry_fill(d->effect->entry, d->given, &ld->encoded, &err) == 0)
-        d->spec.params = arena_bytes(&ld->scratch, buf_bytes(&ld->encoded));
-    /* else registry_check says what is wrong */
 }
 
 /* --- the rest --------------------------------------------------------------------------------- */
@@ -254,7 +216,7 @@ static void name_node(declaration *d)
     loader *ld = d->ld;
     bool added = false;
     buf_clear(&ld->text);
-    if (spec_format_name(d->spec.base, d->given, &ld->text, &err) != 0) {
+    if (spec_format_name(d->spec.base, declare_naming(d), &ld->text, &err) != 0) {
         declare_complain(d, NULL, NULL, "%s", err.message);
         return;
     }
@@ -313,7 +275,7 @@ int luadeclare(lua_State *L, loader *ld, uint32_t effect, bytes base, int idx)
     d.effect->is_used = true;
     check_name(&d);
     check_keys(&d);
-    read_params(&d);
+    declare_params(&d);
     declare_inputs(&d);
     declare_outputs(&d);
     read_rest(&d);

@@ -1,4 +1,4 @@
-/* test_builtins.c - copy, concat and markdown, each through the registry, as an engine would run them. */
+/* test_builtins.c - copy, concat, markdown and query, each through the registry, as an engine would run them. */
 #include "effects/builtins.h"
 
 #include "engine/effect/job.h"
@@ -205,9 +205,74 @@ static void test_markdown(void)
     end(&t);
 }
 
+static void answers(trial *t, const char *params, const char *expected, size_t reads)
+{
+    buf rows;
+    run(t, "query", params);
+    CHECK_STR("", t->report.message.data ? (const char *)t->report.message.data : "");
+    CHECK_OR_STOP(t->report.has_value);
+    buf_init(&rows);
+    CHECK_OK(value_to_json(t->report.value, 0, &rows, &err), err);
+    CHECK_BYTES(expected, strlen(expected), rows.data, rows.size);
+    CHECK_INT((int64_t)reads, (int64_t)t->report.read_count);
+    buf_deinit(&rows);
+    end(t);
+}
+
+static void ask(trial *t)
+{
+    begin(t, "all", true, "");
+    add_file(t, "a", "text");
+    add_value(t, "{\"k\":[1,2]}");
+    add_file(t, "b", "more\n");
+}
+
+/* What is recorded is what SQLite looked at. */
+static void test_query_reads(void)
+{
+    trial t;
+    ask(&t);
+    answers(&t, "{\"sql\":\"SELECT count(*) AS n FROM \\\"all\\\"\"}", "[{\"n\":3}]", 1); /* the names */
+    ask(&t);
+    answers(&t, "{\"sql\":\"SELECT name, value FROM [all] WHERE name = 'up'\"}", "[{\"name\":\"up\",\"value\":\"{\\\"k\\\":[1,2]}\"}]", 2);
+    ask(&t);
+    answers(&t, "{\"sql\":\"SELECT content FROM [all] WHERE name <> 'up' LIMIT 1\"}", "[{\"content\":\"text\"}]", 2);
+    ask(&t); /* a node without a file: that is recorded as well */
+    answers(&t, "{\"sql\":\"SELECT path FROM [all]\"}", "[{\"path\":\"a\"},{\"path\":null},{\"path\":\"b\"}]", 4);
+    ask(&t); /* a file has no value, ever */
+    answers(&t, "{\"sql\":\"SELECT value IS NULL AS none FROM [all]\"}", "[{\"none\":1},{\"none\":0},{\"none\":1}]", 2);
+    ask(&t);
+    answers(&t, "{\"sql\":\"SELECT rowid AS n FROM [all] WHERE 0\"}", "[]", 0);
+}
+
+static void test_query_values(void)
+{
+    trial t;
+    begin(&t, "all", true, "");
+    answers(&t, "{\"sql\":\"SELECT * FROM [all]\"}", "[]", 1);
+    begin(&t, "one", false, "");
+    add_file(&t, "a", "text");
+    answers(&t, "{\"sql\":\"SELECT 1 AS a, 2.0 AS b, 1e300*1e300 IS NULL AS c, :p || '' AS d, :q + 1 AS e, :r AS f, :s AS g, :t AS h\","
+                "\"p\":\"it's\",\"q\":41,\"r\":null,\"s\":true,\"t\":[1.5]}",
+            "[{\"a\":1,\"b\":2.0,\"c\":0,\"d\":\"it's\",\"e\":42,\"f\":null,\"g\":1,\"h\":\"[1.5]\"}]", 0);
+    ask(&t);
+    run(&t, "query", "{\"sql\":\"SELECT 9e999 AS a\"}");
+    failed(&t, "the column \"a\" has a number without end");
+    ask(&t);
+    run(&t, "query", "{\"sql\":\"SELECT x'00' AS a\"}");
+    failed(&t, "the column \"a\" holds bytes that are no text; take hex() of it");
+    ask(&t);
+    run(&t, "query", "{\"sql\":\"SELECT json('{') AS a\"}");
+    failed(&t, "malformed JSON");
+    ask(&t);
+    CHECK_INT(0, unlink(check_path("b")));
+    run(&t, "query", "{\"sql\":\"SELECT length(content) AS a FROM [all]\"}");
+    failed(&t, "there is no file b"); /* not what SQLite makes of it */
+}
+
 static void test_schemas(void)
 {
-    CHECK_INT(4, registry_count(effects));
+    CHECK_INT(5, registry_count(effects));
     for (size_t i = 0; i < registry_count(effects); i++) {
         const registry_entry *entry = registry_at(effects, i);
         CHECK(entry->library.size == 0 && !hash_is_none(entry->build));
@@ -225,6 +290,8 @@ int main(void)
     test_copy();
     test_concat();
     test_markdown();
+    test_query_reads();
+    test_query_values();
     registry_close(effects);
     close(rootfd);
     return check_done();
