@@ -1,2 +1,0 @@
-/* seeded */
-#include <lua.h>
