@@ -81,14 +81,11 @@ static int make_due(application *a, uint64_t id, reason_kind reason, weir_error 
     return note_due(a, id, err);
 }
 
-/* After the nodes: those that were declared anew have their reason already, those that vanished are gone. */
-static int say_code_changes(application *a, const declared_effect *e, weir_error *err)
+/* The nodes in the first column; the statement is done before the first of them is looked at. */
+static int make_rows_due(application *a, db_stmt *s, reason_kind reason, weir_error *err)
 {
     uint64_t *ids = NULL;
     size_t count = 0, capacity = 0;
-    db_stmt *s = db_get(catalog_db(a->catalog), SQL_NODES_OF_EFFECT, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)e->id);
     int rc;
     while ((rc = db_step(s, err)) == 1) {
         if (!MEM_GROW(ids, capacity, count + 1)) {
@@ -98,9 +95,18 @@ static int say_code_changes(application *a, const declared_effect *e, weir_error
         ids[count++] = (uint64_t)db_int(s, 0);
     }
     db_reset(s);
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = make_due(a, ids[i], REASON_CODE_CHANGED, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = make_due(a, ids[i], reason, err);
     mem_free(ids);
     return rc;
+}
+
+/* After the nodes: those that were declared anew have their reason already, those that vanished are gone. */
+static int say_code_changes(application *a, const declared_effect *e, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(a->catalog), SQL_NODES_OF_EFFECT, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)e->id);
+    return make_rows_due(a, s, REASON_CODE_CHANGED, err);
 }
 
 /* --- successors -------------------------------------------------------------------------------------------------- */
@@ -233,26 +239,13 @@ static int say_removed(application *a, uint64_t id, weir_error *err)
 /* A name that others needed, or looked for, has a node now, or has none any more. */
 static int say_name(application *a, bytes name, reason_kind reason, weir_error *err)
 {
-    uint64_t *ids = NULL;
-    size_t count = 0, capacity = 0;
     if (!a->has_needs) return 0;
     db_stmt *s = db_get(catalog_db(a->catalog), SQL_NEED_USERS, err);
     if (!s) return err->code;
     db_bind_int(s, 1, ITEM_NODE);
     db_bind_bytes(s, 2, name);
     db_bind_int(s, 3, (int64_t)a->c->graph);
-    int rc;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(ids, capacity, count + 1)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        ids[count++] = (uint64_t)db_int(s, 0);
-    }
-    db_reset(s);
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = make_due(a, ids[i], reason, err);
-    mem_free(ids);
-    return rc;
+    return make_rows_due(a, s, reason, err);
 }
 
 static int say_names(application *a, weir_error *err)
