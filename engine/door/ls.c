@@ -41,7 +41,7 @@ static bool matches(const char *pattern, bytes name, bytes effect)
     return matches_star(p, name) || is_base(p, name) || bytes_equal(p, effect);
 }
 
-static void put_json(buf *to, const node_row *node, bool first)
+static void put_json(buf *to, const node_row *node, bytes parent, bool first)
 {
     buf_text(to, first ? "\n" : ",\n");
     jsonout_open(to, '{');
@@ -53,10 +53,11 @@ static void put_json(buf *to, const node_row *node, bool first)
         jsonout_key(to, "due");
         jsonout_string(to, reason_name((reason_kind)node->due));
     }
+    if (parent.size) jsonout_member(to, "declared_by", parent);
     jsonout_close(to, '}');
 }
 
-static void put_line(buf *to, const node_row *node)
+static void put_line(buf *to, const node_row *node, bytes parent)
 {
     bool color = print_has_color(stdout);
     static const print_style styles[] = {STYLE_PLAIN, STYLE_NOTE, STYLE_BAD, STYLE_WARN};
@@ -68,6 +69,10 @@ static void put_line(buf *to, const node_row *node)
     buf_byte(to, ' ');
     print_name(to, node->name);
     if (node->status == 1 && node->due) buf_printf(to, " (%s)", reason_name((reason_kind)node->due));
+    if (parent.size) {
+        buf_text(to, ", declared by ");
+        print_name(to, parent);
+    }
     buf_byte(to, '\n');
 }
 
@@ -82,8 +87,9 @@ static int list(query *q, const options *o, uint64_t *shown)
     while ((rc = query_step(q, s)) == 1) {
         node_row node = {.name = db_bytes(s, 1), .effect = db_bytes(s, 2), .status = (int)db_int(s, 3), .due = (int)db_int(s, 4)};
         if (!matches(o->word_count ? o->words[0] : NULL, node.name, node.effect)) continue;
-        if (o->json) put_json(&out, &node, *shown == 0);
-        else put_line(&out, &node);
+        bytes parent = db_bytes(s, 5); /* of an expansion */
+        if (o->json) put_json(&out, &node, parent, *shown == 0);
+        else put_line(&out, &node, parent);
         ++*shown;
         if (out.size > FLUSH) print_out(&out);
     }

@@ -138,7 +138,8 @@ int query_node(query *q, uint64_t id, node_row *node)
                        .settled = (uint64_t)db_int(s, 10),
                        .execution = (uint64_t)db_int(s, 11),
                        .value = db_hash(s, 12),
-                       .effect_seq = (uint64_t)db_int(s, 13)};
+                       .effect_seq = (uint64_t)db_int(s, 13),
+                       .parent = (uint64_t)db_int(s, 14)};
     db_reset(s);
     return 0;
 }

@@ -42,6 +42,7 @@ bytes query_bytes(query *q, db_stmt *s, int column);
 
 typedef struct node_row {
     uint64_t id, graph, height, spec, successor, settled, execution, effect_seq;
+    uint64_t parent; /* the expand node that declared it; 0: the workflow */
     bytes name, effect;
     int effect_kind, status, due;
     bool always;

@@ -142,6 +142,7 @@ static int put_json(query *q, buf *to, const shown *s)
     jsonout_string(to, query_status_name(&s->node));
     jsonout_key(to, "due");
     jsonout_string(to, s->node.status == 1 ? reason_name((reason_kind)s->node.due) : NULL);
+    if (s->node.parent) jsonout_member(to, "declared_by", query_name(q, s->node.parent, true));
     jsonout_key(to, "height");
     jsonout_number(to, s->node.height);
     print_json_hash(to, "value", s->node.value);
@@ -171,7 +172,7 @@ static void put_label(buf *to, const char *label)
 {
     size_t start = to->size;
     buf_text(to, label);
-    print_pad(to, start, 11);
+    print_pad(to, start, 12);
 }
 
 static void put_inputs(query *q, buf *to, const node_spec *spec, size_t most)
@@ -258,6 +259,11 @@ static int put_text(query *q, buf *to, const shown *s, const options *o)
     put_label(to, "effect");
     print_name(to, s->node.effect);
     buf_printf(to, "%s\n", kinds[s->node.effect_kind & 3]);
+    if (s->node.parent) {
+        put_label(to, "declared by");
+        print_name(to, query_name(q, s->node.parent, true));
+        buf_byte(to, '\n');
+    }
     if (s->policy != CODE_TRACK) {
         put_label(to, "code");
         buf_printf(to, "%s%s\n", spec_policy_name((int)s->policy),
@@ -280,7 +286,7 @@ static int put_text(query *q, buf *to, const shown *s, const options *o)
         print_name(to, query_name(q, s->users[i], true));
         buf_byte(to, '\n');
     }
-    if (s->user_count > most) buf_printf(to, "           and %zu more (-v shows all)\n", s->user_count - most);
+    if (s->user_count > most) buf_printf(to, "            and %zu more (-v shows all)\n", s->user_count - most);
     return rc;
 }
 

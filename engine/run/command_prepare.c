@@ -58,6 +58,7 @@ static int member_paths(void *ctx, const spec_member *m, mem_arena *arena, bytes
     } else if (item->kind == ITEM_TOOL) {
         hash128 hash;
         rc = observe_outside_hash(w, item->kind, item->name, &hash, &text, err);
+        if (rc == 0 && text.size == 0) rc = error_set(err, WEIR_NOTFOUND, "program \"%s\" is not on the PATH", (const char *)item->name.data);
     } else if (item->kind == ITEM_ENV) {
         const char *value = getenv((const char *)item->name.data);
         buf_text(&text, value ? value : "");

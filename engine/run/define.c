@@ -411,7 +411,8 @@ static int is_missing(weir *w, uint64_t id, bool *missing, weir_error *err)
     const cat_item *item = catalog_item(w->catalog, id, err);
     if (!item) return err->code;
     bool is_folder = item->kind == ITEM_FILE && hash_equal(item->hash, scan_fingerprint(HASH_NONE, S_IFDIR));
-    if ((item->kind != ITEM_FILE && !observe_is_tree(item->kind)) || item->node != 0) return 0;
+    bool is_source = item->kind == ITEM_FILE || item->kind == ITEM_TOOL || observe_is_tree(item->kind);
+    if (!is_source || item->node != 0) return 0;
     if (!is_folder && !hash_equal(item->hash, HASH_ABSENT)) return 0;
     db_stmt *s = db_get(catalog_db(w->catalog), SQL_ITEM_DECLARED_BY, err);
     if (!s) return err->code;
@@ -444,13 +445,14 @@ static int missing_since_earlier(weir *w, bool *missing, weir_error *err)
 {
     int rc = pending_missing(w, ITEM_FILE, HASH_ABSENT, missing, err);
     if (rc == 0 && !*missing) rc = pending_missing(w, ITEM_FILE, scan_fingerprint(HASH_NONE, S_IFDIR), missing, err);
+    if (rc == 0 && !*missing) rc = pending_missing(w, ITEM_TOOL, HASH_ABSENT, missing, err);
     for (int kind = ITEM_FOLDER; rc == 0 && !*missing && kind <= ITEM_LINK; kind++)
         rc = pending_missing(w, (item_kind)kind, HASH_ABSENT, missing, err);
     return rc;
 }
 
 /*
- * Is a file gone (or a folder now) that a node of an otherwise unchanged workflow declares? Such a change stays pending until a run is complete,
+ * Is a file or a tool gone (or a folder now) that a node of an otherwise unchanged workflow declares? Such a change stays pending until a run is complete,
  * and that it cannot be before the file is back: the changes of this run and the pending ones are all there are to look at.
  */
 static int source_is_missing(weir *w, bool *missing, weir_error *err)

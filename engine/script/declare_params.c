@@ -81,7 +81,8 @@ void declare_params(declaration *d)
     if (type == LUA_TTABLE) {
         buf_clear(&ld->encoded);
         if (luavalue_put(d->L, -1, &ld->scratch, &ld->encoded, &err) != 0)
-            declare_complain(d, "params", params_hint(err.message), "params%s", err.message);
+            declare_complain(d, "params", params_hint(err.message),
+                             err.code == WEIR_LIMIT ? "params are %s" : "params%s", err.message);
         else if (ld->encoded.size == 0 || ld->encoded.data[0] != VALUE_EMPTY_OBJECT.data[0])
             declare_complain(d, "params", "write params = { name = value }",
                              "params have names, this is a list");

@@ -506,6 +506,8 @@ void luavm_compile(lua_State *L, bytes text, const char *chunkname, bool foreign
         data += skip;
         size -= skip;
     }
+    if (size > 0 && data[0] == LUA_SIGNATURE[0])
+        luaL_error(L, "%s:1: this is compiled Lua, and weir reads source text only; give it the file it was made from", chunkname + 1);
     if (luaL_loadbufferx(L, data ? data : "", size, chunkname, "t") != LUA_OK) lua_error(L);
     if (!foreign) return;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &foreign_key);

@@ -160,8 +160,8 @@ int luavalue_put(lua_State *L, int idx, mem_arena *arena, buf *to, weir_error *e
     int rc = put(&e, lua_absindex(L, idx), 0);
     lua_settop(L, top);
     if (rc == 0 && to->size - start > VALUE_LIMIT)
-        rc = error_set(err, WEIR_LIMIT, "a value of more than %d MiB; write an output file instead",
-                       VALUE_LIMIT >> 20);
+        rc = error_set(err, WEIR_LIMIT, "a value of %.1f MiB, above the limit of %d; write an output file instead",
+                       (double)(to->size - start) / (1 << 20), VALUE_LIMIT >> 20);
     if (to->failed) return error_nomem(err, "encoding a value");
     if (rc != 0) to->size = start;
     return rc;

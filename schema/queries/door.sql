@@ -7,11 +7,11 @@ SELECT id FROM graph ORDER BY id LIMIT 1;
 SELECT file, nodes FROM graph WHERE id = ?1;
 
 -- name: door_node
-SELECT n.graph, n.name, f.name, f.kind, n.height, n.status, n.due, n.always, n.spec, n.successor, n.settled, n.execution, n.value, f.seq
+SELECT n.graph, n.name, f.name, f.kind, n.height, n.status, n.due, n.always, n.spec, n.successor, n.settled, n.execution, n.value, f.seq, n.parent
   FROM node n JOIN effect f ON f.id = n.effect WHERE n.id = ?1;
 
 -- name: door_nodes_all
-SELECT n.id, n.name, f.name, n.status, n.due FROM node n JOIN effect f ON f.id = n.effect
+SELECT n.id, n.name, f.name, n.status, n.due, p.name FROM node n JOIN effect f ON f.id = n.effect LEFT JOIN node p ON p.id = n.parent
  WHERE n.graph = ?1 AND n.status <> 9 ORDER BY n.name;
 
 -- name: door_outputs
