@@ -116,7 +116,7 @@ void os_cond_signal(os_cond *c); /* wakes all */
 
 typedef enum os_op {
     OS_OP_OPEN, OS_OP_STAT, OS_OP_READ, OS_OP_WRITE, OS_OP_FSYNC, OS_OP_RENAME, OS_OP_UNLINK, OS_OP_MKDIR,
-    OS_OP_LIST, OS_OP_CHMOD, OS_OP_LINK, OS_OP_SPAWN, OS_OP_RANDOM, OS_OP_WATCH, OS_OP_COUNT
+    OS_OP_LIST, OS_OP_CHMOD, OS_OP_LINK, OS_OP_SPAWN, OS_OP_RANDOM, OS_OP_WATCH, OS_OP_PROBE, OS_OP_COUNT
 } os_op;
 /** The `countdown`-th call of `op` from now fails with `errnum` (and all later ones if sticky). countdown 0 switches off. */
 void os_fault_set(os_op op, int64_t countdown, int errnum, bool sticky);

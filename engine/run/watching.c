@@ -3,7 +3,7 @@
  *
  *     run -> cover: every folder with a signature or a glob is watched --new ones--> run again, quietly
  *      ^                          | none new
- *      +-- quiet run <-- ripe <-- wait
+ *      +-- quiet run <-- ripe <-- wait --a question, and its barrier was seen--> the run that it asks for
  *
  * Events make paths suspicious, hashes decide: a quiet run looks at the signatures, and if that makes nothing due it leaves no trace in the
  * log. So own outputs, a touch, and a change that was taken back start nothing.
@@ -11,6 +11,7 @@
  * N1  A folder is watched before the look that counts: one that is new to the watch is looked at once more.
  * N2  What comes while a run is under way stays noted and is looked at after it.
  * N3  What failed, and what always runs, is no reason for a run by itself.
+ * N4  A question is answered by a run that began after its barrier.
  *
  * Loop thread only.
  */
@@ -20,12 +21,23 @@
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
+/* An open question. Outlives it when it is withdrawn. */
+struct ticket {
+    weir *w;
+    watching_question *question; /* NULL: withdrawn */
+    bool is_seen;                /* its barrier */
+    struct ticket *next;
+};
+
 struct watching {
     watch *watch;
+    sigcache *sigs; /* the engine's */
     bool again;   /* something is watched that was not when it was looked at */
     bool ripe;
     bool came_or_went; /* some name did since the last run */
     bool limited; /* polling was told */
+    bool is_running;
+    struct ticket *first, *last; /* open questions, in their order */
     weir_error failure;
     mem_arena arena; /* of what the last loading of the workflow looked at */
     struct seen { bytes name; hash128 hash; } *files, *globs;
@@ -36,6 +48,19 @@ static void on_ripe(void *ctx)
 {
     struct watching *x = ctx;
     x->ripe = true;
+}
+
+static bool is_relied_on(void *ctx, const char *folder, const char *name)
+{
+    const struct watching *x = ctx;
+    buf path;
+    buf_init(&path);
+    bool has_slash = !folder[0] || strcmp(folder, "/") == 0;
+    buf_printf(&path, "%s%s%s", folder, has_slash ? "" : "/", name);
+    const scan_entry *entry = buf_cstr(&path) ? sigcache_get(x->sigs, buf_bytes(&path)) : NULL;
+    bool is = entry && !hash_equal(entry->hash, HASH_ABSENT);
+    buf_deinit(&path);
+    return is;
 }
 
 /* --- what is covered ----------------------------------------------------------------------------------------------- */
@@ -126,20 +151,93 @@ static int take_listing(void *ctx, const watch_change *change)
 }
 
 /* The paths that were noted are not kept: the run that follows looks at everything. */
-static int take_notes(struct watching *x, weir_error *err)
+static int take_notes(struct watching *x, bool is_asked, weir_error *err)
 {
     bool all = false;
     watch_read(x->watch);
     x->ripe = x->again = x->came_or_went = false;
-    int rc = watch_take(x->watch, &all, take_listing, x, err);
+    int rc = watch_take(x->watch, is_asked, &all, take_listing, x, err);
     x->came_or_went |= all;
     return rc;
 }
 
+/* --- questions ----------------------------------------------------------------------------------------------------- */
+
+bool watching_is_on(const weir *w)
+{
+    return w->watching != NULL;
+}
+
+int watching_barrier(weir *w, void (*seen)(void *ctx), void *ctx, weir_error *err)
+{
+    return watch_barrier(w->watching->watch, seen, ctx, err);
+}
+
+bool watching_is_suspicious(const weir *w)
+{
+    const struct watching *x = w->watching;
+    return x->is_running || x->again || x->ripe || watch_is_ripe(x->watch);
+}
+
+static void on_seen(void *ctx)
+{
+    struct ticket *t = ctx;
+    t->is_seen = true;
+}
+
+int watching_ask(weir *w, watching_question *question, weir_error *err)
+{
+    struct watching *x = w->watching;
+    struct ticket *t = mem_zero(1, sizeof *t);
+    if (!t) return error_nomem(err, "asking the watch");
+    *t = (struct ticket){.w = w, .question = question};
+    int rc = watch_barrier(x->watch, on_seen, t, err);
+    if (rc != 0) {
+        mem_free(t);
+        return rc;
+    }
+    if (x->last) x->last->next = t;
+    else x->first = t;
+    x->last = t;
+    return 0;
+}
+
+void watching_withdraw(weir *w, watching_question *question)
+{
+    for (struct ticket *t = w->watching->first; t; t = t->next)
+        if (t->question == question) t->question = NULL;
+}
+
+/* The first one leaves, answered if somebody still wants to know. */
+static void answer_first(struct watching *x, const weir_summary *summary, int rc, const weir_error *err)
+{
+    struct ticket *t = x->first;
+    x->first = t->next;
+    if (!x->first) x->last = NULL;
+    if (t->question) t->question->answered(t->question->ctx, summary, rc, err);
+    mem_free(t);
+}
+
+static void drop_withdrawn(struct watching *x)
+{
+    while (x->first && x->first->is_seen && !x->first->question) answer_first(x, NULL, 0, NULL);
+}
+
+static bool is_asked(const struct watching *x)
+{
+    return x->first && x->first->is_seen;
+}
+
+/* --- waiting ------------------------------------------------------------------------------------------------------- */
+
 static bool wait(weir *w)
 {
     struct watching *x = w->watching;
-    while (!x->ripe && !x->again && atomic_load(&w->interrupts) == 0) uv_run(&w->loop, UV_RUN_ONCE);
+    for (;;) {
+        drop_withdrawn(x);
+        if (x->ripe || x->again || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
+        uv_run(&w->loop, UV_RUN_ONCE);
+    }
     return atomic_load(&w->interrupts) == 0;
 }
 
@@ -183,37 +281,77 @@ static bool is_end(int rc)
     return rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
 }
 
+/* --- one after the other ------------------------------------------------------------------------------------------- */
+
+typedef struct series {
+    weir *w;
+    const weir_request *first;   /* until it has been asked for */
+    weir_request again;
+    const weir_watcher *watcher;
+    bool is_broken;              /* the definition, as of the last run */
+} series;
+
+/* Run, and say so if there is something to say. *rc: what ends the watch. */
+static void one_run(series *s, int *rc, weir_error *err)
+{
+    weir *w = s->w;
+    struct watching *x = w->watching;
+    weir_summary summary = {.size = sizeof summary};
+    struct ticket *asked = is_asked(x) ? x->first : NULL;
+    const watching_question *question = asked ? asked->question : NULL;
+    const weir_request *request = question && question->request ? question->request : s->first ? s->first : &s->again;
+    if (question && question->begun) question->begun(question->ctx);
+    x->is_running = true;
+    int end = weir_run(w, request, &summary, err);
+    x->is_running = false;
+    s->is_broken = end == WEIR_WORKFLOW || (end == WEIR_USAGE && (request == s->first || request == &s->again));
+    bool is_news = s->first || (question && question->request) || end != 0 || summary.run != 0;
+    if (request == s->first) s->first = NULL;
+    if (is_news && s->watcher->turned) s->watcher->turned(s->watcher->ctx, &summary, end, err);
+    if (asked) {
+        answer_first(x, &summary, end, err);
+        x->again |= request != &s->again; /* what it was not about is still to be looked at */
+    }
+    if (is_end(end)) *rc = end;
+    if (*rc == 0 && x->failure.code != 0) *rc = error_set(err, x->failure.code, "%s", x->failure.message);
+}
+
+static int runs(series *s, weir_error *err)
+{
+    struct watching *x = s->w->watching;
+    bool is_told = false;
+    int rc = 0;
+    while (rc == 0) {
+        bool asked = is_asked(x);
+        rc = take_notes(x, asked, err);
+        if (rc == 0 && (asked || !s->is_broken || x->came_or_went || !is_broken_still(s->w))) one_run(s, &rc, err);
+        if (rc == 0) tell_polling(s->w);
+        if (rc == 0 && !is_told && s->watcher->waits) s->watcher->waits(s->watcher->ctx, watch_stats(x->watch).folders);
+        is_told = true;
+        if (rc == 0 && !wait(s->w)) rc = error_set(err, WEIR_CANCELLED, "interrupted");
+    }
+    return rc;
+}
+
 int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher, weir_error *err)
 {
     struct watching x = {0};
     weir_error local = {0};
-    weir_request again = *request;
-    bool is_broken = false;
+    series s = {.w = w, .first = request, .again = *request, .watcher = watcher};
     if (!err) err = &local;
     int rc = watch_new(&x.watch, &w->loop, w->root, on_ripe, &x, err);
     if (rc == WEIR_LIMIT) rc = 0;
     if (rc != 0) return rc;
     w->watching = &x;
+    x.sigs = w->sigs;
+    watch_ask_reliance(x.watch, is_relied_on);
     arena_init(&x.arena);
-    again.flags |= WEIR_RUN_IF_DUE;
-    again.flags &= ~(unsigned)WEIR_RUN_FORCE;
-    again.trigger = "watch";
-    for (bool first = true; rc == 0; first = false) {
-        weir_summary summary = {.size = sizeof summary};
-        rc = take_notes(&x, err);
-        if (rc != 0) break;
-        if (!is_broken || x.came_or_went || !is_broken_still(w)) {
-            int end = weir_run(w, first ? request : &again, &summary, err);
-            is_broken = end == WEIR_WORKFLOW || end == WEIR_USAGE;
-            bool is_news = first || end != 0 || summary.run != 0;
-            if (is_news && watcher->turned) watcher->turned(watcher->ctx, &summary, end, err);
-            if (is_end(end)) rc = end;
-            if (rc == 0 && x.failure.code != 0) rc = error_set(err, x.failure.code, "%s", x.failure.message);
-        }
-        if (rc == 0) tell_polling(w);
-        if (rc == 0 && first && watcher->waits) watcher->waits(watcher->ctx, watch_stats(x.watch).folders);
-        if (rc == 0 && !wait(w)) rc = error_set(err, WEIR_CANCELLED, "interrupted");
-    }
+    s.again.flags |= WEIR_RUN_IF_DUE;
+    s.again.flags &= ~(unsigned)WEIR_RUN_FORCE;
+    s.again.trigger = "watch";
+    rc = runs(&s, err);
+    weir_summary none = {.size = sizeof none};
+    while (x.first) answer_first(&x, &none, WEIR_CANCELLED, &(weir_error){.code = WEIR_CANCELLED, .message = "the watch has ended"});
     atomic_store(&w->interrupts, 0);
     w->watching = NULL;
     arena_deinit(&x.arena);

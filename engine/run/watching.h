@@ -1,5 +1,12 @@
 /*
- * watching.h - which folders a run has relied on, and whether one of them moved since.
+ * watching.h - a watch as the rest of the engine sees it: questions that others ask of it, and what a run tells it.
+ *
+ * A watch runs what is due whenever something that was relied on has changed. Whoever else wants something of the engine meanwhile (the
+ * control socket) asks here: first a barrier, behind which every edit made before the question has been seen, then either a
+ * look at what is recorded (watching_barrier, watching_is_suspicious) or a run (watching_ask).
+ *
+ * All of it on the loop thread: from a callback of w->loop, which turns while the watch waits and while it runs. Callbacks come from there
+ * too, never from inside the call that asked. They may call everything here, but nothing that runs the loop.
  */
 #ifndef WEIR_RUN_WATCHING_H
 #define WEIR_RUN_WATCHING_H
@@ -7,6 +14,39 @@
 #include "engine/world/watch.h"
 
 struct weir;
+struct weir_request;
+struct weir_summary;
+
+/** Is a watch under way (weir_watch has begun and not ended)? Without one nothing below may be called. */
+bool watching_is_on(const struct weir *w);
+
+/**
+ * `seen` is called, once, when every change of a file that was made before this call has been seen. Seen is not taken in: with
+ * watching_is_suspicious it is known whether what is recorded speaks of the files as they were at the question. Within
+ * milliseconds; after WATCH_COOKIE_MS everything is suspicious. Also while a run is under way. At the end of the watch: not called at all.
+ */
+int watching_barrier(struct weir *w, void (*seen)(void *ctx), void *ctx, weir_error *err);
+
+/** Is a run under way, or is there anything that may have changed and that no run has looked at yet? */
+bool watching_is_suspicious(const struct weir *w);
+
+/** One question for a run. Kept until it is answered or withdrawn: it is the asker's memory. */
+typedef struct watching_question {
+    const struct weir_request *request; /* NULL: that of the watch itself, as it does after an edit; else kept. Not a dry run */
+    /** The run of this question begins: events that the listener hears from now on are of it. May be NULL. */
+    void (*begun)(void *ctx);
+    /** The run has ended; rc and err as of weir_run. The question is the asker's again. */
+    void (*answered)(void *ctx, const struct weir_summary *summary, int rc, const weir_error *err);
+    void *ctx;
+} watching_question;
+
+/**
+ * Take in every edit made before this call, then do one run for `request`, and answer. Questions are answered in their order, never while another
+ * run is under way; the watcher hears of the run as of any other. A watch that ends answers all that are open with WEIR_CANCELLED.
+ */
+int watching_ask(struct weir *w, watching_question *question, weir_error *err);
+/** The asker is gone: neither callback is called any more. A run that has begun goes on. */
+void watching_withdraw(struct weir *w, watching_question *question);
 
 /** At the end of each run of a watch, while its signatures are in memory: what it relied on is watched from now on. */
 void watching_cover(struct weir *w);

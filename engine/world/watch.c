@@ -9,18 +9,18 @@
  * W2  An entry maps a path to the wd that the path had when it was asked for. As soon as any name on the way may mean another
  *     folder, the entry goes; it is never renamed.
  * W3  Every event leaves a note, or the note that everything is suspicious. Nothing is filtered by age or by who wrote.
- * W4  A file being written delays the owner by WATCH_OPEN_MS at most, counted from its first write; all else is ripe at once.
+ * W4  A file that is being written, or that went away and may be coming back, is waited for WATCH_OPEN_MS at most, counted from the first
+ *     sign; all else is ripe at once.
  *
  * Why not uv_fs_event: it drops IN_Q_OVERFLOW without a word (30,000 new files: 16,384 callbacks, no error) and knows neither
  * IN_CLOSE_WRITE nor cookies.
  */
-#include "engine/world/watch.h"
+#include "engine/world/watch_internal.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -31,150 +31,20 @@ enum { READ_SIZE = 64 * 1024, READS_AT_ONCE = 64 };
     (IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MODIFY |             \
      IN_MOVE_SELF | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR | IN_EXCL_UNLINK)
 
-typedef struct entry {
-    char *folder;
-    int wd;           /* -1: polled */
-    uint32_t next;    /* another path of the same folder (through a link): index + 1; 0: none */
-    uint32_t sweep;   /* round in which it was last asked for */
-    bool is_used;
-} entry;
-
-typedef struct note {
-    char *folder;
-    bool whole, listing;
-    map names; /* name -> monotonic ms until which it is waited for; 0: closed */
-} note;
-
-struct watch {
-    uv_loop_t *loop;
-    char *root;
-    void (*ripe)(void *ctx);
-    void *ctx;
-    int fd; /* -1: everything is polled */
-    uv_poll_t poll;
-    uv_timer_t timer, poller;
-    int handles; /* open ones */
-    bool told, all, freed;
-    entry *entries;
-    size_t entry_count, entry_capacity, free_count;
-    map by_path, by_wd; /* -> index + 1 */
-    uint32_t sweep;
-    note *notes;
-    size_t note_count, note_capacity;
-    map by_folder; /* note index + 1 */
-    size_t waiting; /* names that are still being written */
-    uint64_t next_deadline;
-    watch_counts counts;
-};
-
-static uint64_t now_ms(void)
+uint64_t watch_now_ms(void)
 {
     return (uint64_t)(os_monotonic_ns() / 1000000);
 }
 
-/* --- notes --------------------------------------------------------------------------------------------------------- */
-
-static note *note_of(watch *w, const char *folder)
-{
-    bool added = false;
-    uint64_t *slot = map_put(&w->by_folder, bytes_str(folder), &added);
-    if (!slot) return NULL;
-    if (!added) return &w->notes[*slot - 1];
-    char *copy = mem_strdup(folder);
-    if (!copy || !MEM_GROW(w->notes, w->note_capacity, w->note_count + 1)) {
-        mem_free(copy);
-        map_remove(&w->by_folder, bytes_str(folder));
-        return NULL;
-    }
-    note *n = &w->notes[w->note_count++];
-    *n = (note){.folder = copy};
-    map_init(&n->names);
-    *slot = w->note_count;
-    return n;
-}
-
-static void notes_clear(watch *w)
-{
-    for (size_t i = 0; i < w->note_count; i++) {
-        map_deinit(&w->notes[i].names);
-        mem_free(w->notes[i].folder);
-    }
-    w->note_count = 0;
-    map_clear(&w->by_folder);
-    w->waiting = 0;
-    w->all = w->told = false;
-}
-
-/* No memory for a note: everything is suspicious. */
-static void note_name(watch *w, const char *folder, const char *name, bool listing, uint64_t until)
-{
-    note *n = note_of(w, folder);
-    if (!n) {
-        w->all = true;
-        return;
-    }
-    n->listing |= listing;
-    if (n->whole) return;
-    if (n->names.count >= WATCH_NAMES_MOST && !map_get(&n->names, bytes_str(name))) {
-        size_t at = 0;
-        uint64_t waits;
-        while (map_next(&n->names, &at, NULL, &waits))
-            if (waits) w->waiting--;
-        map_clear(&n->names);
-        n->whole = true;
-        return;
-    }
-    bool added = false;
-    uint64_t *slot = map_put(&n->names, bytes_str(name), &added);
-    if (!slot) {
-        w->all = true;
-        return;
-    }
-    uint64_t before = added ? 0 : *slot;
-    if (until && before) return; /* counted from its first write */
-    if (until) w->waiting++;
-    else if (before) w->waiting--;
-    *slot = until;
-}
-
-static void note_whole(watch *w, const char *folder)
-{
-    note *n = note_of(w, folder);
-    if (!n) {
-        w->all = true;
-        return;
-    }
-    size_t at = 0;
-    uint64_t waits;
-    while (map_next(&n->names, &at, NULL, &waits))
-        if (waits) w->waiting--;
-    map_clear(&n->names);
-    n->whole = n->listing = true;
-}
-
-bool watch_is_ripe(const watch *w)
-{
-    return w->all || w->note_count > 0;
-}
-
 static void on_timer(uv_timer_t *timer);
 
-/* Tell the owner, or set the clock for the files that are still open. */
-static void consider(watch *w)
+void watch_consider(watch *w)
 {
-    if (!watch_is_ripe(w) || w->told || !w->ripe) return;
-    if (!w->all && w->waiting > 0) {
-        uint64_t soonest = UINT64_MAX, now = now_ms();
-        for (size_t i = 0; i < w->note_count; i++) {
-            size_t at = 0;
-            uint64_t until;
-            while (map_next(&w->notes[i].names, &at, NULL, &until))
-                if (until && until < soonest) soonest = until;
-        }
-        if (soonest > now) {
-            uv_timer_start(&w->timer, on_timer, soonest - now, 0);
-            return;
-        }
+    uint64_t soonest, now = watch_now_ms();
+    if (!watch_is_ripe(w) || w->told || !w->ripe || w->freed) return;
+    if (!notes_are_ready(w, now, &soonest)) {
+        uv_timer_start(&w->timer, on_timer, soonest - now, 0);
+        return;
     }
     uv_timer_stop(&w->timer);
     w->told = true;
@@ -183,7 +53,7 @@ static void consider(watch *w)
 
 static void on_timer(uv_timer_t *timer)
 {
-    consider(timer->data);
+    watch_consider(timer->data);
 }
 
 /* --- entries ------------------------------------------------------------------------------------------------------- */
@@ -225,8 +95,8 @@ static void drop(watch *w, entry *e, bool kernel_has_it)
     else w->counts.polled--;
     map_remove(&w->by_path, bytes_str(e->folder));
     mem_free(e->folder);
-    *e = (entry){.wd = -1};
-    w->free_count++;
+    *e = (entry){.wd = -1, .next = w->unused};
+    w->unused = (uint32_t)(e - w->entries) + 1;
     w->counts.folders--;
 }
 
@@ -250,12 +120,11 @@ static void give_up(watch *w, const char *folder)
 
 static entry *new_entry(watch *w)
 {
-    if (w->free_count > 0)
-        for (size_t i = 0; i < w->entry_count; i++)
-            if (!w->entries[i].is_used) {
-                w->free_count--;
-                return &w->entries[i];
-            }
+    if (w->unused) {
+        entry *e = &w->entries[w->unused - 1];
+        w->unused = e->next;
+        return e;
+    }
     if (!MEM_GROW(w->entries, w->entry_capacity, w->entry_count + 1)) return NULL;
     return &w->entries[w->entry_count++];
 }
@@ -272,6 +141,7 @@ static int absolute(const watch *w, const char *folder, buf *to, weir_error *err
 static int add_to_kernel(watch *w, const char *path)
 {
     if (w->fd < 0 || os_fault_check(OS_OP_WATCH)) return -1;
+    if (!probe_has_events(w, path)) return -1;
     int wd = inotify_add_watch(w->fd, path, WATCH_MASK);
     if (wd >= 0) return wd;
     return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -2 : -1;
@@ -324,10 +194,10 @@ int watch_folder(watch *w, const char *folder, bool *fresh, weir_error *err)
 {
     entry *e = entry_at(w, folder);
     bool made = false;
-    *fresh = !e;
     int rc = 0;
     if (e) e->sweep = w->sweep;
     else rc = add_entry(w, folder, &made, err);
+    *fresh = made;
     char *above = rc == 0 ? mem_strdup(folder) : NULL;
     if (rc == 0 && !above) rc = error_nomem(err, "watching a folder");
     bool is_outside = folder[0] == '/';
@@ -335,9 +205,12 @@ int watch_folder(watch *w, const char *folder, bool *fresh, weir_error *err)
     while (rc == 0 && (!is_outside || !is_there) && cut_last(above)) {
         e = entry_at(w, above);
         if (e && e->sweep == w->sweep) break; /* and all above it */
+        bool was_there = is_there;
+        made = false;
         if (e) e->sweep = w->sweep;
         else rc = add_entry(w, above, &made, err);
         is_there |= e || made;
+        if (!was_there) *fresh |= made; /* what is not there can only come as a name in this one */
     }
     mem_free(above);
     if (w->counts.polled > 0 && !uv_is_active((uv_handle_t *)&w->poller)) uv_timer_start(&w->poller, on_poller, WATCH_POLL_MS, WATCH_POLL_MS);
@@ -374,7 +247,11 @@ static void event_in(watch *w, const char *folder, const struct inotify_event *e
     bool fits = n > 0 && (size_t)n < sizeof path;
     bool is_new_file = (e->mask & IN_CREATE) && !(e->mask & IN_ISDIR);
     bool is_open = (e->mask & IN_MODIFY) || (is_new_file && fits && is_empty_file(w, path));
-    note_name(w, folder, e->name, comes_or_goes, is_open ? now_ms() + WATCH_OPEN_MS : 0);
+    bool is_gone = (e->mask & (IN_DELETE | IN_MOVED_FROM)) && !(e->mask & IN_ISDIR);
+    bool is_written = (e->mask & (IN_MODIFY | IN_CLOSE_WRITE)) != 0;
+    uint64_t until = is_open ? watch_now_ms() + WATCH_OPEN_MS : e->mask & IN_ATTRIB ? NOTE_AS_BEFORE : 0;
+    if (is_gone) note_gone(w, folder, e->name);
+    else note_name(w, folder, e->name, comes_or_goes, is_written, until);
     if (comes_or_goes && fits && entry_at(w, path)) give_up(w, path);
 }
 
@@ -384,6 +261,11 @@ static void take_event(watch *w, const struct inotify_event *e)
     if (e->mask & IN_Q_OVERFLOW) {
         w->counts.overflows++;
         w->all = true;
+        cookie_overflow(w);
+        return;
+    }
+    if (e->wd == w->cookie_wd) {
+        cookie_event(w, e);
         return;
     }
     const uint64_t *head = map_get(&w->by_wd, wd_key(&e->wd));
@@ -437,7 +319,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     (void)events;
     watch *w = poll->data;
     watch_read(w);
-    consider(w);
+    watch_consider(w);
 }
 
 /* Folders without events: all suspicious, once a period. */
@@ -446,10 +328,15 @@ static void on_poller(uv_timer_t *timer)
     watch *w = timer->data;
     for (size_t i = 0; i < w->entry_count; i++)
         if (w->entries[i].is_used && w->entries[i].wd < 0) note_whole(w, w->entries[i].folder);
-    consider(w);
+    watch_consider(w);
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------------- */
+
+void watch_ask_reliance(watch *w, bool (*is_relied_on)(void *ctx, const char *folder, const char *name))
+{
+    w->is_relied_on = is_relied_on;
+}
 
 int watch_new(watch **out, uv_loop_t *loop, const char *root, void (*ripe)(void *ctx), void *ctx, weir_error *err)
 {
@@ -469,8 +356,10 @@ int watch_new(watch **out, uv_loop_t *loop, const char *root, void (*ripe)(void 
     if (!cause) cause = errno;
     uv_timer_init(loop, &w->timer);
     uv_timer_init(loop, &w->poller);
-    w->timer.data = w->poller.data = w;
-    w->handles = 2;
+    uv_timer_init(loop, &w->cookie_timer);
+    w->timer.data = w->poller.data = w->cookie_timer.data = w;
+    w->handles = 3;
+    w->cookie_wd = -1;
     if (w->fd >= 0 && uv_poll_init(loop, &w->poll, w->fd) == 0) {
         w->poll.data = w;
         w->handles++;
@@ -505,35 +394,13 @@ void watch_free(watch *w)
     map_deinit(&w->by_wd);
     map_deinit(&w->by_folder);
     mem_free(w->root);
-    bool has_poll = w->handles == 3;
+    mem_free(w->devices);
+    cookies_free(w);
+    bool has_poll = w->handles == 4;
+    uv_close((uv_handle_t *)&w->cookie_timer, on_closed);
     uv_close((uv_handle_t *)&w->timer, on_closed);
     uv_close((uv_handle_t *)&w->poller, on_closed);
     if (has_poll) uv_close((uv_handle_t *)&w->poll, on_closed);
-}
-
-int watch_take(watch *w, bool *all, int (*change)(void *ctx, const watch_change *c), void *ctx, weir_error *err)
-{
-    int rc = 0;
-    *all = w->all;
-    for (size_t i = 0; rc == 0 && !w->all && i < w->note_count; i++) {
-        note *n = &w->notes[i];
-        const char *names[WATCH_NAMES_MOST + 1];
-        mem_arena arena;
-        arena_init(&arena);
-        size_t at = 0, count = 0;
-        bytes name;
-        while (count < WATCH_NAMES_MOST && map_next(&n->names, &at, &name, NULL)) {
-            bytes copy = arena_bytes(&arena, name);
-            names[count] = (const char *)copy.data;
-            if (names[count]) count++;
-        }
-        if (arena.failed) rc = error_nomem(err, "watching");
-        else rc = change(ctx, &(watch_change){.folder = n->folder, .whole = n->whole, .listing = n->listing, .names = names, .count = count});
-        arena_deinit(&arena);
-    }
-    if (w->all) w->waiting = 0;
-    notes_clear(w);
-    return rc;
 }
 
 watch_counts watch_stats(const watch *w)

@@ -24,7 +24,7 @@ static int on_change(void *ctx, const watch_change *c)
     size_t n = strlen(seen);
     n += (size_t)snprintf(seen + n, sizeof seen - n, "[%s]%s", c->folder, c->listing ? "*" : "");
     if (c->whole) n += (size_t)snprintf(seen + n, sizeof seen - n, " whole");
-    for (size_t i = 0; i < c->count && n < sizeof seen - 300; i++) n += (size_t)snprintf(seen + n, sizeof seen - n, " %s", c->names[i]);
+    for (size_t i = 0; i < c->count && n < sizeof seen - 300; i++) n += (size_t)snprintf(seen + n, sizeof seen - n, " %s", c->names[i].name);
     snprintf(seen + n, sizeof seen - n, "\n");
     return 0;
 }
@@ -45,7 +45,29 @@ static void take(void)
 {
     weir_error err = {0};
     seen[0] = 0;
-    CHECK_OK(watch_take(w, &all, on_change, NULL, &err), err);
+    CHECK_OK(watch_take(w, false, &all, on_change, NULL, &err), err);
+}
+
+static bool notes_wait;
+
+/* Taken together: also what is still waited for. */
+static void take_all(void)
+{
+    weir_error err = {0};
+    notes_wait = watch_is_ripe(w);
+    seen[0] = 0;
+    CHECK_OK(watch_take(w, true, &all, on_change, NULL, &err), err);
+}
+
+/* Until this is among what is taken. */
+static void wait_for(const char *line)
+{
+    int64_t limit = os_monotonic_ns() + 10000000000;
+    do {
+        wait_ripe();
+        take();
+    } while (!strstr(seen, line) && os_monotonic_ns() < limit);
+    CHECK_HAS(line, seen);
 }
 
 static void look(const char *folder, bool expected_fresh)
@@ -102,9 +124,7 @@ static void files(void)
     CHECK_HAS("[src]* a\n", seen);
     write_file("src/sub/deep", "not asked for");
     unlink("src/new");
-    wait_ripe();
-    take();
-    CHECK_STR("[src]* new\n", seen);
+    wait_for("[src]* new\n");
     symlink("a", "src/link");
     wait_ripe();
     take();
@@ -145,7 +165,8 @@ static void folders(void)
     mkdir("tree/one", 0755);
     mkdir("tree/one/two", 0755);
     look("tree/one/two", true);
-    look("tree/later/deep", true); /* not there: the folder above is watched */
+    look("tree/later/deep", false); /* not there: the folder above is watched, and was before */
+    look("absent/deep", false);
     look("tree/one/two", false);
     rename("tree/one", "tree/moved");
     wait_ripe();
@@ -208,6 +229,103 @@ static void links(void)
     take();
     CHECK_STR("[ln]* g\n", seen);
     stop();
+}
+
+static bool is_a(void *ctx, const char *folder, const char *name)
+{
+    (void)ctx;
+    return strcmp(folder, "src") == 0 && strcmp(name, "a") == 0;
+}
+
+/* An editor puts the old file away and writes a new one: nobody hears of it while it is away, and of the new one at once. */
+static void away_and_back(void)
+{
+    start();
+    write_file("src/a", "1");
+    write_file("src/b", "1");
+    look("src", true);
+    watch_ask_reliance(w, is_a);
+    ripe_calls = 0;
+    rename("src/a", "src/a~");
+    uv_run(&loop, UV_RUN_NOWAIT);
+    CHECK(watch_is_ripe(w));
+    CHECK_INT(0, ripe_calls);
+    write_file("src/a", "2");
+    wait_ripe();
+    take();
+    CHECK_HAS("[src]*", seen);
+    CHECK(strstr(seen, " a\n") || strstr(seen, " a "));
+    CHECK_HAS(" a~", seen);
+    unlink("src/a"); /* for good */
+    wait_ripe();
+    take();
+    CHECK_STR("[src]* a\n", seen);
+    write_file("src/t", "2");
+    rename("src/t", "src/a"); /* nobody relies on t: no waiting */
+    wait_ripe();
+    take();
+    CHECK_HAS(" t", seen);
+    rename("src/a", "src/b");
+    uv_run(&loop, UV_RUN_NOWAIT);
+    take_all(); /* unless all is asked for */
+    CHECK(notes_wait);
+    CHECK_HAS(" a", seen);
+    CHECK(!watch_is_ripe(w));
+    unlink("src/a~");
+    wait_ripe();
+    take();
+    write_file("src/a", "1");
+    wait_ripe();
+    take();
+    stop();
+}
+
+static int barriers;
+static void on_seen(void *ctx)
+{
+    barriers = barriers * 10 + *(int *)ctx;
+}
+
+static void wait_barrier(int expected)
+{
+    int64_t limit = os_monotonic_ns() + 10000000000;
+    while (barriers != expected && os_monotonic_ns() < limit) uv_run(&loop, UV_RUN_NOWAIT);
+    CHECK_INT(expected, barriers);
+}
+
+/* What was done before a barrier is noted when it ends; they end in their order, and also if the kernel lost the event. */
+static void at_a_barrier(void)
+{
+    weir_error err = {0};
+    int one = 1, two = 2, three = 3;
+    start();
+    look("src", true);
+    mkdir(".weir", 0755);
+    mkdir(".weir/tmp", 0755);
+    wait_ripe();
+    take();
+    write_file("src/a", "before");
+    CHECK_OK(watch_barrier(w, on_seen, &one, &err), err);
+    CHECK_OK(watch_barrier(w, on_seen, &two, &err), err);
+    CHECK_INT(0, barriers);
+    wait_barrier(12);
+    take_all();
+    CHECK(!all);
+    CHECK_STR("[src] a\n", seen);
+    barriers = 0;
+    system("rm -r " WATCH_COOKIES); /* somebody cleans up: nothing is lost */
+    CHECK_OK(watch_barrier(w, on_seen, &three, &err), err);
+    wait_barrier(3);
+    take_all();
+    CHECK(all);
+    barriers = 0;
+    CHECK_OK(watch_barrier(w, on_seen, &one, &err), err);
+    wait_barrier(1);
+    take_all();
+    CHECK(!all);
+    CHECK_OK(watch_barrier(w, on_seen, &one, &err), err);
+    stop(); /* the last one is never heard of */
+    CHECK_INT(1, barriers);
 }
 
 static void sweeping(void)
@@ -283,6 +401,23 @@ static void polling(void)
     take();
     CHECK_STR("[tree]* whole\n", seen);
     stop();
+    os_fault_set(OS_OP_WATCH, 0, 0, false);
+    os_fault_set(OS_OP_PROBE, 1, 1, true); /* a file system that says nothing: all its folders, asked once */
+    start();
+    uint64_t asked = os_count(OS_OP_PROBE);
+    look("src", true);
+    look("tree", true);
+    CHECK_INT(asked + 1, os_count(OS_OP_PROBE));
+    CHECK_INT(3, watch_stats(w).polled);
+    int one = 1;
+    barriers = 0;
+    CHECK_OK(watch_barrier(w, on_seen, &one, &err), err);
+    wait_barrier(1);
+    take_all(); /* not a second later */
+    CHECK_HAS("[src]* whole\n", seen);
+    stop();
+    os_fault_set(OS_OP_PROBE, 0, 0, false);
+    os_fault_set(OS_OP_WATCH, 1, 28, true);
     CHECK_CODE(WEIR_LIMIT, watch_new(&w, &loop, check_scratch(), on_ripe, NULL, &err), err);
     look("src", true);
     wait_ripe();
@@ -300,6 +435,8 @@ int main(void)
     open_file();
     folders();
     links();
+    away_and_back();
+    at_a_barrier();
     sweeping();
     overflow();
     crowd();
