@@ -5,6 +5,9 @@
 # output tree equals that of a clean run in another folder. At the end the book goes back to step 0: nothing may run.
 #
 #   WEIR_BOOK_STEP=n  apply n steps between two runs (default 8); 1 or all: run after every step
+#   WEIR_BOOK_JOBS=n  run with -j n
+#   WEIR_BOOK_KILL=n  in every n-th checked step a run is killed in its middle first (default 5; 0: none): what it had recorded and
+#                     what the next run does are together what had to run, and no node is in both
 #   WEIR_SHARED=DIR   where data/book-*.tar.xz are      WEIR_KEEP=1  leave the scratch folder
 set -u
 . "$WEIR_SOURCE/tests/book/common.sh"
@@ -16,6 +19,9 @@ steps=$(seq 0 "$every" "$last")
 [ $((last % every)) -eq 0 ] || steps="$steps $last"
 # shellcheck disable=SC2086
 lua5.4 "$here/expected.lua" "$work/data" "$work/render" "$here/layout.html" "$work/expected" $steps 0 || exit 99
+
+kill_every=${WEIR_BOOK_KILL:-5}
+jobs=${WEIR_BOOK_JOBS:+-j $WEIR_BOOK_JOBS}
 
 # The nodes executed by run $1 are those in file $2.
 check_ran() {
@@ -49,6 +55,27 @@ check_clean() {
     head -n 20 "$work/difference"
 }
 
+# A run for the nodes in `wanted` that is killed about half way, at one point after the other. What it had recorded as done goes
+# to `recorded`, and out of `wanted`.
+kill_points="output_after_rename log_before_commit output_before_rename log_after_commit"
+killed=0
+kill_half() {
+    # shellcheck disable=SC2086
+    set -- $kill_points
+    kill_points="$2 $3 $4 $1"
+    case $1 in log*) half=3 ;; *) half=$((1 + $(grep -c '^page' "$work/wanted") / 2)) ;; esac
+    newest=$(cd "$tree" && "$WEIR_BIN" sql --csv 'SELECT max(run) FROM weir_runs' | tail -n 1 | tr -d '\r')
+    # A shell of its own, so that its word about the killed process does not come between the rows.
+    (cd "$tree" && WEIR_KILL_AT=$1:$half "$WEIR_BIN" run -q $jobs; [ $? -eq 137 ]) > "$work/kill.log" 2>&1 && killed=$((killed + 1))
+    (cd "$tree" && "$WEIR_BIN" sql --csv "SELECT node FROM weir_executions WHERE run > $newest AND result = 'ok'") |
+        tr -d '\r' | sed '1d; s/^"\(.*\)"$/\1/; s/""/"/g' | sort > "$work/recorded"
+    LC_ALL=C sort -o "$work/recorded" "$work/recorded"
+    LC_ALL=C comm -13 "$work/wanted" "$work/recorded" > "$work/difference"
+    [ -s "$work/difference" ] && fail "step $step: the killed run did more than had to be done: $(cat "$work/difference")"
+    LC_ALL=C comm -23 "$work/wanted" "$work/recorded" > "$work/left"
+    mv "$work/left" "$work/wanted"
+}
+
 row() { # STEP RUN NODES
     # shellcheck disable=SC2046
     printf '%10s %6s %8s %8s %8s %8s %9s\n' "$1" $(book_events "$2" get ran) "$(grep -c . "$work/wanted")" "$3" \
@@ -65,7 +92,9 @@ for step in $steps; do
     cp "$work/expected/$step-$position.expected" "$work/wanted"
     nodes=$(cat "$work/expected/$step-$position.nodes")
     run=step-$step
-    book_run "$run" || break
+    : > "$work/recorded"
+    [ "$step" -eq 0 ] || [ "$kill_every" -eq 0 ] || [ $((position % kill_every)) -ne 0 ] || kill_half
+    book_run "$run" $jobs || break
     row "$step" "$run" "$nodes"
     check_ran "$run" "$work/wanted"
     check_counts "$run" "$nodes"
@@ -126,5 +155,9 @@ fi
 if [ "$failures" -ne 0 ]; then
     say "$failures checks failed"
     exit 1
+fi
+if [ "$kill_every" -gt 0 ]; then
+    say "$killed runs were killed half way"
+    [ "$killed" -gt 0 ] || { say "expected some runs to be killed half way, got none"; exit 1; }
 fi
 say "every step ran exactly what it had to"
