@@ -3,6 +3,7 @@
 #   tests/engine/<floor>/test_*.c   linked to that floor and those below it
 #   tests/<room>/test_*.c           linked to the whole engine and the built-in effects
 #   tests/<room>/bench_*.c          the same, built but not run (measurements are started by hand)
+#   tests/<room>/tool_*.c           the same, run by other tests: build/tests/<room>_tool_*
 #   tests/<room>/test_*.sh|lua|py   run in a fresh folder, with WEIR_BIN, WEIR_BUILD and WEIR_SOURCE in the environment
 #
 # A test is a process of its own with a time limit; one that cannot run here exits with 77 and counts as skipped. Its
@@ -36,7 +37,7 @@ foreach(floor ${floors})
     endforeach()
 endforeach()
 
-file(GLOB files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/tests tests/*/test_*.c tests/*/bench_*.c)
+file(GLOB files CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/tests tests/*/test_*.c tests/*/bench_*.c tests/*/tool_*.c)
 foreach(file ${files})
     get_filename_component(room ${file} DIRECTORY)
     weir_test_program(${file} weir_door weir_builtins)

@@ -196,6 +196,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->older_code);
     map_init(&w->flights);
     map_init(&w->kept_said);
+    map_init(&w->differing);
     map_init(&w->transient);
     definition_init(&w->declared);
     definition_init(&w->reload);
@@ -241,6 +242,7 @@ void weir_close(weir *w)
     map_deinit(&w->flights);
     mem_free(w->older);
     map_deinit(&w->kept_said);
+    map_deinit(&w->differing);
     map_deinit(&w->transient);
     mem_free(w->users);
     os_close(w->lockfd);
@@ -400,6 +402,7 @@ static int bring_up_to_date(weir *w, weir_error *err)
     bool changed = false;
     int rc = observe_start(w, err);
     if (rc == 0) w->scan.distrust = false; /* everything was read */
+    w->scan.distrust_from_ns = 0;
     if (rc == 0 && w->is_reader) rc = recover_foresee(w, err);
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
@@ -618,7 +621,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     journal_set_run(w->journal, 0, false);
     watching_cover(w);
     catalog_clear(w->catalog);
-    sigcache_clear(w->sigs);
+    if (!watching_keeps(w, rc)) sigcache_clear(w->sigs);
     w->summary = &w->no_summary;
     if (rc == 0 && summary->interrupted) rc = error_set(err, WEIR_CANCELLED, "interrupted");
     if (rc == 0 && !w->dry && summary->failed + summary->blocked > 0)

@@ -26,6 +26,7 @@
 #include "engine/run/catalog.h"
 #include "engine/run/limits.h"
 #include "engine/run/sigcache.h"
+#include "engine/run/suspects.h"
 #include "engine/script/host.h"
 #include "engine/world/process.h"
 
@@ -80,6 +81,9 @@ struct weir {
     struct output_notes *notes; /* output_note.c; NULL: none taken */
     bool has_wake, session_said, run_said;
     struct watching *watching; /* while weir_watch runs; watching.c */
+    suspects *suspects;    /* what is to be looked at, in a run of a watch that knows; NULL: everything */
+    map differing;         /* of a watch: paths of outputs that are not what their nodes made */
+    int64_t scan_recent_ns; /* of a watch: what was written since may have been written once more under the same signature */
     bool is_reader;        /* opened to look: every run is dry, nothing is written, no lock is held */
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;

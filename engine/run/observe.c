@@ -46,8 +46,12 @@ static int take_output(weir *w, cat_item *item, hash128 hash, weir_error *err)
     bool was_never_made = hash_is_none(item->hash) && hash_equal(hash, HASH_ABSENT);
     bool is_dropped = hash_equal(hash, HASH_ABSENT) && output_is_dropped(w, item);
     item->disk_differs = !was_never_made && !is_dropped && !hash_equal(item->hash, hash);
-    if (!item->disk_differs) return 0;
+    if (!item->disk_differs) {
+        map_remove(&w->differing, item->name);
+        return 0;
+    }
     item->disk_hash = hash;
+    if (w->watching && !map_put(&w->differing, item->name, NULL)) return error_nomem(err, doing);
     return again(w, item->id, err);
 }
 
@@ -108,6 +112,24 @@ static int is_used(weir *w, uint64_t item, bool *used, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
+int observe_take_suspect(weir *w, const scan_request *r, weir_error *err)
+{
+    bool used = true;
+    if (r->code == WEIR_BUSY || is_as_before(r)) return 0;
+    if (!is_answered(r)) return failed(r, err);
+    cat_item *item = catalog_item(w->catalog, r->item, err);
+    if (!item && err->code != 0) return err->code;
+    if (!item) {
+        sigcache_drop(w->sigs, r->path);
+        return 0;
+    }
+    int rc = observe_take(w, item, r->hash, r->size, r->mode, err);
+    if (rc == 0) rc = put_signature(w, item->name, r, item->disk_differs, err);
+    if (rc == 0 && !item->disk_differs && hash_equal(r->hash, HASH_ABSENT)) rc = is_used(w, item->id, &used, err);
+    if (rc == 0 && !used) sigcache_drop(w->sigs, item->name);
+    return rc;
+}
+
 /* An entry moved. One that nobody needs any more leaves the cache when its file is gone. */
 static int take_moved(weir *w, const scan_request *r, weir_error *err)
 {
@@ -165,6 +187,11 @@ int observe_start(weir *w, weir_error *err)
     scan_folder *folders = NULL;
     size_t count = 0;
     if (!err) err = &local;
+    if (w->suspects && !w->suspects->all) {
+        int looked = observe_suspects(w, err);
+        return looked == 0 ? observe_trees(w, false, err) : looked;
+    }
+    map_clear(&w->differing);
     sigcache_clear(w->sigs); /* what a recovery or a dry run left there was seen before now */
     int rc = sigcache_load(w->sigs, catalog_db(w->catalog), err);
     if (rc == 0) rc = sigcache_folders(w->sigs, &folders, &count, err);

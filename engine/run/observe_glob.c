@@ -7,6 +7,7 @@
  * Loop thread only.
  */
 #include "engine/run/observe_internal.h"
+#include "engine/run/watching.h"
 #include "generated/schema.h"
 
 static int row_exists(weir *w, int statement, weir_error *err)
@@ -93,6 +94,7 @@ int observe_glob(weir *w, bytes pattern, mem_arena *arena, const char ***paths, 
     cat_item *item = rc == 0 ? catalog_item_named(w->catalog, ITEM_GLOB, text, true, err) : NULL;
     if (rc == 0 && !item) rc = err->code;
     if (item) journal_glob(w->journal, item->id, buf_bytes(&folders));
+    watching_moved_names(w);
     buf_deinit(&folders);
     return rc;
 }
@@ -107,6 +109,28 @@ int observe_glob_item(weir *w, cat_item *item, weir_error *err)
     int rc = observe_glob(w, item->name, &arena, &paths, &count, &hash, err);
     if (rc == 0) rc = observe_take(w, item, hash, count, 0, err);
     arena_deinit(&arena);
+    return rc;
+}
+
+/* Those whose names may be others by what a watch noted. Their folders are not even stat'ed. */
+static int suspicious_globs(weir *w, uint64_t **items, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEMS_GLOB_NAMES, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        bytes pattern = db_bytes(q, 1);
+        const char *text = (const char *)pattern.data; /* SQLite puts a NUL behind */
+        if (!db_is_null(q, 2) && !suspects_touch_names(w->suspects, text, scan_glob_fixed(text), scan_glob_match)) continue;
+        if (!MEM_GROW(*items, capacity, *count + 1)) {
+            rc = error_nomem(err, "looking at globs");
+            break;
+        }
+        (*items)[(*count)++] = (uint64_t)db_int(q, 0);
+    }
+    db_reset(q);
     return rc;
 }
 
@@ -137,7 +161,8 @@ int observe_globs(weir *w, weir_error *err)
     uint64_t *items = NULL;
     size_t count = 0;
     if (!err) err = &local;
-    int rc = moved_globs(w, &items, &count, err);
+    bool is_noted = w->suspects && !w->suspects->all;
+    int rc = is_noted ? suspicious_globs(w, &items, &count, err) : moved_globs(w, &items, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         cat_item *item = catalog_item(w->catalog, items[i], err);
         rc = item ? observe_glob_item(w, item, err) : err->code;

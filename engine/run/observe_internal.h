@@ -2,6 +2,7 @@
  * observe_internal.h - what the files of observe share.
  *
  *   observe.c          files: signatures, sources that changed, outputs that differ
+ *   observe_suspects.c the same for what a watch noted
  *   observe_outside.c  environment, values, tools, weir's own build
  *   observe_glob.c     globs
  *   observe_tree.c     folders, trees, links
@@ -16,6 +17,10 @@
 int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t mode, weir_error *err);
 /** Look at one path, with its signature, and take it; the entry is borrowed until the signatures change. */
 int observe_file(weir *w, cat_item *item, weir_error *err);
+/** Only what w->suspects name; in place of all signatures. */
+int observe_suspects(weir *w, weir_error *err);
+/** What was found of one of them. One that could not be read because it keeps changing stays as it was: more events are on their way. */
+int observe_take_suspect(weir *w, const scan_request *r, weir_error *err);
 /** An item that is no file. */
 int observe_other(weir *w, cat_item *item, weir_error *err);
 /** Names of a glob as they are now; in *err the code too. */

@@ -10,6 +10,7 @@
  * Loop thread only; hashing runs in threads of the moment.
  */
 #include "engine/run/observe_internal.h"
+#include "engine/run/watching.h"
 #include "engine/store/value.h"
 #include "generated/schema.h"
 
@@ -40,6 +41,13 @@ static bool is_hidden(void *ctx, const char *path, os_type type)
     tree_filter *f = ctx;
     if (f->outputs.err->code != 0) return true;
     return type == OS_DIR ? is_made_folder(f, path) : observe_is_output(&f->outputs, path);
+}
+
+/* Was it written to, although its signature may say nothing of that? */
+static bool is_doubtful(void *ctx, bytes path)
+{
+    const tree_filter *f = ctx;
+    return suspects_is_written(f->outputs.w->suspects, path);
 }
 
 /* --- one look ---------------------------------------------------------------------------------------------------- */
@@ -85,7 +93,8 @@ static int look_at_tree(weir *w, cat_item *item, weir_error *err)
     weir_error inner = {0};
     tree_filter filter = {.outputs = {.err = &inner}};
     scan_tree tree = {
-        .folder = (const char *)item->name.data, .deep = item->kind == ITEM_TREE, .skip = is_hidden, .ctx = &filter};
+        .folder = (const char *)item->name.data, .deep = item->kind == ITEM_TREE, .skip = is_hidden, .ctx = &filter,
+        .is_doubtful = w->suspects ? is_doubtful : NULL};
     buf before;
     buf_init(&before);
     int rc = observe_filter(w, &filter.outputs, err);
@@ -101,7 +110,9 @@ static int look_at_tree(weir *w, cat_item *item, weir_error *err)
     }
     if (rc == 0) rc = observe_take(w, item, tree.hash, 0, 0, err);
     bool is_closed = hash_equal(tree.hash, HASH_UNREADABLE); /* what was known of it stays known */
-    if (rc == 0 && !is_closed && !bytes_equal(buf_bytes(&before), buf_bytes(&tree.record))) journal_glob(w->journal, item->id, buf_bytes(&tree.record));
+    bool is_same = bytes_equal(buf_bytes(&before), buf_bytes(&tree.record));
+    if (rc == 0 && !is_closed && !is_same) journal_glob(w->journal, item->id, buf_bytes(&tree.record));
+    if (!is_same) watching_moved_names(w);
     if (rc == 0) rc = remember(w, item, buf_bytes(&tree.names), err);
     scan_tree_deinit(&tree);
     buf_deinit(&before);
@@ -151,6 +162,13 @@ int observe_tree_item(weir *w, cat_item *item, weir_error *err)
 
 /* --- all in use -------------------------------------------------------------------------------------------------- */
 
+/* By what a watch noted. A folder's names are moved also by what comes below one that weir made. */
+static bool is_suspicious(const weir *w, db_stmt *q)
+{
+    int64_t kind = db_int(q, 1);
+    return suspects_touch(w->suspects, db_bytes(q, 4), kind == ITEM_FOLDER);
+}
+
 static int moved_trees(weir *w, bool all, uint64_t **items, size_t *count, weir_error *err)
 {
     size_t capacity = 0;
@@ -159,7 +177,10 @@ static int moved_trees(weir *w, bool all, uint64_t **items, size_t *count, weir_
     int rc;
     while ((rc = db_step(q, err)) == 1) {
         bool is_known = !all && !db_is_null(q, 2) && db_int(q, 1) != ITEM_LINK && !hash_equal(db_hash(q, 2), HASH_UNREADABLE);
-        if (is_known && scan_tree_same(&w->scan, db_bytes(q, 3))) continue;
+        bool is_noted = !all && w->suspects && !w->suspects->all;
+        bool was_looked_at = !db_is_null(q, 2) && !hash_equal(db_hash(q, 2), HASH_UNREADABLE);
+        if (is_noted && was_looked_at && !is_suspicious(w, q)) continue;
+        if (!is_noted && is_known && scan_tree_same(&w->scan, db_bytes(q, 3))) continue;
         if (!MEM_GROW(*items, capacity, *count + 1)) {
             rc = error_nomem(err, doing);
             break;

@@ -237,6 +237,46 @@ void sigcache_each(const sigcache *s, void (*each)(void *ctx, bytes path), void 
     for (size_t i = 0; i < s->count; i++) each(ctx, s->folders[i].path);
 }
 
+int sigcache_each_entry(sigcache *s, bool (*wanted)(void *ctx, bytes folder), void (*each)(void *ctx, bytes path, const scan_entry *entry),
+                        void *ctx, weir_error *err)
+{
+    buf path;
+    int rc = 0;
+    buf_init(&path);
+    for (size_t i = 0; rc == 0 && i < s->count; i++) {
+        folder *f = &s->folders[i];
+        if (!wanted(ctx, f->path)) continue;
+        rc = unpack_folder(s, f, err);
+        for (size_t k = 0; rc == 0 && k < f->count; k++) {
+            if (f->entries[k].item == 0) continue;
+            bool has_slash = f->path.size == 0 || (f->path.size == 1 && f->path.data[0] == '/');
+            buf_clear(&path);
+            buf_append(&path, f->path.data, f->path.size);
+            if (!has_slash) buf_byte(&path, '/');
+            buf_append(&path, f->entries[k].name.data, f->entries[k].name.size);
+            if (path.failed) rc = error_nomem(err, "looking at a folder");
+            else each(ctx, buf_bytes(&path), &f->entries[k]);
+        }
+    }
+    buf_deinit(&path);
+    return rc;
+}
+
+size_t sigcache_folder_count(const sigcache *s)
+{
+    return s->count;
+}
+
+bytes sigcache_folder_path(const sigcache *s, size_t index)
+{
+    return s->folders[index].path;
+}
+
+size_t sigcache_memory(const sigcache *s)
+{
+    return s->arena.used;
+}
+
 bool sigcache_is_dirty(const sigcache *s)
 {
     return s->dirty;

@@ -35,6 +35,14 @@ int sigcache_put(sigcache *s, bytes path, uint64_t item, const scan_sig *sig, ha
 void sigcache_drop(sigcache *s, bytes path);
 /** Every folder that has an entry; borrowed during the call. */
 void sigcache_each(const sigcache *s, void (*each)(void *ctx, bytes path), void *ctx);
+/** Every entry of the folders for which `wanted` says true; borrowed during the call, which must not change them. */
+int sigcache_each_entry(sigcache *s, bool (*wanted)(void *ctx, bytes folder), void (*each)(void *ctx, bytes path, const scan_entry *entry),
+                        void *ctx, weir_error *err);
+/** How many folders there are, and the path of one; new ones come behind the others, until the cache is cleared. */
+size_t sigcache_folder_count(const sigcache *s);
+bytes sigcache_folder_path(const sigcache *s, size_t index);
+/** Bytes that names and rows take; grows until the cache is cleared and loaded again. */
+size_t sigcache_memory(const sigcache *s);
 /** Write the rows of changed folders. */
 int sigcache_write(sigcache *s, journal *j, weir_error *err);
 bool sigcache_is_dirty(const sigcache *s);

@@ -5,8 +5,9 @@
  *      ^                          | none new
  *      +-- quiet run <-- ripe <-- wait --a question, and its barrier was seen--> the run that it asks for
  *
- * Events make paths suspicious, hashes decide: a quiet run looks at the signatures, and if that makes nothing due it leaves no trace in the
- * log. So own outputs, a touch, and a change that was taken back start nothing.
+ * Events make paths suspicious, hashes decide: a quiet run looks at what was noted (suspects.h), against signatures that stay in
+ * memory, and if that makes nothing due it leaves no trace in the log. So own outputs, a touch, and a change that was taken back start
+ * nothing. The first run looks at everything, and so does one after the kernel has dropped events.
  *
  * N1  A folder is watched before the look that counts: one that is new to the watch is looked at once more.
  * N2  What comes while a run is under way stays noted and is looked at after it.
@@ -21,6 +22,9 @@
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
+enum { SIGNATURES_SPARE = 1024 * 1024 };
+#define RECENT_NS (60 * INT64_C(1000000000)) /* a page that was written to may stay so without a new stamp about that long */
+
 /* An open question. Outlives it when it is withdrawn. */
 struct ticket {
     weir *w;
@@ -34,8 +38,15 @@ struct watching {
     sigcache *sigs; /* the engine's */
     bool again;   /* something is watched that was not when it was looked at */
     bool ripe;
-    bool came_or_went; /* some name did since the last run */
+    suspects noted;    /* since the last run */
+    suspects looked_at; /* of the run that is under way */
+    bool has_looked;   /* at everything, and its signatures are in memory */
+    size_t loaded_memory; /* of the signatures after they were loaded */
+    size_t covered;    /* folders of the signatures that are covered */
+    uint64_t lost;     /* folders that the watch gave up, when all were covered */
+    bool globs_moved;  /* since then */
     bool limited; /* polling was told */
+    bool is_overflow_told;
     bool is_running;
     struct ticket *first, *last; /* open questions, in their order */
     weir_error failure;
@@ -48,6 +59,11 @@ static void on_ripe(void *ctx)
 {
     struct watching *x = ctx;
     x->ripe = true;
+}
+
+static bool is_end(int rc)
+{
+    return rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
 }
 
 static bool is_relied_on(void *ctx, const char *folder, const char *name)
@@ -70,7 +86,9 @@ static void cover(weir *w, const char *folder)
     struct watching *x = w->watching;
     bool fresh = false;
     if (x->failure.code != 0) return;
-    if (watch_folder(x->watch, folder, &fresh, &x->failure) == 0 && fresh) x->again = true;
+    if (watch_folder(x->watch, folder, &fresh, &x->failure) != 0 || !fresh) return;
+    suspects_add_folder(&x->noted, folder, 0);
+    x->again = true;
 }
 
 static void cover_bytes(void *ctx, bytes folder)
@@ -99,6 +117,19 @@ static void cover_globs(weir *w)
     db_bind_int(q, 1, (int64_t)w->graph);
     while (db_step(q, &x->failure) == 1)
         if (!db_is_null(q, 3)) scan_glob_folders(db_bytes(q, 3), cover_bytes, w);
+    db_reset(q);
+}
+
+static void cover_trees(weir *w)
+{
+    struct watching *x = w->watching;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_TREES_IN_USE, &x->failure);
+    if (!q) return;
+    while (db_step(q, &x->failure) == 1) {
+        if (db_int(q, 1) == ITEM_LINK) cover_parent(w, db_bytes(q, 4));
+        else cover_bytes(w, db_bytes(q, 4));
+        if (db_int(q, 1) != ITEM_LINK && !db_is_null(q, 3)) scan_tree_folders(db_bytes(q, 3), cover_bytes, w);
+    }
     db_reset(q);
 }
 
@@ -132,32 +163,60 @@ void watching_definition(weir *w)
     if (x->arena.failed) forget_definition(x);
 }
 
-void watching_cover(weir *w)
+/* Everything again: also what is relied on no more is found out. */
+static void cover_all(weir *w)
 {
-    if (!w->watching) return;
+    struct watching *x = w->watching;
+    x->lost = watch_stats(x->watch).lost;
+    x->globs_moved = false;
+    x->covered = sigcache_folder_count(w->sigs);
     cover_parent(w, bytes_str(w->workflow ? w->workflow : ""));
     sigcache_each(w->sigs, cover_bytes, w);
     cover_globs(w);
-    watch_sweep(w->watching->watch);
+    cover_trees(w);
+    watch_sweep(x->watch);
+}
+
+void watching_moved_names(weir *w)
+{
+    if (w->watching) w->watching->globs_moved = true;
+}
+
+void watching_cover(weir *w)
+{
+    struct watching *x = w->watching;
+    if (!x) return;
+    if (!x->has_looked || x->globs_moved || x->lost != watch_stats(x->watch).lost) cover_all(w);
+    while (x->covered < sigcache_folder_count(w->sigs)) cover_bytes(w, sigcache_folder_path(w->sigs, x->covered++));
+}
+
+bool watching_keeps(const weir *w, int rc)
+{
+    return w->watching && !is_end(rc);
 }
 
 /* --- waiting ------------------------------------------------------------------------------------------------------- */
 
-static int take_listing(void *ctx, const watch_change *change)
+static int take_change(void *ctx, const watch_change *change)
 {
     struct watching *x = ctx;
-    x->came_or_went |= change->listing;
+    if (change->whole) suspects_add_folder(&x->noted, change->folder, SUSPECT_WRITTEN);
+    for (size_t i = 0; i < change->count; i++) {
+        const watch_name *n = &change->names[i];
+        suspects_add(&x->noted, change->folder, n->name,
+                     (n->written ? SUSPECT_WRITTEN : 0u) | (n->listing ? SUSPECT_LISTING : 0u) | (n->folder ? SUSPECT_DEEP : 0u));
+    }
     return 0;
 }
 
-/* The paths that were noted are not kept: the run that follows looks at everything. */
+/* What folders were found to be new to the watch is among the suspects already. */
 static int take_notes(struct watching *x, bool is_asked, weir_error *err)
 {
     bool all = false;
     watch_read(x->watch);
-    x->ripe = x->again = x->came_or_went = false;
-    int rc = watch_take(x->watch, is_asked, &all, take_listing, x, err);
-    x->came_or_went |= all;
+    x->ripe = x->again = false;
+    int rc = watch_take(x->watch, is_asked, &all, take_change, x, err);
+    x->noted.all |= all;
     return rc;
 }
 
@@ -276,11 +335,6 @@ static bool is_broken_still(weir *w)
     return is_same;
 }
 
-static bool is_end(int rc)
-{
-    return rc != 0 && rc != WEIR_FAILED && rc != WEIR_WORKFLOW && rc != WEIR_USAGE;
-}
-
 /* --- one after the other ------------------------------------------------------------------------------------------- */
 
 typedef struct series {
@@ -290,6 +344,53 @@ typedef struct series {
     const weir_watcher *watcher;
     bool is_broken;              /* the definition, as of the last run */
 } series;
+
+/* What was noted is what this run looks at; what comes from now on is for the next one. */
+static void begin_look(weir *w)
+{
+    struct watching *x = w->watching;
+    suspects before = x->looked_at;
+    x->looked_at = x->noted;
+    x->noted = before;
+    suspects_clear(&x->noted);
+    w->suspects = x->has_looked ? &x->looked_at : NULL;
+    if (x->has_looked && x->looked_at.all) w->scan.distrust_from_ns = w->scan_recent_ns;
+    if (x->looked_at.all && !x->is_overflow_told && watch_stats(x->watch).overflows > 0) {
+        x->is_overflow_told = true;
+        tell_message(w, "the kernel lost track of what changed (fs.inotify.max_queued_events); everything is looked at again, and so whenever it does");
+    }
+}
+
+/* Names and rows of signatures that are not needed any more stay in memory: now and then they are loaded anew. */
+static void trim_signatures(weir *w)
+{
+    struct watching *x = w->watching;
+    if (!x->has_looked) x->loaded_memory = sigcache_memory(w->sigs);
+    if (sigcache_memory(w->sigs) < 2 * x->loaded_memory + SIGNATURES_SPARE) return;
+    sigcache_clear(w->sigs);
+    x->covered = 0;
+    if (sigcache_load(w->sigs, catalog_db(w->catalog), &x->failure) == 0) x->loaded_memory = sigcache_memory(w->sigs);
+}
+
+static void end_look(weir *w, int end)
+{
+    struct watching *x = w->watching;
+    w->suspects = NULL;
+    w->scan.distrust_from_ns = 0;
+    if (is_end(end)) return;
+    trim_signatures(w);
+    x->has_looked = true;
+}
+
+static bool came_or_went(const struct watching *x)
+{
+    size_t at = 0;
+    uint64_t has;
+    if (x->noted.all || x->noted.folders.count > 0) return true;
+    while (map_next(&x->noted.paths, &at, NULL, &has))
+        if (has & SUSPECT_LISTING) return true;
+    return false;
+}
 
 /* Run, and say so if there is something to say. *rc: what ends the watch. */
 static void one_run(series *s, int *rc, weir_error *err)
@@ -302,7 +403,9 @@ static void one_run(series *s, int *rc, weir_error *err)
     const weir_request *request = question && question->request ? question->request : s->first ? s->first : &s->again;
     if (question && question->begun) question->begun(question->ctx);
     x->is_running = true;
+    begin_look(w);
     int end = weir_run(w, request, &summary, err);
+    end_look(w, end);
     x->is_running = false;
     s->is_broken = end == WEIR_WORKFLOW || (end == WEIR_USAGE && (request == s->first || request == &s->again));
     bool is_news = s->first || (question && question->request) || end != 0 || summary.run != 0;
@@ -324,7 +427,7 @@ static int runs(series *s, weir_error *err)
     while (rc == 0) {
         bool asked = is_asked(x);
         rc = take_notes(x, asked, err);
-        if (rc == 0 && (asked || !s->is_broken || x->came_or_went || !is_broken_still(s->w))) one_run(s, &rc, err);
+        if (rc == 0 && (asked || !s->is_broken || came_or_went(x) || !is_broken_still(s->w))) one_run(s, &rc, err);
         if (rc == 0) tell_polling(s->w);
         if (rc == 0 && !is_told && s->watcher->waits) s->watcher->waits(s->watcher->ctx, watch_stats(x->watch).folders);
         is_told = true;
@@ -346,6 +449,9 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     x.sigs = w->sigs;
     watch_ask_reliance(x.watch, is_relied_on);
     arena_init(&x.arena);
+    suspects_init(&x.noted);
+    suspects_init(&x.looked_at);
+    w->scan_recent_ns = os_wall_us() * 1000 - RECENT_NS;
     s.again.flags |= WEIR_RUN_IF_DUE;
     s.again.flags &= ~(unsigned)WEIR_RUN_FORCE;
     s.again.trigger = "watch";
@@ -355,6 +461,10 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     atomic_store(&w->interrupts, 0);
     w->watching = NULL;
     arena_deinit(&x.arena);
+    suspects_deinit(&x.noted);
+    suspects_deinit(&x.looked_at);
+    map_clear(&w->differing);
+    sigcache_clear(w->sigs);
     watch_free(x.watch);
     uv_run(&w->loop, UV_RUN_NOWAIT);
     return rc;

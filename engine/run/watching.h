@@ -48,6 +48,12 @@ int watching_ask(struct weir *w, watching_question *question, weir_error *err);
 /** The asker is gone: neither callback is called any more. A run that has begun goes on. */
 void watching_withdraw(struct weir *w, watching_question *question);
 
+/** Globs or trees were looked at: there may be folders that are not watched yet. Harmless without a watch. */
+void watching_moved_names(struct weir *w);
+
+/** Do the signatures stay in memory for the next run, after one that ended with `rc`? */
+bool watching_keeps(const struct weir *w, int rc);
+
 /** At the end of each run of a watch, while its signatures are in memory: what it relied on is watched from now on. */
 void watching_cover(struct weir *w);
 

@@ -245,12 +245,12 @@ static int place_stat(place *p, bytes name, os_stat *st)
     return os_statat(p->rootfd, p->path, true, st, NULL);
 }
 
-static bool is_same(const scan_entry *e, place *p)
+static bool is_same(const scan_config *config, const scan_entry *e, place *p)
 {
     os_stat st;
     if (place_stat(p, e->name, &st) != 0) return false; /* scan_one finds the cause */
     scan_sig now = scan_sig_of(&st);
-    return scan_sig_equal(&now, &e->sig) && !e->racy;
+    return scan_sig_equal(&now, &e->sig) && !e->racy && !scan_is_distrusted(config, &now);
 }
 
 void scan_slice_check(const scan_config *config, scan_slice *slice)
@@ -265,7 +265,7 @@ void scan_slice_check(const scan_config *config, scan_slice *slice)
         ok = reader_next(&r, &e);
         if (!ok) break;
         slice->checked++;
-        if (!config->distrust && is_same(&e, &p)) continue;
+        if (!config->distrust && is_same(config, &e, &p)) continue;
         if (!MEM_GROW(slice->moved, slice->moved_capacity, slice->moved_count + 1)) {
             slice->code = WEIR_NOMEM;
             break;

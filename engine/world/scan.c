@@ -219,7 +219,7 @@ static void clear_answer(scan_request *r)
 
 static bool is_as_known(const scan_config *config, const scan_request *r)
 {
-    return r->known && !r->known_racy && !config->distrust &&
+    return r->known && !r->known_racy && !scan_is_distrusted(config, &r->sig) &&
            scan_sig_equal(&r->sig, &r->known_sig);
 }
 

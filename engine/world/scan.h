@@ -49,6 +49,7 @@ typedef struct scan_config {
     blob_store *blobs;         /* for SCAN_KEEP; may be NULL */
     const scan_forbidden *forbidden;
     bool distrust;             /* signatures of another boot or place: read everything */
+    int64_t distrust_from_ns;  /* not 0: read what was written at or after this time, whatever its signature says */
 } scan_config;
 
 enum scan_flags {
@@ -156,6 +157,7 @@ typedef struct scan_tree {
     const char *folder; /* below the root; borrowed */
     bool deep;          /* everything below with its content; else only the names in it */
     bool (*skip)(void *ctx, const char *path, os_type type); /* what is not seen; NULL: nothing is left out */
+    bool (*is_doubtful)(void *ctx, bytes path); /* is a file to be read whatever its signature says? NULL: none */
     void *ctx;
     /* out */
     bool is_there;      /* as a folder */
@@ -173,6 +175,8 @@ typedef struct scan_tree {
 int scan_tree_look(const scan_config *config, scan_tree *tree, bytes before, weir_error *err);
 /** Has nothing moved? Then the hash is the same. Opens each folder once and stats its entries. */
 bool scan_tree_same(const scan_config *config, bytes record);
+/** Every folder in a record; borrowed during the call. */
+void scan_tree_folders(bytes record, void (*folder)(void *ctx, bytes path), void *ctx);
 /** The names of a record, as in scan_tree; appended. */
 int scan_tree_names(const char *folder, bytes record, buf *names, weir_error *err);
 void scan_tree_deinit(scan_tree *tree);

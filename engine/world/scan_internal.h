@@ -14,6 +14,12 @@ static inline bool scan_sig_equal(const scan_sig *a, const scan_sig *b)
            a->size == b->size && a->mode == b->mode && a->dev == b->dev;
 }
 
+/** Must it be read although its signature is the known one? */
+static inline bool scan_is_distrusted(const scan_config *config, const scan_sig *sig)
+{
+    return config->distrust || (config->distrust_from_ns != 0 && sig->mode != 0 && sig->mtime_ns >= config->distrust_from_ns);
+}
+
 /** The clock that the kernel stamps files with, to be read before the first stat. */
 int64_t scan_clock_ns(void);
 

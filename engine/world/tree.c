@@ -110,7 +110,7 @@ static size_t name_at(bytes path)
     return at;
 }
 
-static bool is_entry_same(int fd, const scan_tree_entry *e, mem_arena *scratch)
+static bool is_entry_same(const scan_config *config, int fd, const scan_tree_entry *e, mem_arena *scratch)
 {
     os_stat st;
     size_t at = name_at(e->path);
@@ -118,7 +118,7 @@ static bool is_entry_same(int fd, const scan_tree_entry *e, mem_arena *scratch)
     bytes name = arena_bytes(scratch, bytes_of(e->path.data + at, e->path.size - at));
     if (e->racy || !name.data || os_statat(fd, (const char *)name.data, false, &st, NULL) != 0) return false;
     scan_sig now = scan_sig_of(&st);
-    return st.type == e->type && scan_sig_equal(&now, &e->sig);
+    return st.type == e->type && scan_sig_equal(&now, &e->sig) && !scan_is_distrusted(config, &now);
 }
 
 static bool open_same(const scan_config *config, const scan_tree_entry *folder, int *fd, mem_arena *scratch)
@@ -143,7 +143,7 @@ bool scan_tree_same(const scan_config *config, bytes record)
     arena_init(&scratch);
     while (is_same && u.at < u.end) {
         uint8_t kind = take_part(&u, &e);
-        is_same = kind == 'D' ? open_same(config, &e, &fd, &scratch) : kind == 'E' && is_entry_same(fd, &e, &scratch);
+        is_same = kind == 'D' ? open_same(config, &e, &fd, &scratch) : kind == 'E' && is_entry_same(config, fd, &e, &scratch);
         if (scratch.used > (1u << 16)) arena_reset(&scratch);
         stats++;
     }
@@ -151,6 +151,15 @@ bool scan_tree_same(const scan_config *config, bytes record)
     arena_deinit(&scratch);
     scan_count(stats, 0, 0);
     return is_same;
+}
+
+void scan_tree_folders(bytes record, void (*folder)(void *ctx, bytes path), void *ctx)
+{
+    unpack u = unpack_of(record);
+    scan_tree_entry e;
+    uint8_t kind;
+    while ((kind = take_part(&u, &e)) != 0)
+        if (kind == 'D') folder(ctx, e.path);
 }
 
 static int take_record(looker *l, bytes record)
@@ -201,7 +210,8 @@ static int take_known(looker *l, int fd, const char *name, scan_tree_entry *e, i
 {
     const uint64_t *slot = map_get(&l->before, e->path);
     const scan_tree_entry *old = slot ? &l->old[*slot - 1] : NULL;
-    bool is_same = old && !old->racy && !l->config->distrust && old->type == e->type && scan_sig_equal(&old->sig, &e->sig);
+    bool is_same = old && !old->racy && !scan_is_distrusted(l->config, &e->sig) && old->type == e->type && scan_sig_equal(&old->sig, &e->sig);
+    if (is_same && l->tree->is_doubtful && l->tree->is_doubtful(l->tree->ctx, e->path)) is_same = false;
     e->hash = is_same ? old->hash : HASH_NONE;
     if (is_same || e->type != OS_LINK) return 0;
     e->racy = scan_is_racy(&e->sig, before_ns);

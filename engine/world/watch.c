@@ -114,6 +114,7 @@ static void give_up(watch *w, const char *folder)
         entry *e = &w->entries[i];
         if (!e->is_used || !is_at_or_below(e->folder, folder)) continue;
         note_whole(w, e->folder);
+        w->counts.lost++;
         drop(w, e, true);
     }
 }
@@ -248,10 +249,11 @@ static void event_in(watch *w, const char *folder, const struct inotify_event *e
     bool is_new_file = (e->mask & IN_CREATE) && !(e->mask & IN_ISDIR);
     bool is_open = (e->mask & IN_MODIFY) || (is_new_file && fits && is_empty_file(w, path));
     bool is_gone = (e->mask & (IN_DELETE | IN_MOVED_FROM)) && !(e->mask & IN_ISDIR);
-    bool is_written = (e->mask & (IN_MODIFY | IN_CLOSE_WRITE)) != 0;
+    unsigned flags = (e->mask & (IN_MODIFY | IN_CLOSE_WRITE) ? NOTE_WRITTEN : 0u) | (comes_or_goes ? NOTE_LISTING : 0u) |
+                     (e->mask & IN_ISDIR ? NOTE_FOLDER : 0u);
     uint64_t until = is_open ? watch_now_ms() + WATCH_OPEN_MS : e->mask & IN_ATTRIB ? NOTE_AS_BEFORE : 0;
     if (is_gone) note_gone(w, folder, e->name);
-    else note_name(w, folder, e->name, comes_or_goes, is_written, until);
+    else note_name(w, folder, e->name, flags, until);
     if (comes_or_goes && fits && entry_at(w, path)) give_up(w, path);
 }
 
@@ -276,6 +278,7 @@ static void take_event(watch *w, const struct inotify_event *e)
             char *folder = mem_strdup(first->folder);
             if (e->mask & IN_IGNORED) {
                 note_whole(w, first->folder);
+                w->counts.lost++;
                 drop(w, first, false);
             }
             if (folder) give_up(w, folder);

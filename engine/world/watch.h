@@ -57,6 +57,7 @@ typedef struct watch_name {
     const char *name;
     bool written; /* its content may be another one although its signature is the same (a store through mmap, twice in one tick) */
     bool listing; /* it came or went */
+    bool folder;  /* it is, or was, a folder */
 } watch_name;
 
 /** A folder with something suspicious in it. Borrowed during the callback. */
@@ -85,6 +86,7 @@ void watch_read(watch *w);
 
 typedef struct watch_counts {
     uint64_t events, overflows;
+    uint64_t lost; /* folders that were given up because another one may be at their path */
     size_t folders, polled; /* under watch now, and those of them that are polled */
 } watch_counts;
 watch_counts watch_stats(const watch *w);

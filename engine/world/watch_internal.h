@@ -68,8 +68,9 @@ void watch_consider(watch *w);
 
 /* --- watch_notes.c --- */
 #define NOTE_AS_BEFORE UINT64_MAX
+enum note_flags { NOTE_WRITTEN = 1, NOTE_LISTING = 2, NOTE_FOLDER = 4, NOTE_GONE = 8 };
 /** until: in monotonic ms, how long it is waited for what belongs to this; 0: it is complete. No memory: everything is suspicious. */
-void note_name(watch *w, const char *folder, const char *name, bool listing, bool written, uint64_t until);
+void note_name(watch *w, const char *folder, const char *name, unsigned flags, uint64_t until);
 /** The file went away. */
 void note_gone(watch *w, const char *folder, const char *name);
 void note_whole(watch *w, const char *folder);

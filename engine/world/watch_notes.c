@@ -10,8 +10,8 @@
 
 #include "engine/base/os.h"
 
-/* What is known of a name: until when it is waited for, and what happened. */
-enum { WRITTEN = 1, LISTING = 2, GONE = 4, FLAG_BITS = 3 };
+/* What is known of a name: until when it is waited for, and what happened (note_flags). */
+enum { FLAG_BITS = 4, LASTING = NOTE_WRITTEN | NOTE_LISTING | NOTE_FOLDER };
 
 static uint64_t until_of(uint64_t word)
 {
@@ -54,7 +54,7 @@ static void make_whole(watch *w, note *n)
     uint64_t word;
     while (map_next(&n->names, &at, NULL, &word)) {
         if (until_of(word)) w->waiting--;
-        if (word & GONE) w->gone--;
+        if (word & NOTE_GONE) w->gone--;
     }
     w->names -= n->names.count;
     map_clear(&n->names);
@@ -71,15 +71,15 @@ static void put_name(watch *w, note *n, bytes name, uint64_t flags, uint64_t unt
         return;
     }
     uint64_t before = added ? 0 : until_of(*slot);
-    bool was_gone = !added && (*slot & GONE);
+    bool was_gone = !added && (*slot & NOTE_GONE);
     if (until == NOTE_AS_BEFORE) until = before;
-    if ((flags & GONE) && !was_gone && w->gone++ == 0) w->hold_ms = watch_now_ms() + WATCH_OPEN_MS;
-    if (!(flags & GONE) && was_gone) w->gone--;
+    if ((flags & NOTE_GONE) && !was_gone && w->gone++ == 0) w->hold_ms = watch_now_ms() + WATCH_OPEN_MS;
+    if (!(flags & NOTE_GONE) && was_gone) w->gone--;
     if (added) w->names++;
     if (until && before) until = before; /* counted from the first */
     if (until && !before) w->waiting++;
     if (!until && before) w->waiting--;
-    *slot = until << FLAG_BITS | (added ? 0 : *slot & (WRITTEN | LISTING)) | flags;
+    *slot = until << FLAG_BITS | (added ? 0 : *slot & LASTING) | flags;
 }
 
 static bool is_relied_on(const watch *w, const char *folder, const char *name)
@@ -90,21 +90,21 @@ static bool is_relied_on(const watch *w, const char *folder, const char *name)
 void note_gone(watch *w, const char *folder, const char *name)
 {
     note *n = note_of(w, folder);
-    if (n && !n->whole && n->names.count < WATCH_NAMES_MOST && is_relied_on(w, folder, name)) put_name(w, n, bytes_str(name), LISTING | GONE, 0);
-    else note_name(w, folder, name, true, false, 0);
+    if (n && !n->whole && n->names.count < WATCH_NAMES_MOST && is_relied_on(w, folder, name)) put_name(w, n, bytes_str(name), NOTE_LISTING | NOTE_GONE, 0);
+    else note_name(w, folder, name, NOTE_LISTING, 0);
 }
 
-void note_name(watch *w, const char *folder, const char *name, bool listing, bool written, uint64_t until)
+void note_name(watch *w, const char *folder, const char *name, unsigned flags, uint64_t until)
 {
     note *n = note_of(w, folder);
     if (!n) {
         w->all = true;
         return;
     }
-    n->listing |= listing;
+    n->listing |= (flags & NOTE_LISTING) != 0;
     if (n->whole) return;
     if (n->names.count >= WATCH_NAMES_MOST && !map_get(&n->names, bytes_str(name))) make_whole(w, n);
-    else put_name(w, n, bytes_str(name), (written ? WRITTEN : 0u) | (listing ? LISTING : 0u), until);
+    else put_name(w, n, bytes_str(name), flags, until);
 }
 
 void note_whole(watch *w, const char *folder)
@@ -172,8 +172,8 @@ static bool pick(const note *n, uint64_t now, mem_arena *arena, watch_change *c,
         }
         const char *copy = (const char *)arena_bytes(arena, name).data;
         if (!copy) return false;
-        names[c->count++] = (watch_name){copy, (word & WRITTEN) != 0, (word & LISTING) != 0};
-        c->listing |= (word & LISTING) != 0;
+        names[c->count++] = (watch_name){copy, (word & NOTE_WRITTEN) != 0, (word & NOTE_LISTING) != 0, (word & NOTE_FOLDER) != 0};
+        c->listing |= (word & NOTE_LISTING) != 0;
     }
     return true;
 }
@@ -201,7 +201,7 @@ int watch_take(watch *w, bool waiting_too, bool *all, int (*change)(void *ctx, c
     notes_clear(w);
     for (size_t i = 0; i < r.count; i++) {
         note *n = note_of(w, r.names[i].folder);
-        if (n) put_name(w, n, r.names[i].name, r.names[i].word & (WRITTEN | LISTING), until_of(r.names[i].word));
+        if (n) put_name(w, n, r.names[i].name, r.names[i].word & LASTING, until_of(r.names[i].word));
         else w->all = true;
     }
     if (rc != 0) w->all = true; /* what was not handed out is not lost */

@@ -16,8 +16,11 @@ SELECT id, kind, name, hash FROM item WHERE kind IN (3, 4, 5, 6);
 SELECT i.id, i.name, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
  WHERE i.kind = 2 AND i.id IN (SELECT item FROM definition_read WHERE graph = ?1);
 
+-- name: items_glob_names
+SELECT i.id, i.name, i.hash FROM item i WHERE i.kind = 2 AND i.id IN (SELECT item FROM definition_read WHERE graph = ?1);
+
 -- name: trees_in_use
-SELECT i.id, i.kind, i.hash, c.entries FROM item i LEFT JOIN cache_glob c ON c.item = i.id
+SELECT i.id, i.kind, i.hash, c.entries, i.name FROM item i LEFT JOIN cache_glob c ON c.item = i.id
  WHERE i.kind IN (7, 8, 9) AND EXISTS (SELECT 1 FROM use WHERE use.item = i.id);
 
 -- name: tree_record
