@@ -74,7 +74,7 @@ function Output:key(key, default) end
 ---@class weir.Declaration
 ---@field params? table<string, any> data; hashed, and part of the node's name
 ---@field inputs? weir.Inputs
----@field outputs? table<string, string> paths; {{param}} is replaced
+---@field outputs? table<string, string> paths; {{param}} is replaced; of a command also folders, "public/": all that is below
 ---@field version? string|number
 ---@field always? boolean due in every run
 ---@field timeout? number seconds

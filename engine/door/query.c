@@ -266,6 +266,12 @@ int query_output(query *q, const char *written, item_row *item)
 {
     char *path = project_path(&q->project, written);
     int rc = path ? query_item_named(q, ITEM_FILE, bytes_str(path), item) : 0;
+    char *folder = path ? mem_alloc(strlen(path) + 2) : NULL;
+    if (rc == 0 && folder) {
+        snprintf(folder, strlen(path) + 2, "%s/", path);
+        rc = query_item_named(q, ITEM_FILE, bytes_str(folder), item);
+    }
+    mem_free(folder);
     mem_free(path);
     return rc == 0 ? query_item_named(q, ITEM_FILE, bytes_str(written), item) : rc;
 }

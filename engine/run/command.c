@@ -205,11 +205,12 @@ static int plan_asides(task *t, event_started *intent, weir_error *err)
         os_stat st;
         if (!item) return err->code ? err->code : WEIR_BUG;
         const char *path = (const char *)item->name.data;
+        bool is_folder = manifest_is_folder(item->name);
         int rc = output_keep_foreign(w, item, t->node->id, err);
         if (rc == 0) rc = output_make_parents(w, item, err);
         if (rc == 0) rc = os_statat(w->rootfd, path, false, &st, err);
         if (rc != 0) return rc;
-        if (st.type == OS_DIR) return error_set(err, WEIR_FAILED, "output %s: a folder is there; remove it or rename the output", path);
+        if (st.type == OS_DIR && !is_folder) return error_set(err, WEIR_FAILED, "output %s: a folder is there; remove it or rename the output", path);
         if (st.type != OS_ABSENT && (spec->flags & SPEC_UPDATE)) continue;
         struct aside *a = &t->asides[t->aside_count++];
         *a = (struct aside){.item = item, .hash = item->disk_differs ? HASH_NONE : item->hash, .mode = st.mode,

@@ -13,6 +13,21 @@ char *command_aside_path(task *t, const struct aside *a)
     return arena_printf(&t->arena, ".weir/tmp/%s/%lld", hash_hex(t->token, hex), (long long)a->number);
 }
 
+/* A folder that is an output is there, and empty. */
+static int make_folders(task *t, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->node->spec.output_count; i++) {
+        const cat_item *item = catalog_item(t->w->catalog, t->node->spec.outputs[i].id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        if (!manifest_is_folder(item->name)) continue;
+        const char *path = output_plain_path(&t->arena, item->name);
+        rc = path ? os_mkdirat(t->w->rootfd, path, 0755, err) : error_nomem(err, "making a folder");
+        os_kill_point("command_folder_made");
+    }
+    return rc;
+}
+
 int command_put_aside(task *t, weir_error *err)
 {
     weir *w = t->w;
@@ -24,7 +39,7 @@ int command_put_aside(task *t, weir_error *err)
         struct aside *a = &t->asides[i];
         if (a->number < 0) continue;
         if (a->item->disk_differs) a->hash = HASH_NONE; /* changed by hand while it waited for a slot, and kept */
-        rc = os_renameat(w->rootfd, (const char *)a->item->name.data, w->rootfd, command_aside_path(t, a), err);
+        rc = os_renameat(w->rootfd, output_plain_path(&t->arena, a->item->name), w->rootfd, command_aside_path(t, a), err);
         if (rc == 0) a->put = true;
         if (rc == WEIR_NOTFOUND) { /* removed while it waited */
             a->number = -1;
@@ -33,7 +48,7 @@ int command_put_aside(task *t, weir_error *err)
         }
         os_kill_point("command_aside");
     }
-    return rc;
+    return rc == 0 ? make_folders(t, err) : rc;
 }
 
 /* What the attempt wrote goes, the old outputs come back. */
@@ -43,9 +58,10 @@ static void put_back(task *t)
     weir_error err = {0};
     for (size_t i = 0; i < t->aside_count; i++) {
         struct aside *a = &t->asides[i];
-        const char *path = (const char *)a->item->name.data;
+        const char *path = output_plain_path(&t->arena, a->item->name);
         int rc = 0;
-        if (a->number < 0) {
+        if (!path) rc = error_nomem(&err, "putting an output back");
+        else if (a->number < 0) {
             rc = os_remove_tree(w->rootfd, path, &err);
             sigcache_drop(w->sigs, a->item->name);
         } else if (a->put) {

@@ -6,6 +6,7 @@
 #define WEIR_RUN_COMMAND_INTERNAL_H
 
 #include "engine/run/engine.h"
+#include "engine/world/manifest.h"
 
 /** Rename the old outputs into .weir/tmp/<token>, which is made. */
 int command_put_aside(task *t, weir_error *err);

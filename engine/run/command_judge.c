@@ -6,6 +6,7 @@
  */
 #include "engine/model/depfile.h"
 #include "engine/run/command_internal.h"
+#include "engine/run/watching.h"
 #include "engine/store/document.h"
 
 enum { DEPFILE_LIMIT = 64 * 1024 * 1024 };
@@ -163,6 +164,8 @@ static int read_depfile(task *t, dep_list *deps, weir_error *err)
             name = buf_bytes(&normal);
         }
         if (is_own_list(name)) continue;
+        rc = output_folder_refuse(w, name, err);
+        if (rc != 0) break;
         if (is_of_the_state(name)) {
             rc = error_set(err, WEIR_FAILED, "it names %.*s, which is in weir's own state folder: that cannot be an input", (int)name.size,
                            (const char *)name.data);
@@ -181,7 +184,7 @@ static int read_depfile(task *t, dep_list *deps, weir_error *err)
 static void request_path(task *t, scan_request *r, const cat_item *item, int flags)
 {
     *r = (scan_request){.item = item->id, .path = item->name, .flags = flags};
-    const scan_entry *known = flags & SCAN_KEEP ? NULL : sigcache_get(t->w->sigs, item->name);
+    const scan_entry *known = flags ? NULL : sigcache_get(t->w->sigs, item->name);
     if (known) {
         r->known = true;
         r->known_sig = known->sig;
@@ -202,7 +205,8 @@ static int look_around(task *t, const dep_list *deps, weir_error *err)
     if (!t->requests) return error_nomem(err, "looking at outputs");
     size_t n = 0;
     for (size_t i = 0; i < spec->output_count; i++)
-        request_path(t, &t->requests[n++], catalog_item(w->catalog, spec->outputs[i].id, err), spec->flags & SPEC_NO_STORE ? 0 : SCAN_KEEP);
+        request_path(t, &t->requests[n++], catalog_item(w->catalog, spec->outputs[i].id, err),
+                     spec->flags & SPEC_NO_STORE ? SCAN_LIST : SCAN_KEEP);
     for (size_t i = 0; i < spec->input_count; i++) {
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             const spec_member *m = &spec->inputs[i].members[k];
@@ -300,17 +304,34 @@ static int take_output(task *t, size_t port, scan_request *r, weir_error *err)
     return 0;
 }
 
+/* What was taken over from the old tree moves the signature; it must still be the tree that was seen. */
+static int settle_folder(task *t, const struct aside *a, hash128 hash, weir_error *err)
+{
+    weir *w = t->w;
+    scan_request now = {.item = a->item->id, .path = a->item->name};
+    int rc = a->put && !hash_is_none(a->hash) ? output_folder_adopt(w, a->item, command_aside_path(t, a), a->hash, err) : 0;
+    if (rc != 0) return rc;
+    scan_one(&w->scan, &now);
+    if (now.code != 0) return error_set(err, now.code, "%s", now.message);
+    if (!hash_equal(now.hash, hash))
+        return error_set(err, WEIR_FAILED, "%s was changed while its command ended", (const char *)a->item->name.data);
+    return sigcache_put(w->sigs, a->item->name, a->item->id, &now.sig, now.hash, now.racy, err);
+}
+
 /* An output equal to the old one gets the old file back, so that its times stay. */
 static int settle_output(task *t, size_t port, scan_request *r, weir_error *err)
 {
     weir *w = t->w;
     cat_item *item = catalog_item(w->catalog, r->item, err);
-    if (!(t->node->spec.flags & SPEC_NO_STORE)) {
+    bool is_folder = manifest_is_folder(item->name);
+    if (is_folder) watching_moved_folder(w);
+    if (is_folder || !(t->node->spec.flags & SPEC_NO_STORE)) {
         int rc = output_keep_payload(w, r, err);
         if (rc != 0) return rc;
     }
     for (size_t i = 0; i < t->aside_count; i++) {
         struct aside *a = &t->asides[i];
+        if (is_folder && a->item == item) return settle_folder(t, a, r->hash, err);
         if (a->item != item || !a->put || !hash_equal(a->hash, r->hash) || a->mode != r->mode) continue;
         int rc = os_renameat(w->rootfd, command_aside_path(t, a), w->rootfd, (const char *)item->name.data, err);
         return rc ? rc : output_sign(w, item, r->hash, err);

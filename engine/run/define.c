@@ -100,12 +100,21 @@ static void on_read(void *ctx, item_kind kind, bytes name, hash128 hash)
 }
 
 /* Drop what must not be shown; true: something was. */
+/* Is it an output, or in a folder that is one? */
+static bool is_made(const map *outputs, bytes path)
+{
+    bool found = map_get(outputs, path) != NULL;
+    for (size_t at = 1; !found && at < path.size; at++)
+        found = path.data[at - 1] == '/' && map_get(outputs, bytes_of(path.data, at));
+    return found;
+}
+
 static bool hide(const map *hidden, const char **paths, size_t *count)
 {
     size_t kept = 0;
     if (!hidden) return false;
     for (size_t i = 0; i < *count; i++)
-        if (!map_get(hidden, bytes_str(paths[i]))) paths[kept++] = paths[i];
+        if (!is_made(hidden, bytes_str(paths[i]))) paths[kept++] = paths[i];
     bool dropped = kept < *count;
     *count = kept;
     return dropped;
@@ -329,7 +338,7 @@ static bool globs_show(const definition *def, const map *paths)
 {
     for (size_t i = 0; i < def->glob_count; i++)
         for (size_t j = 0; j < def->globs[i].count; j++)
-            if (map_get(paths, bytes_str(def->globs[i].paths[j]))) return true;
+            if (is_made(paths, bytes_str(def->globs[i].paths[j]))) return true;
     return false;
 }
 

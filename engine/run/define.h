@@ -69,6 +69,9 @@ int resolve_inputs(comparison *c, weir_error *err);  /* ids of members, edges */
 int resolve_heights(comparison *c, weir_error *err); /* tells cycles */
 
 int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
+bytes check_plain(bytes path); /* the path of an output as by_path has it: of a folder without its '/' */
+/** A file input that lies below a folder output, or is it: told. */
+bool check_below_folder(comparison *c, const node_spec *spec, const spec_input *input, bytes path);
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 
 int define_apply(comparison *c, bool *changed, weir_error *err);

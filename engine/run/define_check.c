@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "engine/run/define.h"
+#include "engine/world/manifest.h"
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
@@ -99,9 +100,19 @@ static int own_path(comparison *c, folders *f, const node_spec *spec, const spec
             clean = bytes_str(owned);
         }
     }
+    if (manifest_is_folder(out->path)) {
+        const char *folder = arena_printf(&c->arena, "%s/", (const char *)clean.data);
+        if (!folder) return error_nomem(err, doing);
+        clean = bytes_str(folder);
+    }
     if (is_weirs(clean)) bad_output(c, spec, out, "the folder .weir belongs to weir");
     else *path = clean;
     return 0;
+}
+
+bytes check_plain(bytes path)
+{
+    return manifest_is_folder(path) ? bytes_of(path.data, path.size - 1) : path;
 }
 
 static void two_claims(comparison *c, const node_spec *spec, const node_spec *other, bytes path)
@@ -123,7 +134,7 @@ static int claim_path(comparison *c, folders *f, size_t number, spec_output *out
     int rc = own_path(c, f, spec, out, &path, err);
     if (rc != 0 || !path.data) return rc;
     bool added = false;
-    uint64_t *slot = map_put(&c->by_path, path, &added);
+    uint64_t *slot = map_put(&c->by_path, check_plain(path), &added);
     if (!slot) return error_nomem(err, doing);
     if (added) *slot = number + 1;
     else two_claims(c, spec, c->nodes[*slot - 1].spec, path);
@@ -190,7 +201,14 @@ static int check_above(comparison *c, const node_spec *spec, bytes path, weir_er
         bytes part = bytes_of(path.data, size);
         const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, part, false, err);
         if (!item && err->code != 0) return err->code;
-        int rc = item ? check_owner(c, spec, path, size == path.size ? "is" : "lies below", part, item->node, err) : 0;
+        const char *how = size == path.size ? "is" : "lies below";
+        int rc = item ? check_owner(c, spec, path, how, part, item->node, err) : 0;
+        if (rc != 0) return rc;
+        const char *folder = arena_printf(&c->arena, "%s/", define_text(c, part));
+        if (!folder) return error_nomem(err, doing);
+        item = catalog_item_named(c->w->catalog, ITEM_FILE, bytes_str(folder), false, err);
+        if (!item && err->code != 0) return err->code;
+        rc = item ? check_owner(c, spec, path, how, bytes_str(folder), item->node, err) : 0;
         if (rc != 0) return rc;
     }
     return 0;
@@ -222,6 +240,34 @@ static int check_others(comparison *c, const node_spec *spec, bytes path, weir_e
     return rc == 0 ? check_below(c, spec, path, err) : rc;
 }
 
+bool check_below_folder(comparison *c, const node_spec *spec, const spec_input *input, bytes path)
+{
+    for (size_t size = path.size; size > 0; size = folder_size(bytes_of(path.data, size))) {
+        const uint64_t *slot = map_get(&c->by_path, bytes_of(path.data, size));
+        const node_spec *maker = slot ? c->nodes[*slot - 1].spec : NULL;
+        for (size_t i = 0; maker && i < maker->output_count; i++) {
+            bytes out = maker->outputs[i].path;
+            if (!manifest_is_folder(out) || !bytes_equal(check_plain(out), bytes_of(path.data, size))) continue;
+            tell_static(c->w, c->def, &spec->position, "take the node as the input: it is read as a whole",
+                        "input \"%s\" of node \"%s\" is \"%s\", which is of the folder \"%s\" that node \"%s\" makes",
+                        define_text(c, input->port), define_text(c, spec->name), define_text(c, path), define_text(c, out),
+                        define_text(c, maker->name));
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A folder as an output: what cannot be said of it yet. */
+static void check_folder(comparison *c, const node_spec *spec, const spec_output *out)
+{
+    const uint64_t *slot = map_get(&c->by_effect, spec->effect);
+    if (!manifest_is_folder(out->path) || !slot) return;
+    if (c->effects[*slot - 1].spec.kind != EFFECT_COMMAND)
+        bad_output(c, spec, out, "only a command can have a folder as an output; name the files");
+    if (spec->flags & SPEC_TRANSIENT) bad_output(c, spec, out, "a folder cannot be transient");
+}
+
 int check_outputs(comparison *c, weir_error *err)
 {
     folders f = {0};
@@ -233,8 +279,9 @@ int check_outputs(comparison *c, weir_error *err)
     for (size_t i = 0; rc == 0 && i < c->count; i++) {
         const node_spec *spec = c->nodes[i].spec;
         for (size_t j = 0; rc == 0 && j < spec->output_count; j++) {
-            check_nesting(c, spec, spec->outputs[j].path);
-            rc = check_others(c, spec, spec->outputs[j].path, err);
+            check_nesting(c, spec, check_plain(spec->outputs[j].path));
+            check_folder(c, spec, &spec->outputs[j]);
+            rc = check_others(c, spec, check_plain(spec->outputs[j].path), err);
         }
     }
     map_deinit(&f.known);
@@ -264,10 +311,21 @@ static void check_reads(comparison *c)
     }
 }
 
+/* The node whose folder a path is in. */
+static const uint64_t *folder_over(comparison *c, bytes path)
+{
+    for (size_t size = folder_size(path); size > 0; size = folder_size(bytes_of(path.data, size))) {
+        const uint64_t *slot = map_get(&c->by_path, bytes_of(path.data, size));
+        if (slot) return slot;
+    }
+    return NULL;
+}
+
 static void check_glob(comparison *c, const struct definition_glob *glob)
 {
     for (size_t i = 0; i < glob->count; i++) {
         const uint64_t *slot = map_get(&c->by_path, bytes_str(glob->paths[i]));
+        if (!slot) slot = folder_over(c, bytes_str(glob->paths[i]));
         if (!slot) continue;
         const node_spec *spec = c->nodes[*slot - 1].spec;
         tell_static(c->w, c->def, &spec->position, "outputs belong where no glob of their own workflow looks",

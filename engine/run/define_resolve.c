@@ -221,7 +221,7 @@ int resolve_outputs(comparison *c, weir_error *err)
     for (size_t i = 0; i < c->count; i++) {
         node_spec *spec = c->nodes[i].spec;
         for (size_t j = 0; j < spec->output_count; j++) {
-            const uint64_t *owner = map_get(&c->by_path, spec->outputs[j].path);
+            const uint64_t *owner = map_get(&c->by_path, check_plain(spec->outputs[j].path));
             if (!owner || *owner != i + 1) continue; /* told already */
             const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, spec->outputs[j].path, true, err);
             if (!item) return err->code;
@@ -288,8 +288,10 @@ static int resolve_file_member(comparison *c, size_t number, const spec_input *i
     }
     const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, buf_bytes(&path), true, err);
     const uint64_t *owner = map_get(&c->by_path, buf_bytes(&path));
+    bool is_told = check_below_folder(c, spec, input, buf_bytes(&path));
     buf_deinit(&path);
     if (!item) return err->code;
+    if (is_told) return 0;
     m->id = item->id;
     if (owner) return add_edge(c, *owner - 1, number, err);
     rc = item->node ? resolve_floor(c, number, m, err) : 0;

@@ -521,6 +521,19 @@ int output_keep_payload(weir *w, scan_request *r, weir_error *err);
 /** The name of the blob behind a fingerprint; WEIR_NOTFOUND when an executable's is not in the store. Others: not looked up. */
 int output_blob_of(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, weir_error *err);
 
+/** Folders as outputs (output_folder.c). Room for one, and the folders on the way to it; WEIR_FAILED: something else is there. */
+int output_folder_way(weir *w, const cat_item *item, weir_error *err);
+/** Is the manifest in the store, with all that it names? */
+int output_folder_is_stored(weir *w, hash128 hash, bool *stored, weir_error *err);
+/** Files of a new tree that are as in the old one, which lies aside, get the old file back. */
+int output_folder_adopt(weir *w, const cat_item *item, const char *aside, hash128 old, weir_error *err);
+/** The folder output that a path lies below; *folder NULL: none. */
+int output_folder_above(weir *w, bytes path, const cat_item **folder, weir_error *err);
+/** WEIR_FAILED: the path lies below a folder output, and nothing reads that piece by piece. */
+int output_folder_refuse(weir *w, bytes path, weir_error *err);
+/** A path without the '/' at its end; in `arena`, NULL: no memory. */
+const char *output_plain_path(mem_arena *arena, bytes path);
+
 /** Outputs of transient nodes (output_transient.c): this one's are on disk; away with all, at the end of a full run. */
 int output_transient_used(weir *w, const cat_node *node, weir_error *err);
 int output_drop_transient(weir *w, weir_error *err);

@@ -306,6 +306,8 @@ static void job_failed(task *t, execution_result result, const char *message)
 static int found_file(task *t, const job_read *from, read_record *to, bool *raced, weir_error *err)
 {
     weir *w = t->w;
+    int refused = output_folder_refuse(w, from->path, err);
+    if (refused != 0) return refused;
     cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, from->path, true, err);
     if (!item) return err->code;
     to->ref.item = to->source = item->id;

@@ -45,11 +45,25 @@ static bool is_left_over(output_filter *f, const cat_item *item)
     return r.code == 0 && hash_equal(r.hash, written);
 }
 
+/* In a folder that is an output? Paths come one folder after the other. */
+static bool is_in_output(output_filter *f, bytes path)
+{
+    const cat_item *folder = NULL;
+    size_t size = path_name_at(path);
+    bool is_same = f->last.data && bytes_equal(f->last, bytes_of(path.data, size));
+    if (is_same) return f->last_is_output;
+    f->last = arena_bytes(catalog_arena(f->w->catalog), bytes_of(path.data, size));
+    f->last_is_output = output_folder_above(f->w, path, &folder, f->err) == 0 && folder;
+    return f->last_is_output || f->err->code != 0;
+}
+
 bool observe_is_output(void *ctx, const char *path)
 {
     output_filter *f = ctx;
     if (f->err->code != 0) return true;
     cat_item *item = catalog_item_named(f->w->catalog, ITEM_FILE, bytes_str(path), false, f->err);
+    if (!item && f->err->code != 0) return true;
+    if (is_in_output(f, bytes_str(path))) return true;
     if (!item) return f->err->code != 0;
     return item->node != 0 || is_left_over(f, item);
 }

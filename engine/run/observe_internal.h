@@ -31,6 +31,8 @@ typedef struct output_filter {
     weir *w;
     bool any_vanished;
     weir_error *err; /* its code ends the search */
+    bytes last;      /* the folder of the path before, and what was found of it; zero at first */
+    bool last_is_output;
 } output_filter;
 
 /** All but `err`, which the caller sets. */

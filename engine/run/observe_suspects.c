@@ -38,6 +38,47 @@ static unsigned look_at_stranger(weir *w, bytes path)
     return st.type == OS_DIR || st.type == OS_LINK ? SUSPECT_DEEP : 0;
 }
 
+/* Outputs that are folders, with the path in them or just there: each is looked at once. */
+static int gather_made(weir *w, looks *l, map *seen, bytes path, uint64_t has, weir_error *err)
+{
+    buf folder;
+    int rc = 0;
+    buf_init(&folder);
+    for (size_t i = 1; rc == 0 && i <= path.size; i++) {
+        bool added = false;
+        if (i < path.size && path.data[i] != '/') continue;
+        buf_clear(&folder);
+        buf_append(&folder, path.data, i);
+        buf_byte(&folder, '/');
+        const scan_entry *entry = folder.failed ? NULL : sigcache_get(w->sigs, buf_bytes(&folder));
+        if (folder.failed) rc = error_nomem(err, doing);
+        if (!entry) continue;
+        uint64_t *slot = map_put(seen, buf_bytes(&folder), &added);
+        if (!slot) rc = error_nomem(err, doing);
+        else if (added) *slot = l->count + 1;
+        if (rc == 0 && added) rc = add(l, buf_bytes(&folder), entry, has & SUSPECT_WRITTEN, err);
+        else if (rc == 0 && (has & SUSPECT_WRITTEN)) l->requests[*slot - 1].known_racy = true;
+    }
+    buf_deinit(&folder);
+    return rc;
+}
+
+static int gather_all_made(weir *w, looks *l, weir_error *err)
+{
+    const map *from[] = {&w->suspects->paths, &w->suspects->folders};
+    map seen;
+    int rc = 0;
+    map_init(&seen);
+    for (size_t k = 0; k < 2; k++) {
+        size_t at = 0;
+        bytes path;
+        uint64_t has;
+        while (rc == 0 && map_next(from[k], &at, &path, &has)) rc = gather_made(w, l, &seen, path, has, err);
+    }
+    map_deinit(&seen);
+    return rc;
+}
+
 static int gather_paths(weir *w, looks *l, weir_error *err)
 {
     size_t at = 0;
@@ -124,6 +165,7 @@ int observe_suspects(weir *w, weir_error *err)
     gathering g = {w, &l, err, 0, false};
     arena_init(&l.arena);
     int rc = gather_paths(w, &l, err);
+    if (rc == 0) rc = gather_all_made(w, &l, err);
     if (rc == 0 && any_deep(w->suspects)) {
         rc = sigcache_each_entry(w->sigs, is_in_question, gather_entry, &g, err);
         if (rc == 0) rc = g.rc;

@@ -36,11 +36,18 @@ static bool is_made_folder(tree_filter *f, const char *path)
     return rc != 0;
 }
 
+static bool is_output_folder(tree_filter *f, const char *path)
+{
+    const char *folder = arena_printf(catalog_arena(f->outputs.w->catalog), "%s/", path);
+    if (!folder) error_nomem(f->outputs.err, "looking at a folder");
+    return !folder || observe_is_output(&f->outputs, folder);
+}
+
 static bool is_hidden(void *ctx, const char *path, os_type type)
 {
     tree_filter *f = ctx;
     if (f->outputs.err->code != 0) return true;
-    return type == OS_DIR ? is_made_folder(f, path) : observe_is_output(&f->outputs, path);
+    return type == OS_DIR ? is_made_folder(f, path) || is_output_folder(f, path) : observe_is_output(&f->outputs, path);
 }
 
 /* Was it written to, although its signature may say nothing of that? */

@@ -130,7 +130,8 @@ int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, w
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err)
 {
     scan_request r;
-    if (hash_is_none(hash)) return scan_item(w, item, &r, err); /* put back unread: look at it */
+    bool is_unread = hash_is_none(hash) || manifest_is_folder(item->name); /* put back unread: look at it */
+    if (is_unread) return scan_item(w, item, &r, err);
     return output_sign_as(w, item, hash, NULL, err);
 }
 
@@ -216,9 +217,18 @@ static bool was_said(weir *w, const cat_item *item, const output_seen *seen, wei
     return !added;
 }
 
+static int keep_folder(weir *w, cat_item *item, uint64_t node, const output_seen *seen, weir_error *err)
+{
+    bool is_believed = seen->scan.code == 0 && hash_equal(seen->scan.hash, item->hash);
+    if (seen->link.type == OS_ABSENT || is_believed) return 0;
+    if (seen->scan.code != 0) return error_set(err, WEIR_FAILED, "%s", seen->scan.message);
+    return output_folder_keep(w, item, item->hash, node, false, err);
+}
+
 int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *seen,
                      weir_error *err)
 {
+    if (manifest_is_folder(item->name)) return keep_folder(w, item, node, seen, err);
     bool ours = false;
     hash128 content;
     char hex[HASH_HEX];
@@ -266,6 +276,7 @@ void output_made_folder(void *ctx, const char *folder)
 
 int output_make_parents(weir *w, const cat_item *item, weir_error *err)
 {
+    if (manifest_is_folder(item->name)) return output_folder_way(w, item, err);
     int rc = output_clear_way(w, item, err);
     return rc == 0 ? os_make_parents(w->rootfd, output_path(item), output_made_folder, w, err) : rc;
 }

@@ -5,6 +5,7 @@
 #define WEIR_RUN_OUTPUT_INTERNAL_H
 
 #include "engine/run/engine.h"
+#include "engine/world/manifest.h"
 
 /** What lies at the path of an output. */
 typedef struct output_seen {
@@ -45,6 +46,8 @@ void output_say_gone(weir *w, cat_item *item, hash128 hash);
 int output_remove_below(weir *w, bytes folder, weir_error *err);
 /** A file on the way to an output moves out, its content kept; WEIR_FAILED when it may not. */
 int output_clear_way(weir *w, const cat_item *item, weir_error *err);
+/** A file that lies where an output needs a folder: as above. */
+int output_move_out(weir *w, cat_item *there, const cat_item *item, weir_error *err);
 /** A folder at the path of an output goes if it holds nothing but what vanished nodes made; else WEIR_FAILED. */
 int output_clear_folder(weir *w, const cat_item *item, weir_error *err);
 /** WEIR_FAILED: a FIFO, a socket or a device is where an output belongs. */
@@ -54,6 +57,13 @@ int output_note(weir *w, const cat_item *item, hash128 hash, weir_error *err);
 void output_note_folder(weir *w, const char *folder);
 /** Undo what a killed engine put in place and did not record; before tmp is swept. */
 int output_notes_recover(weir *w, mem_arena *arena, weir_error *err);
+/* --- output_folder.c: items whose path ends in '/' --------------------------------------------------------------- */
+/** What lies below and is not as in the tree believed in goes into the store; `silent`: recorded, not announced. */
+int output_folder_keep(weir *w, cat_item *item, hash128 believed, uint64_t node, bool silent, weir_error *err);
+/** Make everything below as the manifest says; WEIR_NOTFOUND: a payload is gone, nothing was touched. */
+int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, weir_error *err);
+/** Remove what is as in the tree `made`; *left: files that are not. */
+int output_folder_remove(weir *w, cat_item *item, hash128 made, size_t *left, weir_error *err);
 /** Say EVENT_FOREIGN_KEPT. */
 void output_say_kept(weir *w, uint64_t item, hash128 content, uint64_t node);
 

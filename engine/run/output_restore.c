@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "engine/run/output_internal.h"
+#include "engine/run/watching.h"
 
 static const char lead[] = "weir x";
 enum { LEAD = sizeof lead - 1, LEADING = LEAD + HASH_SIZE, EXECUTE = 0111 };
@@ -35,6 +36,10 @@ static int keep_lead(weir *w, hash128 content, weir_error *err)
 int output_keep_payload(weir *w, scan_request *r, weir_error *err)
 {
     if (r->row.stored) journal_payload(w->journal, &r->row);
+    for (size_t i = 0; i < r->row_count; i++)
+        if (r->rows[i].stored) journal_payload(w->journal, &r->rows[i]);
+    r->row_count = 0;
+    scan_drop_rows(r);
     bool leads = (r->mode & EXECUTE) != 0 && !hash_is_none(r->content);
     return leads ? keep_lead(w, r->content, err) : 0;
 }
@@ -200,6 +205,13 @@ int output_restore(weir *w, cat_item *item, const output_record *want, uint64_t 
     if (seen.scan.code == 0 && hash_equal(seen.scan.hash, want->hash)) {
         item->disk_differs = false;
         return 0;
+    }
+    if (manifest_is_folder(item->name)) {
+        watching_moved_folder(w);
+        rc = output_folder_restore(w, item, want->hash, node, err);
+        if (rc == 0) rc = output_sign(w, item, want->hash, err);
+        *written = rc == 0;
+        return rc;
     }
     snprintf(temp, sizeof temp, ".weir/tmp/r%" PRIu64, item->id);
     rc = output_from_store(w, want->hash, want->mode, temp, &made, err);

@@ -33,7 +33,7 @@ static int made_by_vanished(weir *w, const cat_item *item, hash128 *made, weir_e
 
 /* --- a file where a folder belongs ------------------------------------------------------------------------------- */
 
-static int move_out(weir *w, cat_item *there, const cat_item *item, weir_error *err)
+int output_move_out(weir *w, cat_item *there, const cat_item *item, weir_error *err)
 {
     output_seen seen;
     bool used = true, left = false;
@@ -73,7 +73,7 @@ int output_clear_way(weir *w, const cat_item *item, weir_error *err)
         is_done = rc != 0 || (!follows && st.type == OS_ABSENT);
         if (!is_done && !follows) {
             cat_item *there = catalog_item_named(w->catalog, ITEM_FILE, bytes_str(path), true, err);
-            rc = there ? move_out(w, there, item, err) : err->code;
+            rc = there ? output_move_out(w, there, item, err) : err->code;
             is_done = true;
         }
         path[at] = '/';
@@ -121,6 +121,7 @@ int output_clear_folder(weir *w, const cat_item *item, weir_error *err)
 int output_make_room(weir *w, cat_item *item, weir_error *err)
 {
     os_stat st;
+    if (manifest_is_folder(item->name)) return output_folder_way(w, item, err);
     int rc = os_statat(w->rootfd, output_path(item), false, &st, err);
     if (rc != 0) return rc;
     if (st.type == OS_DIR) return output_clear_folder(w, item, err);

@@ -81,7 +81,7 @@ static int remember_folders(sweep *s, bytes path, weir_error *err)
 {
     for (size_t at = path.size; at > 0; at--) {
         if (path.data[at - 1] != '/') continue;
-        if (at > 1 && !map_put(&s->folders, bytes_of(path.data, at - 1), NULL))
+        if (at > 1 && at < path.size && !map_put(&s->folders, bytes_of(path.data, at - 1), NULL))
             return error_nomem(err, "removing outputs");
     }
     return 0;
@@ -113,7 +113,10 @@ static void tell_removed(sweep *s, const vanished *row, hash128 content)
     char hex[HASH_HEX];
     s->removed++;
     if (s->w->summary) s->w->summary->removed++;
-    if (s->removed <= NAMED)
+    if (s->removed <= NAMED && manifest_is_folder(row->item->name))
+        tell_message(s->w, "%s was removed, no node makes it any more; kept: weir get %s lists its files", output_path(row->item),
+                     hash_hex(content, hex));
+    else if (s->removed <= NAMED)
         tell_message(s->w, "%s was removed, no node makes it any more; kept: weir get %s -o FILE",
                      output_path(row->item), hash_hex(content, hex));
 }
@@ -201,6 +204,21 @@ static int remove_link(sweep *s, const vanished *row, const scan_request *seen, 
     return rc;
 }
 
+/* A folder that was an output: what is in it and was not made by weir stays, and is nobody's from now on. */
+static int remove_tree(sweep *s, const vanished *row, weir_error *err)
+{
+    size_t left = 0;
+    const char *path = output_path(row->item);
+    int rc = output_folder_remove(s->w, row->item, row->hash, &left, err);
+    if (rc == 0) rc = say_gone(s, row, row->hash, err);
+    if (rc != 0) return rc;
+    tell_removed(s, row, row->hash);
+    if (left > 0)
+        tell_message(s->w, "%s: %zu file%s that weir did not write %s left", path, left, left == 1 ? "" : "s",
+                     left == 1 ? "is" : "are");
+    return 0;
+}
+
 static int remove_one(sweep *s, const vanished *row, weir_error *err)
 {
     os_stat st;
@@ -214,8 +232,11 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
         tell_message(s->w, "%s is left, though no node makes it any more: %s", path, outside.message);
         return 0;
     }
-    rc = os_statat(s->w->rootfd, path, false, &st, err);
+    const char *plain = output_plain_path(&s->arena, row->item->name);
+    rc = plain ? os_statat(s->w->rootfd, plain, false, &st, err) : error_nomem(err, "removing an output");
     if (rc != 0) return rc;
+    if (manifest_is_folder(row->item->name))
+        return st.type == OS_DIR ? remove_tree(s, row, err) : say_gone(s, row, HASH_ABSENT, err);
     if (st.type == OS_ABSENT || st.type == OS_DIR) return say_gone(s, row, HASH_ABSENT, err);
     look_at(s->w, path, row->item, &r);
     if (r.code != 0 || !hash_equal(r.hash, row->hash)) {

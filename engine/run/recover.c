@@ -145,12 +145,23 @@ static int end_processes(const open_execution *x, const char *boot_id, weir_erro
 
 /* --- outputs ----------------------------------------------------------------------------------------------------- */
 
+static int keep_folder(recovery *r, const open_execution *x, const old_output *o, weir_error *err)
+{
+    cat_item *item = catalog_item(r->w->catalog, o->item, err);
+    if (!item) return err->code ? err->code : WEIR_BUG;
+    int rc = output_folder_keep(r->w, item, o->hash, x->node, true, err);
+    if (rc != WEIR_FAILED) return rc;
+    error_clear(err); /* something in it that cannot be read has nothing to lose */
+    return 0;
+}
+
 /* What is at the path goes into the store; what cannot be read (a FIFO, a file of weir's own) has nothing to lose. */
 static int keep_what_is_there(recovery *r, const open_execution *x, const old_output *o,
                               weir_error *err)
 {
     hash128 content;
     weir_error why = {0};
+    if (manifest_is_folder(bytes_str(o->path))) return keep_folder(r, x, o, err);
     int rc = output_store(r->w, o->path, &content, &why);
     if (rc == WEIR_NOTFOUND || rc == WEIR_FAILED || rc == WEIR_WORKFLOW) return 0;
     if (rc != 0)
@@ -175,11 +186,19 @@ static int is_blocked(recovery *r, const old_output *o, const os_stat *st, bool 
     return rc;
 }
 
+static int remove_folder(recovery *r, const old_output *o, weir_error *err)
+{
+    const char *path = output_plain_path(&r->arena, bytes_str(o->path));
+    return path ? os_remove_tree(r->w->rootfd, path, err) : error_nomem(err, "recovering");
+}
+
 static int remove_fresh(recovery *r, const open_execution *x, const old_output *o,
                         const os_stat *st, weir_error *err)
 {
-    if (st->type == OS_ABSENT || st->type == OS_DIR) return 0;
+    bool is_folder = manifest_is_folder(bytes_str(o->path));
+    if (st->type == OS_ABSENT || (st->type == OS_DIR && !is_folder)) return 0;
     int rc = keep_what_is_there(r, x, o, err);
+    if (is_folder) return rc == 0 ? remove_folder(r, o, err) : rc;
     return rc == 0 ? os_unlinkat(r->w->rootfd, o->path, err) : rc;
 }
 
@@ -191,6 +210,17 @@ static bool is_as_recorded(recovery *r, const old_output *o)
     if (hash_is_none(o->hash)) return false;
     scan_one(&config, &look);
     return look.code == 0 && hash_equal(look.hash, o->hash);
+}
+
+/* `temp` holds the old folder; what is in its place is of the attempt, or of somebody who came later. */
+static int put_folder(recovery *r, const open_execution *x, const old_output *o, const char *temp, weir_error *err)
+{
+    const char *path = output_plain_path(&r->arena, bytes_str(o->path));
+    int rc = path ? keep_folder(r, x, o, err) : error_nomem(err, "recovering");
+    if (rc == 0) rc = remove_folder(r, o, err);
+    os_kill_point("recover_folder_removed");
+    if (rc == 0) rc = os_make_parents(r->w->rootfd, path, output_made_folder, r->w, err);
+    return rc == 0 ? os_renameat(r->w->rootfd, temp, r->w->rootfd, path, err) : rc;
 }
 
 /* `temp` holds the old output. */
@@ -234,6 +264,8 @@ static int put_back(recovery *r, const open_execution *x, const old_output *o, w
     snprintf(aside, sizeof aside, ".weir/tmp/%s/%" PRId64, hash_hex(x->token, hex), o->number);
     if (rc == 0) rc = os_statat(r->w->rootfd, aside, false, &waiting, err);
     if (rc != 0) return rc;
+    if (manifest_is_folder(bytes_str(o->path))) /* one that was never put aside is as it was, or a run restores it */
+        return waiting.type == OS_ABSENT ? 0 : put_folder(r, x, o, aside, err);
     if (waiting.type == OS_ABSENT) return from_store(r, x, o, &there, err);
     return put_in_place(r, x, o, &there, aside, err);
 }

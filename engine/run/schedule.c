@@ -57,7 +57,7 @@ void schedule_free(task *t)
     if (t->state == TASK_READY) w->ready_count--;
     limits_give(t);
     w->task_count--;
-    for (size_t i = 0; i < t->request_count; i++) mem_free(t->requests[i].row.stored);
+    for (size_t i = 0; i < t->request_count; i++) scan_drop_rows(&t->requests[i]);
     mem_free(t->observe);
     mem_free(t->program);
     arena_deinit(&t->arena);

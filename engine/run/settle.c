@@ -8,6 +8,7 @@
  *   miss, no key, forced   -> TASK_READY
  */
 #include "engine/run/engine.h"
+#include "engine/world/manifest.h"
 
 #include "generated/schema.h"
 
@@ -197,6 +198,7 @@ static int would_restore(weir *w, cat_item *item, const output_record *want, boo
     int rc = hash_equal(item->hash, want->hash) ? output_is_good(w, item, is_there, err) : 0;
     if (rc == 0 && !*is_there) *is_there = item->disk_differs && hash_equal(item->disk_hash, want->hash);
     if (rc != 0 || *is_there) return rc;
+    if (manifest_is_folder(item->name)) return output_folder_is_stored(w, want->hash, is_there, err);
     rc = output_is_stored(w, want->hash, want->mode, &content, is_there, err);
     return rc == 0 && *is_there ? is_sound(w, content, is_there, err) : rc;
 }

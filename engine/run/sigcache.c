@@ -29,6 +29,7 @@ struct sigcache {
 size_t path_name_at(bytes path)
 {
     size_t at = path.size;
+    if (at > 1 && path.data[at - 1] == '/') at--; /* a folder as a whole: the '/' is of its name */
     while (at > 0 && path.data[at - 1] != '/') at--;
     return at;
 }

@@ -45,6 +45,7 @@ struct watching {
     size_t covered;    /* folders of the signatures that are covered */
     uint64_t lost;     /* folders that the watch gave up, when all were covered */
     bool globs_moved;  /* since then */
+    bool folders_moved; /* a folder that is an output was made or restored */
     bool limited; /* polling was told */
     bool is_overflow_told;
     bool is_running;
@@ -133,6 +134,35 @@ static void cover_trees(weir *w)
     db_reset(q);
 }
 
+static void cover_below(weir *w, mem_arena *arena, const char *folder)
+{
+    os_entry *entries = NULL;
+    size_t count = 0;
+    cover(w, folder);
+    if (os_list(w->rootfd, folder, arena, &entries, &count, NULL) != 0) return;
+    for (size_t i = 0; i < count; i++) {
+        const char *below = entries[i].type == OS_DIR ? arena_printf(arena, "%s/%s", folder, entries[i].name) : NULL;
+        if (below) cover_below(w, arena, below);
+    }
+}
+
+/* Outputs that are folders: all that is below. */
+static void cover_made(weir *w)
+{
+    mem_arena arena;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_FOLDERS_CLAIMED, &w->watching->failure);
+    if (!q) return;
+    arena_init(&arena);
+    while (db_step(q, &w->watching->failure) == 1) {
+        bytes name = db_bytes(q, 0);
+        const char *path = arena_printf(&arena, "%.*s", (int)name.size - 1, (const char *)name.data);
+        if (path) cover_below(w, &arena, path);
+    }
+    db_reset(q);
+    arena_deinit(&arena);
+    w->watching->folders_moved = false;
+}
+
 static void forget_definition(struct watching *x)
 {
     arena_reset(&x->arena);
@@ -174,6 +204,7 @@ static void cover_all(weir *w)
     sigcache_each(w->sigs, cover_bytes, w);
     cover_globs(w);
     cover_trees(w);
+    cover_made(w);
     watch_sweep(x->watch);
 }
 
@@ -182,11 +213,17 @@ void watching_moved_names(weir *w)
     if (w->watching) w->watching->globs_moved = true;
 }
 
+void watching_moved_folder(weir *w)
+{
+    if (w->watching) w->watching->folders_moved = true;
+}
+
 void watching_cover(weir *w)
 {
     struct watching *x = w->watching;
     if (!x) return;
     if (!x->has_looked || x->globs_moved || x->lost != watch_stats(x->watch).lost) cover_all(w);
+    if (x->folders_moved) cover_made(w);
     while (x->covered < sigcache_folder_count(w->sigs)) cover_bytes(w, sigcache_folder_path(w->sigs, x->covered++));
 }
 

@@ -50,6 +50,8 @@ void watching_withdraw(struct weir *w, watching_question *question);
 
 /** Globs or trees were looked at: there may be folders that are not watched yet. Harmless without a watch. */
 void watching_moved_names(struct weir *w);
+/** A folder that is an output was written: there may be other folders in it. */
+void watching_moved_folder(struct weir *w);
 
 /** Do the signatures stay in memory for the next run, after one that ended with `rc`? */
 bool watching_keeps(const struct weir *w, int rc);

@@ -318,7 +318,11 @@ static void read_output(declaration *d, bytes port)
         return;
     }
     bytes path;
-    if (!declare_path(d, where, name, declare_text(d->L, -1), false, &path)) return;
+    bytes text = declare_text(d->L, -1);
+    bool is_folder = text.size > 0 && text.data[text.size - 1] == '/';
+    if (!declare_path(d, where, name, text, false, &path)) return;
+    const char *folder = is_folder ? arena_printf(&d->ld->scratch, "%s/", (const char *)path.data) : NULL;
+    if (folder) path = bytes_str(folder);
     d->spec.outputs[d->spec.output_count++] = (spec_output){.port = port, .path = path};
 }
 

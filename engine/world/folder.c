@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/world/manifest.h"
 #include "engine/world/scan_internal.h"
 
 enum { PACK_VERSION = 1, BY_PATH_COUNT = 4, PATH_ROOM = 4096 + 256 };
@@ -158,7 +159,8 @@ static bool reader_skip(reader *r, size_t first)
 
 static bool is_plain_name(bytes name)
 {
-    return name.size > 0 && !memchr(name.data, '/', name.size) && !memchr(name.data, 0, name.size);
+    size_t size = manifest_is_folder(name) ? name.size - 1 : name.size;
+    return size > 0 && !memchr(name.data, '/', size) && !memchr(name.data, 0, name.size);
 }
 
 /* Borrows the name, which has a NUL behind it. */
@@ -245,9 +247,21 @@ static int place_stat(place *p, bytes name, os_stat *st)
     return os_statat(p->rootfd, p->path, true, st, NULL);
 }
 
-static bool is_same(const scan_config *config, const scan_entry *e, place *p)
+/* A folder as a whole: its signature stands for all that is below. */
+static bool is_same_folder(const scan_config *config, const scan_entry *e, const char *folder)
+{
+    char path[PATH_ROOM];
+    int size = snprintf(path, sizeof path, "%s%s%s", folder, folder[0] ? "/" : "", (const char *)e->name.data);
+    if (size < 0 || (size_t)size >= sizeof path || e->racy) return false;
+    scan_request r = {.path = bytes_str(path), .known = true, .known_sig = e->sig, .known_hash = e->hash};
+    scan_one(config, &r);
+    return r.code == 0 && !r.read && scan_sig_equal(&r.sig, &e->sig);
+}
+
+static bool is_same(const scan_config *config, const scan_entry *e, const char *folder, place *p)
 {
     os_stat st;
+    if (manifest_is_folder(e->name)) return is_same_folder(config, e, folder);
     if (place_stat(p, e->name, &st) != 0) return false; /* scan_one finds the cause */
     scan_sig now = scan_sig_of(&st);
     return scan_sig_equal(&now, &e->sig) && !e->racy && !scan_is_distrusted(config, &now);
@@ -265,7 +279,8 @@ void scan_slice_check(const scan_config *config, scan_slice *slice)
         ok = reader_next(&r, &e);
         if (!ok) break;
         slice->checked++;
-        if (!config->distrust && is_same(config, &e, &p)) continue;
+        if (!config->distrust && is_same(config, &e, slice->folder->folder.size ? (const char *)slice->folder->folder.data : "", &p))
+            continue;
         if (!MEM_GROW(slice->moved, slice->moved_capacity, slice->moved_count + 1)) {
             slice->code = WEIR_NOMEM;
             break;

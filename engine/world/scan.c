@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "engine/world/manifest.h"
 #include "engine/world/scan_internal.h"
 
 enum { ATTEMPTS = 3, READ_SIZE = 128 * 1024, REPLACED = 1 };
@@ -144,10 +145,14 @@ static int take_content(const scan_config *config, scan_request *r, int fd, cons
     return blob_take_file(config->blobs, fd, path, true, &r->content, &r->size, &r->row, err);
 }
 
-static void drop_content(scan_request *r)
+void scan_drop_rows(scan_request *r)
 {
     mem_free(r->row.stored);
     r->row = (blob_row){0};
+    for (size_t i = 0; i < r->row_count; i++) mem_free(r->rows[i].stored);
+    mem_free(r->rows);
+    r->rows = NULL;
+    r->row_count = 0;
 }
 
 int scan_judge(int rc, weir_error *err)
@@ -192,7 +197,7 @@ static int read_file(const scan_config *config, scan_request *r, const char *pat
         if (!scan_sig_equal(&now, &r->sig)) rc = REPLACED;
     }
     if (rc != 0) {
-        drop_content(r);
+        scan_drop_rows(r);
         return rc;
     }
     r->hash = scan_fingerprint(r->content, r->mode);
@@ -213,6 +218,8 @@ static void clear_answer(scan_request *r)
     r->type = OS_ABSENT;
     r->racy = r->read = r->forbidden = false;
     r->row = (blob_row){0};
+    r->rows = NULL;
+    r->row_count = 0;
     r->code = 0;
     r->message[0] = '\0';
 }
@@ -223,12 +230,20 @@ static bool is_as_known(const scan_config *config, const scan_request *r)
            scan_sig_equal(&r->sig, &r->known_sig);
 }
 
+static int look_at_folder(const scan_config *config, scan_request *r, const char *path, weir_error *err)
+{
+    int rc = manifest_look(config, r, path, err);
+    if (rc != 0) scan_drop_rows(r);
+    return rc == WEIR_BUSY ? REPLACED : rc;
+}
+
 /* One attempt; REPLACED: try again. */
 static int look(const scan_config *config, scan_request *r, const char *path, weir_error *err)
 {
     os_stat st;
     int64_t before_ns = scan_clock_ns();
     clear_answer(r);
+    if (manifest_is_folder(r->path)) return look_at_folder(config, r, path, err);
     int rc = os_statat(config->rootfd, path, true, &st, err);
     if (rc != 0) return scan_judge(rc, err);
     scan_count(1, 0, 0);

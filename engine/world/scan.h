@@ -54,7 +54,8 @@ typedef struct scan_config {
 
 enum scan_flags {
     SCAN_KEEP = 1,   /* put the content into the store */
-    SCAN_RENAMED = 2 /* weir itself has just renamed it into place: never racy */
+    SCAN_RENAMED = 2, /* weir itself has just renamed it into place: never racy */
+    SCAN_LIST = 4     /* of a folder as a whole (manifest.h): its list into the store, its files not */
 };
 
 /** One path to look at. Fields from `sig` on are filled in. */
@@ -75,11 +76,16 @@ typedef struct scan_request {
     bool racy, read; /* read: the content was hashed */
     bool forbidden;  /* a file of weir's own state; then code is WEIR_WORKFLOW */
     blob_row row;    /* SCAN_KEEP and small: taken by the caller; only if it was read */
+    blob_row *rows;  /* of the small files of a folder as a whole, the same; scan_drop_rows */
+    size_t row_count;
     hash128 content; /* plain content hash, without the execute bit: the blob's name; HASH_NONE for one with
                         an execute bit that was not read */
     int code;        /* 0 or a WEIR_ code; then `message` */
     char message[200];
 } scan_request;
+
+/** Free what SCAN_KEEP brought and nobody took. */
+void scan_drop_rows(scan_request *request);
 
 /** Look at one path. Replaced while it was read: tried again, 3 times, then WEIR_BUSY. */
 void scan_one(const scan_config *config, scan_request *request);

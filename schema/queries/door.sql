@@ -18,7 +18,7 @@ SELECT n.id, n.name, f.name, n.status, n.due, p.name FROM node n JOIN effect f O
 SELECT id, name, hash, size, mode FROM item WHERE node = ?1;
 
 -- name: door_outputs_below
-SELECT 1 FROM item WHERE kind = 1 AND name > ?1 AND name < ?2 AND node IS NOT NULL LIMIT 1;
+SELECT 1 FROM item WHERE kind = 1 AND name >= ?1 AND name < ?2 AND node IS NOT NULL LIMIT 1;
 
 -- name: door_last_maker
 SELECT n.id FROM vanished_output v JOIN node n ON n.id = v.node WHERE v.item = ?1;

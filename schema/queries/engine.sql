@@ -39,10 +39,13 @@ SELECT id, name, hash, node FROM item
                      OR EXISTS (SELECT 1 FROM definition_read d WHERE d.item = item.id));
 
 -- name: outputs_below
-SELECT id, name, node FROM item WHERE kind = 1 AND name > ?1 AND name < ?2 AND node IS NOT NULL;
+SELECT id, name, node FROM item WHERE kind = 1 AND name >= ?1 AND name < ?2 AND node IS NOT NULL;
 
 -- name: outputs_all
 SELECT name FROM item WHERE node IS NOT NULL;
+
+-- name: folders_claimed
+SELECT name FROM item WHERE node IS NOT NULL AND kind = 1 AND substr(name, -1) = x'2f';
 
 -- name: value_by_item
 SELECT value FROM value WHERE item = ?1;

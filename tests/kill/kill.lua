@@ -144,7 +144,7 @@ end
 local function some_output(pattern)
   local list = {}
   for path in pairs(tree(project)) do
-    if path:find(pattern) and not path:find "fragile" and not path:find "half" and not path:find "brittle" then list[#list + 1] = path end
+    if path:find(pattern) and not path:find "fragile" and not path:find "half" and not path:find "brittle" and not path:find "crumbs" then list[#list + 1] = path end
   end
   table.sort(list)
   return #list > 0 and pick(list) or nil
@@ -274,7 +274,7 @@ local function start()
 end
 
 local SCRIPTED = { "build/script/fragile.txt", "build/script/behind.txt", "build/script/half.txt" }
-local BRITTLE = { "build/brittle.txt" }
+local BRITTLE = { "build/brittle.txt", "build/crumbs/flag", "build/crumbs/other" }
 local MODES = { "engine", "group", "session", "part" }
 
 local function random_round(round, seconds)

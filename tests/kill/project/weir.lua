@@ -48,6 +48,11 @@ for _, source in ipairs(weir.glob "src/*.md") do
     cmd = "head -c 9 {{text}} > {{half}}; head -c 20 {{text}} > {{whole}}; sleep 0.04; cat {{text}} > {{whole}}; "
       .. "sleep 0.02; tail -c 9 {{text}} >> {{half}}",
   }
+  weir.sh "split" { -- a folder whose names come from the text
+    params = params, inputs = inputs, outputs = { parts = "build/split/{{name}}/" },
+    cmd = [[n=$(tr -dc 0-9 < {{text}} | head -c 4); cd {{parts}}; mkdir -p same "d$n"; echo same > same/file; echo half > "d$n/a"; sleep 0.01
+      echo "$n whole" > "d$n/a"; echo '#!/bin/sh' > run; chmod +x run; ln -s "d$n/a" "link$n"]],
+  }
 end
 
 weir.concat "all" { inputs = { parts = shouted }, outputs = { to = "build/script/all.up" } }
@@ -91,6 +96,10 @@ weir.half "half" { inputs = { text = flag }, outputs = { to = "build/script/half
 weir.sh "brittle" {
   inputs = { flag = flag }, outputs = { out = "build/brittle.txt" },
   cmd = "echo begin > {{out}}; sleep 0.05; cat {{flag}} >> {{out}}; ! grep -q bad {{flag}}",
+}
+weir.sh "crumbs" {
+  inputs = { flag = flag }, outputs = { out = "build/crumbs/" },
+  cmd = "echo begin > {{out}}/other; sleep 0.02; cat {{flag}} > {{out}}/flag; ! grep -q bad {{flag}}",
 }
 
 local bulk = weir.effect "bulk" { -- what the store cannot make smaller: the log of the database grows to a checkpoint
