@@ -27,6 +27,7 @@ typedef struct seat {
 typedef struct job_pool {
     seat seats[WORKERS_MOST];
     size_t count;
+    bool host_lost;      /* the end of the host was counted: it takes all workers along that it has not forked yet */
     double mean_us;      /* of a job, smoothed; 0: none ended yet */
     collector collect;   /* of the host that is started for its workers */
     mem_arena values;    /* values of this run that may not be committed yet */
@@ -591,7 +592,9 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
         task *u = task_of(w, unfinished[i]);
         if (u) hand_out_again(u);
     }
-    if (!running && unfinished_count == 0 && !stopping && s && !was_ready && strcmp(how, "retired") != 0) {
+    bool by_host = strncmp(how, "script host: ", 13) == 0, is_counted = by_host && p->host_lost;
+    p->host_lost = p->host_lost || by_host;
+    if (!running && unfinished_count == 0 && !stopping && s && !was_ready && !is_counted && strcmp(how, "retired") != 0) {
         weir_error err = {0};
         error_set(&err, WEIR_IO, "cannot start workers: %s", how);
         if (++w->worker_failures > 3) schedule_fail(w, &err);
@@ -621,6 +624,7 @@ static int start_host(weir *w, bool bare, weir_error *err)
         *slot = NULL;
         return rc;
     }
+    p->host_lost = false;
     if (bare) w->bare_ready = true;
     else w->host_ready = true;
     return 0;
