@@ -107,6 +107,17 @@ hash128 loader_all_files(const loader *ld)
     return hash_end(&all);
 }
 
+uint64_t loader_file_number(loader *ld, const char *file)
+{
+    if (!file) return 0;
+    for (size_t i = ld->file_count; i > 0; i--)
+        if (strcmp(ld->files[i - 1], file) == 0) return i;
+    const char *kept = arena_strdup(&ld->kept, file);
+    if (!kept || !MEM_GROW(ld->files, ld->file_capacity, ld->file_count + 1)) return 0;
+    ld->files[ld->file_count++] = kept;
+    return ld->file_count;
+}
+
 static bool is_state_folder(const char *path)
 {
     while (path[0] == '.' && path[1] == '/') path += 2;
@@ -234,6 +245,7 @@ void loader_close(loader *ld)
     for (size_t i = 0; i < ld->effect_count; i++) mem_free(ld->effects[i].state);
     mem_free(ld->effects);
     mem_free(ld->files);
+    mem_free(ld->undone);
     mem_free(ld->loaded);
     map_deinit(&ld->effect_index);
     map_deinit(&ld->node_lines);
@@ -333,6 +345,7 @@ int loader_load(loader *ld, const char *workflow, weir_error *err)
         diagnose_failure(ld, &failure);
     if (rc == 0 && luavm_run(ld->vm, mark_applicable, NULL, &failure, NULL) != 0)
         diagnose_failure(ld, &failure);
+    if (rc == 0 && ld->errors == 0) undone_report(ld);
     for (size_t i = 0; i < ld->effect_count && ld->errors == 0; i++) hand_on(ld, &ld->effects[i]);
     ld->is_loading = false;
     map_deinit(&ld->node_lines); /* the host stays small: map_init is a plain zero */

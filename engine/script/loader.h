@@ -94,6 +94,9 @@ typedef struct loader {
     size_t file_count, file_capacity;
     loaded_file *loaded;
     size_t loaded_count, loaded_capacity;
+    struct undone { uint64_t file; int line; bool is_open; uint32_t next_free; } *undone; /* begun declarations (undone.c) */
+    size_t undone_count, undone_capacity;
+    uint32_t free_slot;
     const char *source_file; /* whose text is in source_text, for diagnostics */
     buf source_text;
 } loader;
@@ -119,6 +122,8 @@ void loader_always(loader *ld, const char *format, ...) __attribute__((format(pr
 int loader_find_effect(const loader *ld, bytes name);
 /** Add an effect; its index, or -1 without memory. The name must be free. */
 int loader_add_effect(loader *ld, bytes name, effect_kind kind);
+/** Number (from 1) under which a name of a source file is kept in `files`; 0: none, or no memory. */
+uint64_t loader_file_number(loader *ld, const char *file);
 /** Remember a loaded file; false without memory. */
 bool loader_add_file(loader *ld, const char *path, hash128 fingerprint, bool foreign);
 const loaded_file *loader_find_file(const loader *ld, const char *path);
@@ -132,6 +137,14 @@ source_position diagnose_position(lua_State *L);
 void diagnose(loader *ld, source_position where, const char *key, const char *hint,
               const char *format, ...) __attribute__((format(printf, 5, 6)));
 void diagnose_failure(loader *ld, const luavm_failure *failure);
+
+/* undone.c */
+/** The function that waits for the table of a declaration is made: its slot, to be given back by undone_done. 0: no memory. */
+uint32_t undone_begin(lua_State *L, loader *ld);
+/** It was called; 0, or a slot given back before, is ignored. */
+void undone_done(loader *ld, uint32_t slot);
+/** Loading ended without an error: those that are left are findings. */
+void undone_report(loader *ld);
 
 /* luaapi.c, luaitems.c, luarequire.c, luadeclare.c */
 void luaapi_install(lua_State *L, loader *ld);

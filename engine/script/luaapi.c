@@ -20,6 +20,9 @@ static int register_effect(lua_State *L)
 {
     size_t size;
     const char *name = lua_tolstring(L, lua_upvalueindex(1), &size);
+    undone_done(loader_of(L), (uint32_t)lua_tointeger(L, lua_upvalueindex(2)));
+    lua_pushinteger(L, 0);
+    lua_replace(L, lua_upvalueindex(2));
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TFUNCTION) { /* weir.effect "page" (function(i, o) ... end) */
         lua_newtable(L);
@@ -41,6 +44,9 @@ static int declare_expand(lua_State *L)
     if (!lua_istable(L, 1))
         return luavm_raise(L, "weir.expand \"rows\" { inputs = {...}, run = function(i) ... end }",
                            "an expand node is a table with a function run");
+    undone_done(loader_of(L), (uint32_t)lua_tointeger(L, lua_upvalueindex(2)));
+    lua_pushinteger(L, 0);
+    lua_replace(L, lua_upvalueindex(2));
     lua_settop(L, 1);
     return luadeclare_expand(L, loader_of(L), bytes_of(name, size), 1);
 }
@@ -52,7 +58,8 @@ static int expand(lua_State *L)
         return luavm_raise(L, "weir.expand \"rows\" { inputs = {...}, run = function(i) ... end }",
                            "an expand node needs a name");
     lua_settop(L, 1);
-    lua_pushcclosure(L, declare_expand, 1);
+    lua_pushinteger(L, undone_begin(L, loader_of(L)));
+    lua_pushcclosure(L, declare_expand, 2);
     return 1;
 }
 
@@ -65,7 +72,8 @@ static int effect(lua_State *L)
     bool has_body = !lua_isnone(L, 2);
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
-    lua_pushcclosure(L, register_effect, 1);
+    lua_pushinteger(L, undone_begin(L, loader_of(L)));
+    lua_pushcclosure(L, register_effect, 2);
     if (!has_body) return 1;
     lua_pushvalue(L, 2);
     lua_call(L, 1, 1);

@@ -198,17 +198,6 @@ static void registry_finding(void *ctx, const char *message, const char *hint)
     declare_complain(ctx, NULL, hint, "%s", message);
 }
 
-static uint64_t file_number(loader *ld, const char *file)
-{
-    if (!file) return 0;
-    for (size_t i = ld->file_count; i > 0; i--)
-        if (strcmp(ld->files[i - 1], file) == 0) return i;
-    const char *kept = arena_strdup(&ld->kept, file);
-    if (!kept || !MEM_GROW(ld->files, ld->file_capacity, ld->file_count + 1)) return 0;
-    ld->files[ld->file_count++] = kept;
-    return ld->file_count;
-}
-
 /* The full name; one that is there already is a finding. Names are known by 64 bits of their hash. */
 static void name_node(declaration *d)
 {
@@ -225,7 +214,7 @@ static void name_node(declaration *d)
     uint64_t *line = map_put(&ld->node_lines, map_key_u64(&hash), &added);
     if (!line) luaL_error(d->L, "out of memory");
     if (added) {
-        *line = file_number(ld, d->where.file) << 32 | (uint32_t)d->where.line;
+        *line = loader_file_number(ld, d->where.file) << 32 | (uint32_t)d->where.line;
         return;
     }
     uint64_t file = *line >> 32;

@@ -407,13 +407,16 @@ static int handle_concat(lua_State *L)
     return 0;
 }
 
-/* page "name" {...}: upvalues are the effect's index and the name. */
+/* page "name" {...}: upvalues are the effect's index, the name, and the slot of what is not done yet. */
 static int declare_call(lua_State *L)
 {
     loader *ld = loader_of(L);
     size_t size;
     const char *base = lua_tolstring(L, lua_upvalueindex(2), &size);
     uint32_t effect = (uint32_t)lua_tointeger(L, lua_upvalueindex(1));
+    undone_done(ld, (uint32_t)lua_tointeger(L, lua_upvalueindex(3)));
+    lua_pushinteger(L, 0);
+    lua_replace(L, lua_upvalueindex(3));
     lua_settop(L, 1);
     if (lua_isnil(L, 1)) {
         lua_newtable(L);
@@ -441,7 +444,8 @@ static int handle_call(lua_State *L)
                            luaL_typename(L, 2));
     lua_pushinteger(L, h->number);
     lua_pushvalue(L, 2);
-    lua_pushcclosure(L, declare_call, 2);
+    lua_pushinteger(L, undone_begin(L, loader_of(L)));
+    lua_pushcclosure(L, declare_call, 3);
     if (lua_istable(L, 3)) { /* effect("name", {...}) */
         lua_pushvalue(L, 3);
         lua_call(L, 1, 1);
