@@ -213,6 +213,7 @@ static void put_outputs(query *q, buf *to, const node_spec *spec)
         print_name(to, item.name);
         buf_text(to, ", ");
         print_size(to, item.size);
+        if (spec->flags & SPEC_TRANSIENT) buf_text(to, ", transient: on disk only while somebody needs it");
         buf_byte(to, '\n');
     }
 }
