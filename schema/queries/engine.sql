@@ -117,7 +117,7 @@ UNION
 SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
 -- name: node_source_nodes
-SELECT e.src FROM edge e WHERE e.dst = ?1
+SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin <> 1
 UNION
 SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
