@@ -76,6 +76,23 @@ int os_list(int dirfd, const char *path, mem_arena *arena, os_entry **entries, s
 /** Exclusive flock without waiting; WEIR_LOCKED when somebody holds it. The lock lives as long as the descriptor. */
 int os_lock(int fd, const char *name, weir_error *err);
 
+/* --- sockets ---------------------------------------------------------------------------------------------------- */
+
+/* Stream sockets by name in a folder, however long its path is. Non-blocking and close-on-exec; none of these calls waits. */
+
+/** Listen at `name`, mode 0600; what lay there is removed first. @return descriptor, or a negative code. */
+int os_socket_listen(int dirfd, const char *name, weir_error *err);
+/** @return descriptor; WEIR_NOTFOUND when nobody listens there (also: left behind), WEIR_BUSY when too many wait already */
+int os_socket_connect(int dirfd, const char *name, weir_error *err);
+/** @return descriptor; WEIR_NOTFOUND when nobody waits */
+int os_socket_accept(int fd, weir_error *err);
+/** User and process at the other end, as the kernel saw them connect (or listen). */
+int os_socket_peer(int fd, int64_t *uid, int64_t *pid, weir_error *err);
+/** What fits now. @return count (0: nothing fits), or a negative code: the other end is gone */
+ssize_t os_socket_send(int fd, const void *from, size_t size, weir_error *err);
+/** What is there now. @return count, 0: nothing yet, or *ended; or a negative code */
+ssize_t os_socket_receive(int fd, void *to, size_t size, bool *ended, weir_error *err);
+
 /* --- time, random, identity ------------------------------------------------------------------------------------ */
 
 int64_t os_wall_us(void);      /* since 1970, UTC; for people, never compared for correctness */
