@@ -28,6 +28,9 @@ struct journal {
     uv_async_t wake;
     uv_prepare_t tick;
     int open_handles;
+    void (*told)(void *ctx, uint64_t seq); /* NULL: nobody wants to know */
+    void *told_ctx;
+    uint64_t last_told;
 
     os_mutex *mutex;    /* guards the fields below, shared with the writer thread */
     uint64_t committed;
@@ -64,6 +67,10 @@ static void call_waiters(journal *j)
         if (!j->first) j->tail = &j->first;
         w->then(w->ctx);
         mem_free(w);
+    }
+    if (j->told && committed > j->last_told) {
+        j->last_told = committed;
+        j->told(j->told_ctx, committed);
     }
 }
 
@@ -142,6 +149,14 @@ void journal_close(journal *j)
     j->filling = NULL;
     uv_close((uv_handle_t *)&j->wake, on_closed);
     uv_close((uv_handle_t *)&j->tick, on_closed);
+}
+
+void journal_tell(journal *j, void (*told)(void *ctx, uint64_t seq), void *ctx)
+{
+    j->told = told;
+    j->told_ctx = ctx;
+    j->last_told = 0;
+    uv_async_send(&j->wake);
 }
 
 void journal_set_run(journal *j, uint64_t run, bool dry)

@@ -33,6 +33,8 @@ uint64_t journal_last(const journal *j);
 
 /** Call `then` on the loop once everything said so far is committed (or at once in a dry run). */
 void journal_when_committed(journal *j, void (*then)(void *ctx), void *ctx);
+/** `told` is called on the loop whenever more is committed, with the last number; once at once, from the loop. NULL: nobody is. */
+void journal_tell(journal *j, void (*told)(void *ctx, uint64_t seq), void *ctx);
 /** Submit what has gathered; the loop does it by itself in each tick. */
 void journal_flush(journal *j, bool durable);
 /** Flush and wait until all is committed (durable: and synced). */

@@ -48,7 +48,9 @@ struct watching {
     bool folders_moved; /* a folder that is an output was made or restored */
     bool limited; /* polling was told */
     bool is_overflow_told;
-    bool is_running;
+    bool is_running, is_paused;
+    weir_request *again_request; /* what the watch does by itself */
+    int stops;          /* of the interrupts: how many were for the run under way alone */
     struct ticket *first, *last; /* open questions, in their order */
     weir_error failure;
     mem_arena arena; /* of what the last loading of the workflow looked at */
@@ -269,6 +271,11 @@ int watching_barrier(weir *w, void (*seen)(void *ctx), void *ctx, weir_error *er
     return watch_barrier(w->watching->watch, seen, ctx, err);
 }
 
+bool watching_is_paused(const weir *w)
+{
+    return w->watching->is_paused;
+}
+
 bool watching_is_suspicious(const weir *w)
 {
     const struct watching *x = w->watching;
@@ -324,6 +331,44 @@ static bool is_asked(const struct watching *x)
     return x->first && x->first->is_seen;
 }
 
+void watching_stop(weir *w)
+{
+    struct watching *x = w->watching;
+    if (!x->is_running) return;
+    x->stops++;
+    weir_interrupt(w);
+}
+
+/* The run is over, and with it what was meant for it alone. */
+static void forget_stops(weir *w)
+{
+    struct watching *x = w->watching;
+    atomic_fetch_sub(&w->interrupts, x->stops);
+    x->stops = 0;
+}
+
+void watching_values(weir *w, const weir_assignment *values, size_t count)
+{
+    w->watching->again_request->values = values;
+    w->watching->again_request->value_count = count;
+}
+
+void watching_pause(weir *w, bool paused)
+{
+    w->watching->is_paused = paused;
+    uv_async_send(&w->interrupt_wake);
+}
+
+uv_loop_t *watching_loop(weir *w)
+{
+    return &w->loop;
+}
+
+void watching_when_recorded(weir *w, void (*recorded)(void *ctx, uint64_t seq), void *ctx)
+{
+    journal_tell(w->journal, recorded, ctx);
+}
+
 /* --- waiting ------------------------------------------------------------------------------------------------------- */
 
 static bool wait(weir *w)
@@ -331,7 +376,7 @@ static bool wait(weir *w)
     struct watching *x = w->watching;
     for (;;) {
         drop_withdrawn(x);
-        if (x->ripe || x->again || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
+        if (((x->ripe || x->again) && !x->is_paused) || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
         uv_run(&w->loop, UV_RUN_ONCE);
     }
     return atomic_load(&w->interrupts) == 0;
@@ -429,6 +474,15 @@ static bool came_or_went(const struct watching *x)
     return false;
 }
 
+/* Was the run not about all that was seen before it? Then a look of the watch follows. */
+static bool leaves_something(const series *s, const weir_request *request)
+{
+    const suspects *seen = &s->w->watching->looked_at;
+    if (request == &s->again) return false;
+    if (s->first || request->flags & WEIR_RUN_ACCEPT) return true;
+    return request->target_count > 0 && suspects_are_any(seen);
+}
+
 /* Run, and say so if there is something to say. *rc: what ends the watch. */
 static void one_run(series *s, int *rc, weir_error *err)
 {
@@ -444,15 +498,15 @@ static void one_run(series *s, int *rc, weir_error *err)
     int end = weir_run(w, request, &summary, err);
     end_look(w, end);
     x->is_running = false;
+    bool is_stopped = end == WEIR_CANCELLED && x->stops > 0;
+    forget_stops(w);
     s->is_broken = end == WEIR_WORKFLOW || (end == WEIR_USAGE && (request == s->first || request == &s->again));
     bool is_news = s->first || (question && question->request) || end != 0 || summary.run != 0;
     if (request == s->first) s->first = NULL;
     if (is_news && s->watcher->turned) s->watcher->turned(s->watcher->ctx, &summary, end, err);
-    if (asked) {
-        answer_first(x, &summary, end, err);
-        x->again |= request != &s->again; /* what it was not about is still to be looked at */
-    }
-    if (is_end(end)) *rc = end;
+    if (asked && !is_stopped && leaves_something(s, request)) x->again = true;
+    if (asked) answer_first(x, &summary, end, err);
+    if (is_end(end) && !(is_stopped && atomic_load(&w->interrupts) == 0)) *rc = end;
     if (*rc == 0 && x->failure.code != 0) *rc = error_set(err, x->failure.code, "%s", x->failure.message);
 }
 
@@ -492,6 +546,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     s.again.flags |= WEIR_RUN_IF_DUE;
     s.again.flags &= ~(unsigned)WEIR_RUN_FORCE;
     s.again.trigger = "watch";
+    x.again_request = &s.again;
     rc = runs(&s, err);
     weir_summary none = {.size = sizeof none};
     while (x.first) answer_first(&x, &none, WEIR_CANCELLED, &(weir_error){.code = WEIR_CANCELLED, .message = "the watch has ended"});

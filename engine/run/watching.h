@@ -1,32 +1,44 @@
 /*
- * watching.h - a watch as the rest of the engine sees it: questions that others ask of it, and what a run tells it.
+ * watching.h - a watch as the rest of the engine sees it: questions that others ask of it, and
+ * what a run tells it.
  *
- * A watch runs what is due whenever something that was relied on has changed. Whoever else wants something of the engine meanwhile (the
- * control socket) asks here: first a barrier, behind which every edit made before the question has been seen, then either a
+ * A watch runs what is due whenever something that was relied on has changed. Whoever else wants
+ * something of the engine meanwhile (the
+ * control socket) asks here: first a barrier, behind which every edit made before the question
+ * has been seen, then either a
  * look at what is recorded (watching_barrier, watching_is_suspicious) or a run (watching_ask).
  *
- * All of it on the loop thread: from a callback of w->loop, which turns while the watch waits and while it runs. Callbacks come from there
- * too, never from inside the call that asked. They may call everything here, but nothing that runs the loop.
+ * All of it on the loop thread: from a callback of w->loop, which turns while the watch waits
+ * and while it runs. Callbacks come from there
+ * too, never from inside the call that asked. They may call everything here, but nothing that
+ * runs the loop.
  */
 #ifndef WEIR_RUN_WATCHING_H
 #define WEIR_RUN_WATCHING_H
 
 #include "engine/world/watch.h"
 
+struct uv_loop_s;
 struct weir;
 struct weir_request;
+struct weir_assignment;
 struct weir_summary;
 
 /** Is a watch under way (weir_watch has begun and not ended)? Without one nothing below may be called. */
 bool watching_is_on(const struct weir *w);
 
 /**
- * `seen` is called, once, when every change of a file that was made before this call has been seen. Seen is not taken in: with
- * watching_is_suspicious it is known whether what is recorded speaks of the files as they were at the question. Within
- * milliseconds; after WATCH_COOKIE_MS everything is suspicious. Also while a run is under way. At the end of the watch: not called at all.
+ * `seen` is called, once, when every change of a file that was made before this call has been
+ * seen. Seen is not taken in: with
+ * watching_is_suspicious it is known whether what is recorded speaks of the files as they were
+ * at the question. Within
+ * milliseconds; after WATCH_COOKIE_MS everything is suspicious. Also while a run is under way.
+ * At the end of the watch: not called at all.
  */
 int watching_barrier(struct weir *w, void (*seen)(void *ctx), void *ctx, weir_error *err);
 
+/** Does nothing but a question start a run? */
+bool watching_is_paused(const struct weir *w);
 /** Is a run under way, or is there anything that may have changed and that no run has looked at yet? */
 bool watching_is_suspicious(const struct weir *w);
 
@@ -41,12 +53,28 @@ typedef struct watching_question {
 } watching_question;
 
 /**
- * Take in every edit made before this call, then do one run for `request`, and answer. Questions are answered in their order, never while another
- * run is under way; the watcher hears of the run as of any other. A watch that ends answers all that are open with WEIR_CANCELLED.
+ * Take in every edit made before this call, then do one run for `request`, and answer. Questions
+ * are answered in their order, never while another
+ * run is under way; the watcher hears of the run as of any other. A watch that ends answers all
+ * that are open with WEIR_CANCELLED.
  */
 int watching_ask(struct weir *w, watching_question *question, weir_error *err);
 /** The asker is gone: neither callback is called any more. A run that has begun goes on. */
 void watching_withdraw(struct weir *w, watching_question *question);
+
+/** As weir_interrupt, but for the run under way alone: the watch goes on after it. Without a run: nothing. */
+void watching_stop(struct weir *w);
+/** These values count from now on for the runs that the watch does by itself; kept until the next call or the end of the watch. */
+void watching_values(struct weir *w, const struct weir_assignment *values, size_t count);
+/** Paused: a change starts no run until it goes on. Questions are answered all the same. */
+void watching_pause(struct weir *w, bool paused);
+
+/* These two at any time. */
+
+/** The loop that turns while the watch waits or runs. Handles in it do not keep it alive, and are closed before weir_close. */
+struct uv_loop_s *watching_loop(struct weir *w);
+/** `recorded` is called, from the loop, when events up to `seq` can be read; the first time soon. NULL: nobody is. */
+void watching_when_recorded(struct weir *w, void (*recorded)(void *ctx, uint64_t seq), void *ctx);
 
 /** Globs or trees were looked at: there may be folders that are not watched yet. Harmless without a watch. */
 void watching_moved_names(struct weir *w);
