@@ -9,12 +9,14 @@
 const command COMMANDS[] = {
     {"run", "[TARGET...] [NAME=VALUE...]", 0, -1, "bring everything up to date, or what the targets need",
      "A TARGET is the name of a node, a name with *, an output path or a folder. NAME=VALUE gives a named value for this run alone: JSON,\n"
-     "or else a text. A second weir waits a second for the first one. A first ^C lets what runs come to its end, a second one ends it.\n"
+     "or else a text. A second weir waits a second for the first one; a watch that works on the project does the run itself, after it has seen every\n"
+     "edit made before, and goes on with these values and this environment. A first ^C lets what runs come to its end, a second one ends it.\n"
      "Exit codes: 0 done, 1 a node failed, 2 wrong use or a broken workflow (nothing ran), 3 database or disk, 4 locked, 128+n signal n.",
      command_run},
     {"watch", "[TARGET...] [NAME=VALUE...]", 0, -1, "run, then run again whenever an input changes",
      "Stays until ^C. What is watched: the workflow, every file that was looked at, the folders of its globs, and the outputs. A touch, or a\n"
-     "change that was taken back, runs nothing. A failed node or a broken workflow waits for the next change.\n"
+     "change that was taken back, runs nothing. A failed node or a broken workflow waits for the next change. Other commands work meanwhile: run,\n"
+     "set, accept and void are done by the watch, and who looks is shown what it knows after the last edit. They ask at .weir/socket.\n"
      "With --json: the events of all runs, one object a line.",
      command_watch},
     {"check", "", 0, 0, "load the workflow and check it; runs nothing", "All static errors are told, each with its place.", command_check},

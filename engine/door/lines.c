@@ -25,12 +25,11 @@ void lines_free(lines *l)
     mem_free(l);
 }
 
-static void begin(lines *l, const char *event)
+static void begin(buf *to, const char *event)
 {
-    buf_clear(&l->line);
-    jsonout_open(&l->line, '{');
-    jsonout_key(&l->line, "event");
-    jsonout_string(&l->line, event);
+    jsonout_open(to, '{');
+    jsonout_key(to, "event");
+    jsonout_string(to, event);
 }
 
 static void end(lines *l)
@@ -41,15 +40,15 @@ static void end(lines *l)
     print_flush();
 }
 
-static void put_text(lines *l, const char *name, const char *text)
+static void put_text(buf *to, const char *name, const char *text)
 {
-    if (text && *text) jsonout_member(&l->line, name, bytes_str(text));
+    if (text && *text) jsonout_member(to, name, bytes_str(text));
 }
 
-static void put_number(lines *l, const char *name, uint64_t number)
+static void put_number(buf *to, const char *name, uint64_t number)
 {
-    jsonout_key(&l->line, name);
-    jsonout_number(&l->line, number);
+    jsonout_key(to, name);
+    jsonout_number(to, number);
 }
 
 /* --- nodes ------------------------------------------------------------------------------------------------------- */
@@ -80,45 +79,42 @@ void lines_put_reasons(buf *to, const weir_event *e)
     jsonout_close(to, ']');
 }
 
-static void put_failure(lines *l, const weir_event *e)
+static void put_failure(buf *to, const weir_event *e)
 {
-    jsonout_key(&l->line, "exit");
-    jsonout_signed(&l->line, e->exit_code);
-    jsonout_key(&l->line, "signal");
-    jsonout_signed(&l->line, e->signal);
-    put_text(l, "message", e->message);
+    jsonout_key(to, "exit");
+    jsonout_signed(to, e->exit_code);
+    jsonout_key(to, "signal");
+    jsonout_signed(to, e->signal);
+    put_text(to, "message", e->message);
 }
 
-static void put_node(lines *l, const weir_event *e, const char *name)
+static void put_node(buf *to, const weir_event *e, const char *name)
 {
-    begin(l, name);
-    put_text(l, "node", e->node);
-    put_text(l, "effect", e->effect);
-    put_text(l, "outcome", e->outcome);
-    lines_put_reasons(&l->line, e);
-    put_text(l, "cause", e->cause);
-    if (e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) print_json_seconds(&l->line, "seconds", e->seconds);
+    begin(to, name);
+    put_text(to, "node", e->node);
+    put_text(to, "effect", e->effect);
+    put_text(to, "outcome", e->outcome);
+    lines_put_reasons(to, e);
+    put_text(to, "cause", e->cause);
+    if (e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) print_json_seconds(to, "seconds", e->seconds);
     bool is_accepted = e->kind == WEIR_EVENT_SETTLED && e->outcome && strcmp(e->outcome, "accepted") == 0;
     if (e->kind == WEIR_EVENT_FINISHED || is_accepted) {
-        jsonout_key(&l->line, "changed");
-        jsonout_bool(&l->line, e->changed != 0);
+        jsonout_key(to, "changed");
+        jsonout_bool(to, e->changed != 0);
     }
-    if (e->outcome && strcmp(e->outcome, "failed") == 0) put_failure(l, e);
-    if (e->log && e->log_size) jsonout_member(&l->line, "log", bytes_of(e->log, e->log_size));
-    end(l);
+    if (e->outcome && strcmp(e->outcome, "failed") == 0) put_failure(to, e);
+    if (e->log && e->log_size) jsonout_member(to, "log", bytes_of(e->log, e->log_size));
 }
 
-static void put_diagnostic(lines *l, const weir_diagnostic *d)
+static void put_diagnostic(buf *to, const weir_diagnostic *d)
 {
-    if (!d) return;
-    begin(l, "diagnostic");
-    put_text(l, "file", d->file);
-    if (d->line > 0) put_number(l, "line", (uint64_t)d->line);
-    if (d->column > 0) put_number(l, "column", (uint64_t)d->column);
-    put_text(l, "message", d->message);
-    put_text(l, "hint", d->hint);
-    put_text(l, "source", d->source);
-    end(l);
+    begin(to, "diagnostic");
+    put_text(to, "file", d->file);
+    if (d->line > 0) put_number(to, "line", (uint64_t)d->line);
+    if (d->column > 0) put_number(to, "column", (uint64_t)d->column);
+    put_text(to, "message", d->message);
+    put_text(to, "hint", d->hint);
+    put_text(to, "source", d->source);
 }
 
 static const char *settled_name(const weir_event *e)
@@ -131,37 +127,45 @@ static const char *settled_name(const weir_event *e)
     return strcmp(what, "unchanged") == 0 ? "node_unchanged" : "node_settled";
 }
 
+bool lines_put_event(buf *to, const weir_event *e)
+{
+    switch (e->kind) {
+    case WEIR_EVENT_STARTED: put_node(to, e, "execution_started"); return true;
+    case WEIR_EVENT_FINISHED: put_node(to, e, "execution_finished"); return true;
+    case WEIR_EVENT_SETTLED: put_node(to, e, settled_name(e)); return true;
+    case WEIR_EVENT_VOIDED: put_node(to, e, "node_voided"); return true;
+    case WEIR_EVENT_WOULD_RUN: put_node(to, e, "would_run"); return true;
+    case WEIR_EVENT_MAYBE: put_node(to, e, "maybe"); return true;
+    case WEIR_EVENT_DIAGNOSTIC:
+        if (e->diagnostic) put_diagnostic(to, e->diagnostic);
+        return e->diagnostic != NULL;
+    case WEIR_EVENT_MESSAGE:
+        begin(to, "message");
+        put_text(to, "node", e->node);
+        put_text(to, "message", e->message);
+        return true;
+    case WEIR_EVENT_PROGRESS: return false;
+    }
+    return false;
+}
+
 void lines_event(void *ctx, const weir_event *e)
 {
     lines *l = ctx;
-    switch (e->kind) {
-    case WEIR_EVENT_STARTED: put_node(l, e, "execution_started"); return;
-    case WEIR_EVENT_FINISHED: put_node(l, e, "execution_finished"); return;
-    case WEIR_EVENT_SETTLED: put_node(l, e, settled_name(e)); return;
-    case WEIR_EVENT_VOIDED: put_node(l, e, "node_voided"); return;
-    case WEIR_EVENT_WOULD_RUN: put_node(l, e, "would_run"); return;
-    case WEIR_EVENT_MAYBE: put_node(l, e, "maybe"); return;
-    case WEIR_EVENT_DIAGNOSTIC: put_diagnostic(l, e->diagnostic); return;
-    case WEIR_EVENT_MESSAGE:
-        begin(l, "message");
-        put_text(l, "node", e->node);
-        put_text(l, "message", e->message);
-        end(l);
-        return;
-    case WEIR_EVENT_PROGRESS: return;
-    }
+    buf_clear(&l->line);
+    if (lines_put_event(&l->line, e)) end(l);
 }
 
 /* --- the end ----------------------------------------------------------------------------------------------------- */
 
-static void put_stats(lines *l, const weir_counters *c)
+static void put_stats(buf *to, const weir_counters *c)
 {
-    jsonout_key(&l->line, "stats");
-    jsonout_open(&l->line, '{');
-#define X(name) put_number(l, #name, c->name);
+    jsonout_key(to, "stats");
+    jsonout_open(to, '{');
+#define X(name) put_number(to, #name, c->name);
     WEIR_COUNTERS(X)
 #undef X
-    jsonout_close(&l->line, '}');
+    jsonout_close(to, '}');
 }
 
 static const char *status_of(const weir_summary *s, int rc)
@@ -170,37 +174,44 @@ static const char *status_of(const weir_summary *s, int rc)
     return rc == 0 ? "done" : rc == WEIR_FAILED ? "failed" : rc == WEIR_WORKFLOW ? "broken" : "error";
 }
 
+void lines_put_summary(buf *to, const weir_summary *s, int rc, bool dry, bool stats)
+{
+    put_number(to, "run", s->run);
+    jsonout_key(to, "status");
+    jsonout_string(to, status_of(s, rc));
+    put_number(to, "ran", s->ran);
+    put_number(to, "unchanged", s->unchanged);
+    put_number(to, "restored", s->restored);
+    put_number(to, "cut_off", s->cut_off);
+    put_number(to, "failed", s->failed);
+    put_number(to, "blocked", s->blocked);
+    put_number(to, "raced", s->raced);
+    put_number(to, "removed", s->removed);
+    put_number(to, "errors", s->errors);
+    put_number(to, "due", s->due);
+    put_number(to, "accepted", s->accepted);
+    if (dry) {
+        put_number(to, "would_run", s->would_run);
+        put_number(to, "maybe", s->maybe);
+    }
+    print_json_seconds(to, "seconds", s->seconds);
+    put_number(to, "nodes", s->nodes);
+    if (stats) put_stats(to, &s->counters);
+}
+
 void lines_finish(lines *l, const weir_summary *s, int rc)
 {
-    begin(l, "run_finished");
-    put_number(l, "run", s->run);
-    jsonout_key(&l->line, "status");
-    jsonout_string(&l->line, status_of(s, rc));
-    put_number(l, "ran", s->ran);
-    put_number(l, "unchanged", s->unchanged);
-    put_number(l, "restored", s->restored);
-    put_number(l, "cut_off", s->cut_off);
-    put_number(l, "failed", s->failed);
-    put_number(l, "blocked", s->blocked);
-    put_number(l, "raced", s->raced);
-    put_number(l, "removed", s->removed);
-    put_number(l, "errors", s->errors);
-    put_number(l, "due", s->due);
-    put_number(l, "accepted", s->accepted);
-    if (l->o->dry) {
-        put_number(l, "would_run", s->would_run);
-        put_number(l, "maybe", s->maybe);
-    }
-    print_json_seconds(&l->line, "seconds", s->seconds);
-    put_number(l, "nodes", s->nodes);
-    if (l->o->stats) put_stats(l, &s->counters);
+    buf_clear(&l->line);
+    begin(&l->line, "run_finished");
+    lines_put_summary(&l->line, s, rc, l->o->dry, l->o->stats);
     end(l);
 }
 
 void lines_error(lines *l, const weir_error *err)
 {
-    begin(l, "error");
-    put_text(l, "code", error_name(err->code));
-    put_text(l, "message", err->message);
+    buf_clear(&l->line);
+    begin(&l->line, "error");
+    put_text(&l->line, "code", error_name(err->code));
+    put_text(&l->line, "message", err->message);
     end(l);
 }

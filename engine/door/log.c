@@ -271,26 +271,31 @@ static int log_run(query *q, const options *o)
 
 /* --- events ----------------------------------------------------------------------------------------------------------- */
 
+int log_put_event(buf *to, db_stmt *s, weir_error *err)
+{
+    int kind = (int)db_int(s, 3);
+    jsonout_open(to, '{');
+    put_number(to, "seq", (uint64_t)db_int(s, 0));
+    put_number(to, "run", (uint64_t)db_int(s, 1));
+    print_json_time(to, "at", db_int(s, 2));
+    jsonout_key(to, "kind");
+    jsonout_string(to, event_kind_name(kind));
+    jsonout_key(to, "body");
+    int rc = event_to_json(kind, db_bytes(s, 4), to, err);
+    jsonout_close(to, '}');
+    return rc;
+}
+
 static int put_event(listing *l, db_stmt *s)
 {
     buf *to = &l->out;
     int kind = (int)db_int(s, 3);
-    if (l->o->json) {
-        jsonout_open(to, '{');
-        put_number(to, "seq", (uint64_t)db_int(s, 0));
-        put_number(to, "run", (uint64_t)db_int(s, 1));
-        print_json_time(to, "at", db_int(s, 2));
-        jsonout_key(to, "kind");
-        jsonout_string(to, event_kind_name(kind));
-        jsonout_key(to, "body");
-    } else {
-        buf_printf(to, "%-6" PRId64 " ", db_int(s, 0));
-        print_time(to, db_int(s, 2));
-        buf_printf(to, "  %-15s ", event_kind_name(kind));
-    }
+    if (l->o->json) return log_put_event(to, s, &l->q->err);
+    buf_printf(to, "%-6" PRId64 " ", db_int(s, 0));
+    print_time(to, db_int(s, 2));
+    buf_printf(to, "  %-15s ", event_kind_name(kind));
     int rc = event_to_json(kind, db_bytes(s, 4), to, &l->q->err);
-    if (l->o->json) jsonout_close(to, '}');
-    else buf_byte(to, '\n');
+    buf_byte(to, '\n');
     return rc;
 }
 

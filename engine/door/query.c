@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "engine/door/remote.h"
 #include "engine/model/near.h"
 
 enum { NAMES_MAX = 20000 /* how many names a did-you-mean looks at */ };
@@ -42,13 +43,18 @@ static int open_database(query *q)
     return rc == 0 ? db_begin(q->d, &q->err) : rc;
 }
 
-int query_open(query *q, const options *o)
+static int find_project(query *q, const options *o)
 {
     *q = (query){.weirfd = -1};
     arena_init(&q->arena);
     int rc = project_find(&q->project, o, &q->err);
     if (rc == WEIR_NOTFOUND && !q->project.workflow) snprintf(q->hint, sizeof q->hint, "%s", PROJECT_HINT);
-    if (rc == 0) rc = open_database(q);
+    return rc;
+}
+
+static int open_snapshot(query *q)
+{
+    int rc = open_database(q);
     if (rc != 0) return rc;
     int rootfd = os_openat(AT_FDCWD, q->project.root, OS_READ | OS_FOLDER, 0, &q->err);
     if (rootfd < 0) return rootfd;
@@ -57,6 +63,19 @@ int query_open(query *q, const options *o)
     if (q->weirfd < 0) return q->weirfd;
     rc = blob_store_open_reader(&q->blobs, q->weirfd, &q->err);
     return rc == 0 ? choose_graph(q) : rc;
+}
+
+int query_open_as_is(query *q, const options *o)
+{
+    int rc = find_project(q, o);
+    return rc == 0 ? open_snapshot(q) : rc;
+}
+
+int query_open(query *q, const options *o)
+{
+    int rc = find_project(q, o);
+    if (rc == 0) remote_look(&q->project, o);
+    return rc == 0 ? open_snapshot(q) : rc;
 }
 
 void query_close(query *q)

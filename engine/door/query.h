@@ -23,8 +23,11 @@ typedef struct query {
     weir_error err;
 } query;
 
-/** Find the project, open its database, take a snapshot. Close also after a failure. */
+/** Find the project, let a watch that works on it take in what was edited before now (remote_look), open the database, take a snapshot. Close also
+ *  after a failure. */
 int query_open(query *q, const options *o);
+/** The same without a word to the watch. */
+int query_open_as_is(query *q, const options *o);
 void query_close(query *q);
 /** query_close, after saying q->err if rc is not 0; gives the exit code (`code` if rc is 0). */
 int query_end(query *q, int rc, int code);

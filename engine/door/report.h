@@ -7,6 +7,7 @@
 #define WEIR_DOOR_REPORT_H
 
 #include "engine/door/print.h"
+#include "engine/store/db.h"
 
 typedef struct present present;
 /** NULL: out of memory. */
@@ -24,6 +25,14 @@ void lines_event(void *ctx, const weir_event *event);
 void lines_finish(lines *l, const weir_summary *summary, int rc);
 /** {"event":"error",...}: it did not come to a run, or the run broke off. */
 void lines_error(lines *l, const weir_error *err);
+
+/** An event as an object without its closing bracket; false: there is nothing to say. */
+bool lines_put_event(buf *to, const weir_event *event);
+/** The members of "run_finished"; `dry`: also those of a dry run. */
+void lines_put_summary(buf *to, const weir_summary *summary, int rc, bool dry, bool stats);
+
+/** A row of SQL_DOOR_EVENTS as an object (log.c). */
+int log_put_event(buf *to, db_stmt *row, weir_error *err);
 
 /** " (input-changed content/a.md)"; without `all` only the first one, and how many more. */
 void present_reasons(buf *to, const weir_event *event, bool all);

@@ -14,23 +14,43 @@
 enum { LOCK_WAIT_MS = 1000 };
 
 static _Atomic(weir *) interrupted_engine;
-static atomic_int interrupted_by;
+static atomic_int interrupted_by, interrupt_count;
 
 static void on_signal(int number)
 {
     atomic_store(&interrupted_by, number);
+    atomic_fetch_add(&interrupt_count, 1);
     weir *engine = atomic_load(&interrupted_engine);
     if (engine) weir_interrupt(engine);
 }
 
-static void catch_signals(void)
+static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+
+void session_signals(sigset_t *set)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(set, numbers[i]);
+}
+
+static struct sigaction former[sizeof numbers / sizeof *numbers];
+static bool is_catching;
+
+void session_release_signals(void)
+{
+    if (!is_catching) return;
+    is_catching = false;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &former[i], NULL);
+    if (session_signal()) raise(session_signal()); /* it came meanwhile */
+}
+
+void session_catch_signals(void)
+{
+    if (is_catching) return;
+    is_catching = true;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old;
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue; /* nohup */
+        if (sigaction(numbers[i], NULL, &former[i]) == 0 && former[i].sa_handler == SIG_IGN) continue; /* nohup */
         sigaction(numbers[i], &action, NULL);
     }
 }
@@ -40,7 +60,12 @@ int session_signal(void)
     return atomic_load(&interrupted_by);
 }
 
-int session_open(session *s, const options *o, unsigned flags, weir_listener listener, void *listener_ctx)
+int session_signal_count(void)
+{
+    return atomic_load(&interrupt_count);
+}
+
+int session_find(session *s, const options *o)
 {
     *s = (session){0};
     int rc = project_find(&s->project, o, &s->err);
@@ -52,6 +77,11 @@ int session_open(session *s, const options *o, unsigned flags, weir_listener lis
         snprintf(s->hint, sizeof s->hint, "%s", PROJECT_HINT);
         return error_set(&s->err, WEIR_NOTFOUND, "there is no %s in %s", s->project.workflow, s->project.root);
     }
+    return 0;
+}
+
+int session_start(session *s, unsigned flags, weir_listener listener, void *listener_ctx)
+{
     weir_options opening = {.size = sizeof opening,
                             .root = s->project.root,
                             .workflow = s->project.workflow,
@@ -61,12 +91,19 @@ int session_open(session *s, const options *o, unsigned flags, weir_listener lis
                             .listener_ctx = listener_ctx,
                             .lock_wait_ms = LOCK_WAIT_MS,
                             .flags = flags};
-    catch_signals();
-    rc = weir_open(&s->engine, &opening, &s->err);
+    error_clear(&s->err);
+    session_catch_signals();
+    int rc = weir_open(&s->engine, &opening, &s->err);
     if (rc != 0) s->engine = NULL;
     atomic_store(&interrupted_engine, s->engine);
     if (rc == 0 && session_signal()) weir_interrupt(s->engine);
     return rc;
+}
+
+int session_open(session *s, const options *o, unsigned flags, weir_listener listener, void *listener_ctx)
+{
+    int rc = session_find(s, o);
+    return rc == 0 ? session_start(s, flags, listener, listener_ctx) : rc;
 }
 
 void session_close(session *s)

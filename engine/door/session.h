@@ -6,6 +6,8 @@
 #ifndef WEIR_DOOR_SESSION_H
 #define WEIR_DOOR_SESSION_H
 
+#include <signal.h>
+
 #include "engine/door/project.h"
 #include "engine/weir.h"
 
@@ -18,9 +20,17 @@ typedef struct session {
 
 /** Find the project, open the engine (`flags`: WEIR_OPEN_...). Close also after a failure. */
 int session_open(session *s, const options *o, unsigned flags, weir_listener listener, void *listener_ctx);
+/** Its two halves: find the project, with its workflow; open the engine, once more if the lock was held. */
+int session_find(session *s, const options *o);
+int session_start(session *s, unsigned flags, weir_listener listener, void *listener_ctx);
 void session_close(session *s);
-/** The signal that asked to stop; 0: none did. */
+/** The signal that asked to stop; 0: none did. How many did. */
 int session_signal(void);
+int session_signal_count(void);
+/** Let these signals be counted, without an engine; which ones they are. */
+void session_catch_signals(void);
+void session_release_signals(void); /* they do again what they did before, also one that has come */
+void session_signals(sigset_t *set);
 
 /** Does a word read NAME=VALUE? A node's name with params does not. */
 bool session_is_assignment(const char *word);

@@ -1,30 +1,61 @@
 /*
- * set.c - weir set: named values that stay.
+ * set.c - weir set: named values that stay. A watch that works on the project is asked to set
+ * them, and runs what hangs on them.
  */
 #include "engine/door/commands.h"
 #include "engine/door/print.h"
-#include "engine/door/session.h"
+#include "engine/door/remote.h"
+#include "engine/door/request.h"
 
-static int unset(session *s, const char *name)
-{
-    if (strchr(name, '=')) return error_set(&s->err, WEIR_USAGE, "--unset takes names alone, not \"%s\"", name);
-    return weir_set(s->engine, name, NULL, &s->err);
-}
-
-static int set(session *s, mem_arena *arena, const char *word)
-{
-    weir_assignment a;
-    int rc = session_assignment(arena, word, &a, &s->err);
-    return rc == 0 ? weir_set(s->engine, a.name, a.json, &s->err) : rc;
-}
-
-/* Wrong words are found before anything is set. */
-static int check_words(const options *o, mem_arena *arena, weir_error *err)
+/* All words are read before anything is set. json NULL: forget it. */
+static int read_words(const options *o, mem_arena *arena, weir_assignment *values, weir_error *err)
 {
     int rc = 0;
-    weir_assignment a;
-    for (size_t i = 0; rc == 0 && !o->unset && i < o->word_count; i++) rc = session_assignment(arena, o->words[i], &a, err);
+    for (size_t i = 0; rc == 0 && i < o->word_count; i++) {
+        values[i].name = o->words[i];
+        if (!o->unset) rc = session_assignment(arena, o->words[i], &values[i], err);
+        else if (strchr(o->words[i], '='))
+            rc = error_set(err, WEIR_USAGE, "--unset takes names alone, not \"%s\"", o->words[i]);
+    }
     return rc;
+}
+
+/* 0: done; WEIR_NOTFOUND: there is no watch. */
+static int ask_watch(session *s, const weir_request *request)
+{
+    remote *r = NULL;
+    int rc = 0;
+    weir_summary summary;
+    int end = remote_open(&r, &s->project, &s->err);
+    if (end == 0) {
+        error_clear(&s->err);
+        end = remote_ask(r, &(remote_question){.ask = "set", .request = request, .quiet = true},
+                         &summary, &rc, &s->err);
+    }
+    remote_close(r);
+    return end == 0 ? rc : end;
+}
+
+static int set_here(session *s, const weir_request *request)
+{
+    int rc = session_start(s, 0, NULL, NULL);
+    for (size_t i = 0; rc == 0 && i < request->value_count; i++)
+        rc = weir_set(s->engine, request->values[i].name, request->values[i].json, &s->err);
+    return rc;
+}
+
+static int set(const options *o, session *s, const weir_request *request)
+{
+    int rc = session_find(s, o);
+    if (rc != 0) return rc;
+    rc = ask_watch(s, request);
+    if (rc != WEIR_NOTFOUND) return rc;
+    rc = set_here(s, request);
+    if (rc != WEIR_LOCKED) return rc;
+    weir_error locked = s->err; /* by a watch that has just begun? */
+    rc = ask_watch(s, request);
+    if (rc == WEIR_NOTFOUND) s->err = locked;
+    return rc == WEIR_NOTFOUND ? WEIR_LOCKED : rc;
 }
 
 int command_set(const options *o)
@@ -32,13 +63,17 @@ int command_set(const options *o)
     session s = {0};
     mem_arena arena;
     arena_init(&arena);
-    int rc = check_words(o, &arena, &s.err);
-    if (rc != 0) snprintf(s.hint, sizeof s.hint, "weir set NAME=VALUE, or weir set --unset NAME");
+    weir_assignment *values = arena_zero(&arena, o->word_count + 1, sizeof *values);
+    weir_request request = {.size = sizeof request, .values = values, .value_count = o->word_count};
+    int rc = values ? read_words(o, &arena, values, &s.err)
+                    : error_nomem(&s.err, "reading the command line");
     bool words_hold = rc == 0;
-    if (words_hold) rc = session_open(&s, o, 0, NULL, NULL);
-    for (size_t i = 0; rc == 0 && i < o->word_count; i++) rc = o->unset ? unset(&s, o->words[i]) : set(&s, &arena, o->words[i]);
-    int code = rc == 0 ? EXIT_DONE : print_failure(&s.err, s.hint);
-    if (words_hold) session_close(&s);
+    if (words_hold) rc = set(o, &s, &request);
+    else snprintf(s.hint, sizeof s.hint, "weir set NAME=VALUE, or weir set --unset NAME");
+    int code = rc == 0                ? EXIT_DONE
+               : rc == WEIR_CANCELLED ? reporting_exit_code(rc)
+                                      : print_failure(&s.err, s.hint);
+    session_close(&s);
     arena_deinit(&arena);
     return code;
 }

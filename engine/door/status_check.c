@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "engine/door/commands.h"
+#include "engine/door/remote.h"
 #include "engine/door/report.h"
 #include "engine/door/session.h"
 #include "engine/store/jsonout.h"
@@ -139,7 +140,9 @@ int status_check(const options *o)
     weir_request request = {.size = sizeof request, .flags = WEIR_RUN_DRY, .trigger = "status"};
     buf_init(&out);
     buf_init(&c.list);
-    int rc = session_open(&s, o, WEIR_OPEN_READER, listen, &c);
+    int rc = session_find(&s, o);
+    if (rc == 0) remote_look(&s.project, o);
+    if (rc == 0) rc = session_start(&s, WEIR_OPEN_READER, listen, &c);
     if (rc == 0) rc = weir_run(s.engine, &request, &summary, &s.err);
     print_more_diagnostics(o->verbose ? 0 : c.diagnostics);
     if (rc == 0 && o->json) put_json(&c, s.project.workflow, summary.nodes, &out);
