@@ -1,0 +1,374 @@
+-- workloads.lua - what is measured, and which budgets it speaks about. See bench.lua for what `b` offers.
+local bench = require "bench"
+local generate = require "generate"
+
+local list = {}
+local function workload(w)
+  w.graph = w.graph or w.name
+  list[#list + 1] = w
+end
+
+local function append(path, text)
+  local file <close> = assert(io.open(path, "a"))
+  assert(file:write(text))
+end
+
+local function has(tools, name)
+  for _, tool in ipairs(tools) do
+    if tool == name then return true end
+  end
+  return false
+end
+
+local function without(tools, ...)
+  local left = {}
+  for _, tool in ipairs(tools) do
+    if not has({ ... }, tool) then left[#left + 1] = tool end
+  end
+  return left
+end
+
+-- A list "FROM TO" for the floors, with folders for TO.
+local function copy_list(b, dir, count)
+  local lines, folders = {}, {}
+  for n = 0, count - 1 do
+    lines[#lines + 1] = ("%s/%s %s/floor-%s"):format(dir, generate.source(n), b.work, generate.copy(n))
+    if n % 100 == 0 then folders[#folders + 1] = ("%s/floor-%s"):format(b.work, generate.copy(n):match "^(.*)/") end
+  end
+  for n = 1, #folders, 1000 do os.execute("mkdir -p " .. table.concat(folders, " ", n, math.min(n + 999, #folders))) end
+  bench.write(b.work .. "/list", table.concat(lines, "\n") .. "\n")
+  return b.work .. "/list"
+end
+
+local function drop_copies(b) os.execute(("rm -rf %s/floor-out"):format(b.work)) end
+
+-- Bytes of the database by what they are for; nil without the floors.
+local CACHE = { folder = true, glob = true, used = true, cache = true }
+local function stored_bytes(b, dir)
+  if not b.floor_program then return nil end
+  local state, cache, all = 0, 0, {}
+  local pipe <close> = io.popen(("%s tables %s/.weir/weir.db"):format(b.floor_program, dir))
+  for line in pipe:lines() do
+    local owner, name, bytes = line:match "^(%S+) (%S+) (%d+)$"
+    if CACHE[owner] or owner:match "^cache" then cache = cache + bytes else state = state + bytes end
+    all[name] = tonumber(bytes)
+  end
+  return state, cache, all
+end
+
+-- --- files -------------------------------------------------------------------------------------------------------------
+
+local function edit_source(count, text)
+  return function(dir, _, number)
+    append(("%s/%s"):format(dir, generate.source((number * 701 + 1) % (count - 1) + 1)), text .. number .. "\n")
+  end
+end
+
+local function files_floors(b, tools, count)
+  if not has(tools, "weir") and not has(tools, "weir-c") then return end
+  local from = copy_list(b, b:folder(tools[1]), count)
+  for _ = 1, 3 do b:floor("copy loop", "copy " .. from) end
+  if count <= 10000 then
+    for _ = 1, b.options.first do b:floor("spawn loop", ("spawn %s %d"):format(from, b.jobs)) end
+    if has(tools, "weir-sh") then
+      for _ = 1, b.options.first do b:floor("sh -c loop", ("shell %s %d"):format(from, b.jobs)) end
+    end
+  end
+  drop_copies(b)
+end
+
+local S1 = { [10000] = 0.4, [100000] = 0.25, [1000000] = 0.25 }
+local S3 = { [10000] = 0.4, [100000] = 0.3, [1000000] = 0.25 }
+
+local function files_budgets(b, count)
+  local ratio = function(id, text, case, tool, limit, what)
+    b:ratio(id, text, b:least(case, tool, what), b:least(case, "ninja", what), limit)
+  end
+  ratio("S1", "no-op, of ninja's time", "no-op", "weir-c", S1[count] or 0.4)
+  ratio("S1", "no-op, of ninja's processor time", "no-op", "weir-c", 0.8, "cpu")
+  local cell = b:cell("no-op", "weir-c")
+  if cell and count >= 1000000 then
+    b:budget("S1", "no-op, of 8.8 s (ninja's reference)", (b:least("no-op", "weir-c") or 0) / 8.8, 0.25)
+    b:budget("S1", "no-op, memory", cell.memory, 64, " MiB")
+  end
+  -- Three processes in a row take what three shells take; the rest is the tool's own.
+  local three = b:least("three shells", "floor")
+  local own = three and b:least("edit", "ninja") and b:least("edit", "ninja") - three
+  b:ratio("S3", "one edit, C effects, of ninja's without its processes", b:least("edit", "weir-c"), own, S3[count] or 0.4)
+  local weir = three and b:least("edit", "weir") and b:least("edit", "weir") - three
+  b:ratio("S3", "one edit, commands, both without the processes", weir, own, S3[count] or 0.4)
+  b:ratio("S5", "first build, commands as words, of the bare spawn loop", b:least("first", "weir"), b:least("spawn loop", "floor"), 1.10)
+  b:ratio("S5", "first build, shell texts, of the bare sh -c loop", b:least("first", "weir-sh"), b:least("sh -c loop", "floor"), 1.10)
+  ratio("S6", "first build with C effects, of ninja with cp", "first", "weir-c", 0.1)
+  b:ratio("S6", "first build with C effects, of a copy loop in C", b:least("first", "weir-c"), b:least("copy loop", "floor"), 3)
+end
+
+workload {
+  name = "files", judged = 10000, about = "N sources, N copies, a join per hundred, a root: first build, nothing, edit, touch, an edit with equal output",
+  sizes = { 1000, 10000, 100000 }, quick = { 1000 },
+  tools = function(count)
+    if count >= 1000000 then return { "weir-c" } end
+    if count > 10000 then return { "weir-c", "ninja", "make" } end
+  end,
+  run = function(b, tools, count)
+    b:generate(tools)
+    files_floors(b, tools, count)
+    b:turns("first", tools, { times = count > 10000 and 1 or b.options.first, count = count <= 1000, before = function(_, tool) b:forget(tool) end })
+    b:same("first", tools, "all.txt")
+    b:turns("warm-up", tools, { times = 1, quiet = true })
+    b:turns("no-op", tools, {})
+    b:turns("edit", tools, { before = edit_source(count, "edit ") })
+    b:turns("touch", tools, { before = function(dir, _, number)
+      os.execute(("touch %s/%s"):format(dir, generate.source((number * 503 + 1) % (count - 1) + 1)))
+    end })
+    b:turns("equal", tools, { before = function(dir, _, number) append(("%s/%s"):format(dir, generate.source(0)), "# remark " .. number .. "\n") end })
+    b:same("edits", tools, "all.txt")
+    if b.floor_program then
+      bench.write(b.work .. "/list", ("%s/list %s/one\n"):format(b.work, b.work):rep(3))
+      for _ = 1, 5 do b:floor("three shells", ("shell %s/list 1"):format(b.work)) end
+    end
+    files_budgets(b, count)
+  end,
+}
+
+workload {
+  name = "store", judged = 10000, graph = "files", about = "bytes in the database per node after a first build, and per execution in 100 edits",
+  sizes = { 10000 }, quick = { 1000 }, tools = { "weir-c" },
+  run = function(b, tools, count)
+    b:generate(tools)
+    local tool = tools[1]
+    if not tool then return end
+    local dir = b:folder(tool)
+    b:turns("first", tools, { times = 1, before = function(_, t) b:forget(t) end })
+    b:turns("settling", tools, { times = 2, quiet = true }) -- signatures of the outputs
+    local before = stored_bytes(b, dir)
+    local executions = 0
+    b:turns("hundred edits", tools, { times = 100, quiet = true, before = function(d, t, number)
+      edit_source(count, "edit ")(d, t, number)
+      executions = executions + 3
+    end })
+    local after, cache, all = stored_bytes(b, dir)
+    if not before then return end
+    local nodes = count + count // 100 + 1
+    b:budget("S12", "bytes in the database per node (1 input, 1 output)", before / nodes, 500)
+    b:budget("S12", "bytes per further execution", (after - before) / executions, 480)
+    local cell = b:cell("first", tool)
+    cell.tables, cell.cache_bytes, cell.state_bytes = all, cache, before
+  end,
+}
+
+-- --- chains, headers ---------------------------------------------------------------------------------------------------
+
+workload {
+  name = "chain", judged = 10000, about = "N nodes, each after the one before it, with files",
+  sizes = { 10000 }, quick = { 1000 },
+  tools = function(count) if count > 1000 then return { "weir", "weir-c", "ninja", "make" } end end,
+  run = function(b, tools, count)
+    b:generate(tools)
+    local times = count > 1000 and 1 or b.options.first
+    if b.floor_program then
+      local lines = {}
+      for n = 1, count do lines[n] = ("%s/%s %s/one"):format(b:folder(tools[1]), "src/start.txt", b.work) end
+      bench.write(b.work .. "/list", table.concat(lines, "\n") .. "\n")
+      for _ = 1, times do b:floor("sequential loop", ("spawn %s/list 1"):format(b.work)) end
+    end
+    b:turns("first", tools, { times = times, count = false, before = function(_, tool) b:forget(tool) end })
+    b:same("first", tools, generate.copy(count))
+    b:turns("no-op", tools, { times = 3 })
+    b:turns("edit", without(tools, "weir", "weir-sh", "ninja", "make", "tup"), { times = 3, before = function(dir, _, number)
+      bench.write(dir .. "/src/start.txt", "start " .. number .. "\n")
+    end })
+    b:ratio("S9", "chain of commands, of the bare sequential loop", b:least("first", "weir"), b:least("sequential loop", "floor"), 1.05)
+    if count == 10000 then b:budget("S9", "chain of files by C effects, after an edit", b:least("edit", "weir-c"), 1.2, " s") end
+  end,
+}
+
+workload {
+  name = "steps", about = "the chain without files: values, C and Lua", sizes = { 10000 }, quick = { 1000 }, tools = { "weir-c", "weir-lua" }, plugin = true,
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = b.options.first, before = function(_, tool) b:forget(tool) end })
+    b:turns("edit", tools, { times = 3, before = function(dir, _, number) bench.write(dir .. "/src/start.txt", number .. "\n") end })
+    if count == 10000 then b:budget("S9", "chain of values, after an edit", b:least("edit", "weir-c"), 0.5, " s") end
+  end,
+}
+
+local function header_edits(b, tools)
+  b:turns("no-op", tools, {})
+  b:turns("remark in the header", tools, { before = function(dir, _, number) append(dir .. "/src/header.txt", "# remark " .. number .. "\n") end })
+end
+
+workload {
+  name = "header", about = "one header under N copies, with a filter right above them: an edit that the filter stops",
+  sizes = { 10000 }, quick = { 1000 }, tools = { "weir", "weir-c", "ninja", "make", "tup" },
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
+    b:same("first", tools, generate.copy(count - 1))
+    b:turns("warm-up", tools, { times = 1, quiet = true })
+    header_edits(b, tools)
+  end,
+}
+
+workload {
+  name = "users", about = "the same with users that make values, at sizes that no peer reaches", sizes = { 100000 }, quick = { 10000 },
+  tools = { "weir-c" }, plugin = true,
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
+    header_edits(b, tools)
+    local edit, noop = b:least("remark in the header", "weir-c"), b:least("no-op", "weir-c")
+    if edit and noop then b:budget("S8", "header, behind a cutoff: edit less no-op", (edit - noop) * 1000, 50, " ms") end
+    local cell = b:cell("remark in the header", "weir-c")
+    if cell and cell.counters then b:budget("S8", "nodes visited", cell.counters.nodes_visited or 0, 1) end
+  end,
+}
+
+workload {
+  name = "fan", about = "one node over N values that reads one of them", sizes = { 1000, 100000 }, quick = { 1000, 10000 }, tools = { "weir-c" }, plugin = true,
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
+    b:turns("no-op", tools, {})
+    b:turns("one member changed", tools, { before = function(dir, _, number) bench.write(dir .. "/src/one.txt", number .. "1\n") end })
+    local edit, noop = b:least("one member changed", "weir-c"), b:least("no-op", "weir-c")
+    b.fan = b.fan or {}
+    if edit and noop then b.fan[count] = edit - noop end
+    local small = b.fan[1000]
+    if count > 1000 and small then b:budget("S17", "one member changed: of the time with 1,000 members", b.fan[count] / small, 3) end
+    local cell = b:cell("one member changed", "weir-c")
+    if cell and cell.counters then b:budget("S17", "nodes loaded", cell.counters.nodes_loaded, 10) end
+  end,
+}
+
+-- --- many small nodes --------------------------------------------------------------------------------------------------
+
+local function change_row(count)
+  return function(dir, _, number)
+    local text = bench.read(dir .. "/rows.json")
+    local id = (number * 7919) % count + 1
+    text = text:gsub(('{"id":%d,"add":%%d+}'):format(id), ('{"id":%d,"add":%d}'):format(id, number), 1)
+    bench.write(dir .. "/rows.json", text)
+  end
+end
+
+workload {
+  name = "expand", about = "N nodes declared by data, one row changed", sizes = { 10000, 100000 }, quick = { 10000 }, tools = { "weir-c", "weir-lua" }, plugin = true,
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
+    b:turns("no-op", tools, {})
+    b:turns("one row changed", tools, { before = change_row(count) })
+  end,
+}
+
+workload {
+  name = "values", about = "N tiny nodes without files, C and Lua; how long the definition takes, first, unchanged and after a one-line edit",
+  sizes = { 10000, 100000 }, quick = { 10000 }, tools = function(count) return count > 100000 and { "weir-c" } or { "weir-c", "weir-lua" } end, plugin = true,
+  run = function(b, tools, count)
+    b:generate(tools)
+    b:turns("first", tools, { times = count > 100000 and 1 or b.options.first, before = function(_, tool) b:forget(tool) end })
+    b:turns("no-op", tools, {})
+    b:turns("definition: a remark", tools, { before = function(dir, _, number) append(dir .. "/weir.lua", "-- " .. number .. "\n") end })
+    b:turns("definition: one node", tools, { before = function(dir, _, number)
+      local text = bench.read(dir .. "/weir.lua")
+      bench.write(dir .. "/weir.lua", (text:gsub("add = %d+ }", ("add = %d }"):format(number))))
+    end })
+    local goal = { ["weir-c"] = 60000, ["weir-lua"] = 40000 }
+    for _, tool in ipairs(tools) do
+      local cell = b:cell("first", tool)
+      local phase = cell and cell.counters and cell.counters.definition_us
+      local first = b:least("first", tool)
+      if phase and first then
+        b:budget("S7", "nodes a second, " .. tool .. ", definition excluded", count / math.max(first - phase / 1e6, 1e-6), goal[tool], "", true)
+        b:budget("S10", "definition, first, " .. tool, phase / 1e6, 1.2 * count / 100000, " s")
+        local again = b:cell("definition: one node", tool)
+        if again and again.counters then
+          b:budget("S10", "definition, one line changed, of the first, " .. tool, again.counters.definition_us / phase, 0.5)
+        end
+        b:budget("S13", "memory of a no-op, " .. tool, b:cell("no-op", tool).memory, 64, " MiB")
+      end
+    end
+    local dir = tools[1] and b:folder(tools[1])
+    if dir and not b.out[tools[1]] then
+      local commands = { "--version", "why 'tiny[add=0,id=7]'", "status", "log 'tiny[add=0,id=7]'" }
+      for _, command in ipairs(commands) do
+        for _ = 1, 5 do b:time("question: " .. command:match "%l+", tools[1], dir, b.weir .. " " .. command) end
+        local least = b:least("question: " .. command:match "%l+", tools[1])
+        if least then b:budget("S14", "weir " .. command, least * 1000, command == "--version" and 3 or 20, " ms") end
+      end
+    end
+  end,
+}
+
+for _, size in ipairs { 100, 1024, 102400 } do
+  workload {
+    name = "memo-" .. size, graph = "memo", about = ("N values of %d bytes recorded, found again, and beside raw SQLite"):format(size),
+    sizes = { size > 10000 and 1000 or 10000 }, quick = size == 100 and { 10000 } or nil, tools = { "weir-c" }, plugin = true,
+    run = function(b, tools, count)
+      b:generate(tools, size)
+      b:turns("definition", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end, more = "salt=start" })
+      b:turns("no-op", tools, { times = 3, count = false, more = "salt=start" })
+      b:turns("put", tools, { times = 3, more = function(number) return "salt=" .. number end })
+      b:turns("get", tools, { times = 3, count = false, more = function(number) return "salt=" .. number end })
+      local put, get, noop = b:least("put", "weir-c"), b:least("get", "weir-c"), b:least("no-op", "weir-c")
+      if not (put and get and noop) then return end
+      b:budget("S11", ("put of %d bytes, in a run"):format(size), count / (put - noop), 40000, " a second", true)
+      b:budget("S11", ("get of %d bytes, in a run, restored and recorded"):format(size), (get - noop) / count * 1e6, 15, " us")
+      if not b.floor_program then return end
+      local pipe <close> = io.popen(("%s sqlite %s/memo.db %d %d"):format(b.floor_program, b.work, count, size))
+      local grouped, single, read = (pipe:read "a"):match "(%S+) (%S+) (%S+)"
+      print(("raw SQLite, %d bytes: put %s us in groups of 1000, %s us alone, get %s us"):format(size, grouped, single, read))
+      os.execute(("rm -f %s/memo.db*"):format(b.work))
+    end,
+  }
+end
+
+-- --- bytes -------------------------------------------------------------------------------------------------------------
+
+workload {
+  name = "restore", judged = 10000, graph = "files", about = "all N sources replaced, then put back: every output is restored", sizes = { 10000 }, quick = { 1000 }, tools = { "weir-c" },
+  run = function(b, tools, count)
+    b:generate(tools)
+    if not tools[1] then return end
+    local dir = b:folder(tools[1])
+    os.execute(("cp -r %s/src %s/kept"):format(dir, b.work))
+    os.execute(("cp -r %s/src %s/other && find %s/other -type f | xargs sed -i 's/source/other/'"):format(dir, b.work, b.work))
+    local function put(from) return function() os.execute(("cp -r %s/%s/. %s/src/"):format(b.work, from, dir)) end end
+    for _ = 1, 3 do b:floor("copy loop", "copy " .. copy_list(b, dir, count)) end
+    drop_copies(b)
+    b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
+    b:turns("others", tools, { times = 1, count = false, before = put "other" })
+    b:turns("restore", tools, { times = 3, before = function(_, _, number) put(number % 2 == 1 and "kept" or "other")() end })
+    os.execute(("rm -rf %s/kept %s/other"):format(b.work, b.work))
+    b:ratio("S16", "restore, of a copy loop in C", b:least("restore", "weir-c"), b:least("copy loop", "floor"), 1.5)
+  end,
+}
+
+workload {
+  name = "large", judged = 500, about = "N files of 1 MiB to hash on a first run", sizes = { 500 }, quick = { 100 }, tools = { "weir" },
+  run = function(b, tools, count)
+    b:generate(tools)
+    if not tools[1] then return end
+    local from = copy_list(b, b:folder(tools[1]), count)
+    for _ = 1, 3 do b:floor("hash", ("hash %s %d"):format(from, b.jobs)) end
+    drop_copies(b)
+    b:turns("first", tools, { times = b.options.first, before = function(_, tool) b:forget(tool) end })
+    b:ratio("S15", "first run over large inputs, of reading and hashing alone", b:least("first", "weir"), b:least("hash", "floor"), 1.2)
+  end,
+}
+
+-- --- watch -------------------------------------------------------------------------------------------------------------
+
+local watch = io.open((package.path:match "^(.-)/%?%.lua") .. "/watch.sh")
+if watch then
+  watch:close()
+  workload {
+    name = "watch", graph = "files", about = "a running watch: save to start, questions (watch.sh)", tools = {}, 
+    run = function(b)
+      os.execute(("WEIR_BIN=%s TMPDIR=%s sh %s/watch.sh"):format(bench.quote(b.weir), bench.quote(b.work), bench.quote(b.here)))
+    end,
+  }
+end
+
+return list
