@@ -60,6 +60,11 @@ typedef struct comparison {
     size_t host_errors; /* some declarations may be missing */
 } comparison;
 
+/** An empty comparison; the maps and the arena are to be freed by comparison_close. */
+void comparison_open(comparison *c);
+void comparison_close(comparison *c);
+/** Names, paths, inputs, heights and all other checks. `what` ("the workflow") has errors: they were told, WEIR_WORKFLOW. */
+int comparison_resolve(comparison *c, const char *what, weir_error *err);
 /** Compare a complete definition with the stored one, and say the difference. `graph` 0: a new one. */
 int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir_error *err);
 
@@ -72,6 +77,7 @@ int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
 bytes check_plain(bytes path); /* the path of an output as by_path has it: of a folder without its '/' */
 /** A file input that lies below a folder output, or is it: told. */
 bool check_below_folder(comparison *c, const node_spec *spec, const spec_input *input, bytes path);
+int check_circles(comparison *c, weir_error *err); /* of a list: none of its nodes takes in a reader of the list */
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 
 int define_apply(comparison *c, bool *changed, weir_error *err);

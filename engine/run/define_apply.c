@@ -351,7 +351,39 @@ int define_apply(comparison *c, bool *changed, weir_error *err)
 
 /* --- all of it --------------------------------------------------------------------------------------------------- */
 
-static int open_comparison(comparison *c, uint64_t graph, weir_error *err)
+void comparison_open(comparison *c)
+{
+    map *maps[] = {&c->by_name, &c->by_path, &c->by_item, &c->by_effect, &c->kept};
+    arena_init(&c->arena);
+    for (size_t i = 0; i < 5; i++) map_init(maps[i]);
+}
+
+void comparison_close(comparison *c)
+{
+    map *maps[] = {&c->by_name, &c->by_path, &c->by_item, &c->by_effect, &c->kept};
+    for (size_t i = 0; i < 5; i++) map_deinit(maps[i]);
+    arena_deinit(&c->arena);
+    mem_free(c->effects);
+    mem_free(c->edges);
+    mem_free(c->gone);
+}
+
+int comparison_resolve(comparison *c, const char *what, weir_error *err)
+{
+    int rc = resolve_names(c, err);
+    if (rc == 0) rc = check_outputs(c, err);
+    if (rc == 0) rc = resolve_outputs(c, err);
+    if (rc == 0) rc = resolve_inputs(c, err);
+    if (rc == 0) rc = resolve_heights(c, err);
+    if (rc == 0 && c->parent) rc = check_circles(c, err);
+    if (rc == 0) rc = check_rest(c, err);
+    if (rc == 0 && c->arena.failed) rc = error_nomem(err, "comparing the definition");
+    if (rc == 0 && c->def->errors > 0)
+        rc = error_set(err, WEIR_WORKFLOW, "%s has %zu error%s", what, c->def->errors, c->def->errors == 1 ? "" : "s");
+    return rc;
+}
+
+static int take_graph(comparison *c, uint64_t graph, weir_error *err)
 {
     db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_GRAPH_LAST, err);
     if (!s) return err->code;
@@ -370,15 +402,7 @@ static int open_comparison(comparison *c, uint64_t graph, weir_error *err)
 
 static int compare(comparison *c, bool *changed, weir_error *err)
 {
-    int rc = resolve_names(c, err);
-    if (rc == 0) rc = check_outputs(c, err);
-    if (rc == 0) rc = resolve_outputs(c, err);
-    if (rc == 0) rc = resolve_inputs(c, err);
-    if (rc == 0) rc = resolve_heights(c, err);
-    if (rc == 0) rc = check_rest(c, err);
-    if (rc == 0 && c->arena.failed) rc = error_nomem(err, "comparing the definition");
-    if (rc == 0 && c->def->errors > 0)
-        rc = error_set(err, WEIR_WORKFLOW, "the workflow has %zu error%s", c->def->errors, c->def->errors == 1 ? "" : "s");
+    int rc = comparison_resolve(c, "the workflow", err);
     c->w->summary->nodes = c->count + c->kept.count;
     if (rc != 0 || (c->w->request && c->w->request->flags & WEIR_RUN_CHECK)) return rc;
     return define_apply(c, changed, err);
@@ -389,16 +413,10 @@ int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir
     comparison c = {.w = w, .def = def};
     weir_error local = {0};
     if (!err) err = &local;
-    arena_init(&c.arena);
-    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect, &c.kept};
-    for (size_t i = 0; i < 5; i++) map_init(maps[i]);
+    comparison_open(&c);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what an earlier run of this engine said is to be seen */
-    if (rc == 0) rc = open_comparison(&c, graph, err);
+    if (rc == 0) rc = take_graph(&c, graph, err);
     if (rc == 0) rc = compare(&c, changed, err);
-    for (size_t i = 0; i < 5; i++) map_deinit(maps[i]);
-    arena_deinit(&c.arena);
-    mem_free(c.effects);
-    mem_free(c.edges);
-    mem_free(c.gone);
+    comparison_close(&c);
     return rc;
 }

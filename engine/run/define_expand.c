@@ -125,7 +125,7 @@ static int push_rows(walk *k, weir *w, int statement, uint64_t id, weir_error *e
 }
 
 /* Nodes outside the list that one of its nodes takes in, back to their sources: a reader of the list among them is a circle. */
-static int check_circles(comparison *c, weir_error *err)
+int check_circles(comparison *c, weir_error *err)
 {
     walk readers = {0}, back = {0};
     map_init(&readers.seen);
@@ -240,16 +240,7 @@ static int say_expanded(comparison *c, hash128 value, weir_error *err)
 
 static int compare_list(comparison *c, bool *changed, weir_error *err)
 {
-    int rc = resolve_names(c, err);
-    if (rc == 0) rc = check_outputs(c, err);
-    if (rc == 0) rc = resolve_outputs(c, err);
-    if (rc == 0) rc = resolve_inputs(c, err);
-    if (rc == 0) rc = resolve_heights(c, err);
-    if (rc == 0) rc = check_circles(c, err);
-    if (rc == 0) rc = check_rest(c, err);
-    if (rc == 0 && c->arena.failed) rc = error_nomem(err, doing);
-    if (rc == 0 && c->def->errors > 0)
-        rc = error_set(err, WEIR_WORKFLOW, "the list has %zu error%s", c->def->errors, c->def->errors == 1 ? "" : "s");
+    int rc = comparison_resolve(c, "the list", err);
     if (rc != 0) return rc;
     size_t before = c->gone_count;
     for (size_t i = 0; i < c->count; i++) before += c->nodes[i].is_known && c->nodes[i].old_status != CAT_GONE;
@@ -263,18 +254,12 @@ int define_expansion(weir *w, definition *def, cat_node *parent, hash128 value, 
 {
     comparison c = {.w = w, .def = def, .graph = parent->graph, .parent = parent->id, .has_others = true, .count = def->node_count};
     bool changed = false;
-    arena_init(&c.arena);
-    map *maps[] = {&c.by_name, &c.by_path, &c.by_item, &c.by_effect, &c.kept};
-    for (size_t i = 0; i < 5; i++) map_init(maps[i]);
+    comparison_open(&c);
     c.nodes = arena_zero(&c.arena, c.count + 1, sizeof *c.nodes);
     int rc = c.nodes ? catalog_refresh(w->catalog, err) : error_nomem(err, doing);
     for (size_t i = 0; rc == 0 && i < c.count; i++) c.nodes[i].floor = parent->height + 1;
     if (rc == 0) rc = compare_list(&c, &changed, err);
     if (rc == 0) rc = say_expanded(&c, value, err);
-    for (size_t i = 0; i < 5; i++) map_deinit(maps[i]);
-    arena_deinit(&c.arena);
-    mem_free(c.effects);
-    mem_free(c.edges);
-    mem_free(c.gone);
+    comparison_close(&c);
     return rc;
 }
