@@ -7,38 +7,11 @@
 
 enum { FLUSH = 64 * 1024 };
 
-/* `*` in the pattern stands for any run of characters. */
-static bool matches_star(bytes pattern, bytes name)
-{
-    size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
-    while (n < name.size) {
-        if (p < pattern.size && pattern.data[p] == '*') {
-            star = p++;
-            mark = n;
-        } else if (p < pattern.size && pattern.data[p] == name.data[n]) {
-            p++;
-            n++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            n = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size && pattern.data[p] == '*') p++;
-    return p == pattern.size;
-}
-
-static bool is_base(bytes pattern, bytes name)
-{
-    return name.size > pattern.size && name.data[pattern.size] == '[' && memcmp(name.data, pattern.data, pattern.size) == 0;
-}
-
 static bool matches(const char *pattern, bytes name, bytes effect)
 {
     if (!pattern) return true;
     bytes p = bytes_str(pattern);
-    return matches_star(p, name) || is_base(p, name) || bytes_equal(p, effect);
+    return spec_name_matches(p, name) || spec_name_has_base(name, p) || bytes_equal(p, effect);
 }
 
 static void put_json(buf *to, const node_row *node, bytes parent, bool first)

@@ -202,6 +202,8 @@ int observe_unused_values(weir *w, weir_error *err); /* names given for this run
 int observe_items(weir *w, const uint64_t *items, size_t count, weir_error *err);
 /** Is the content of a source known in this run? */
 bool observe_known(weir *w, const cat_item *item);
+/** A question to the scanner about the item's path, with the signature that is known of it; borrows the item's name. */
+scan_request observe_request(weir *w, const cat_item *item);
 /** Look at one item; waits. The content moved since: observed, its users are due in the next turn. */
 int observe_one(weir *w, cat_item *item, weir_error *err);
 /** Evaluate a pattern without outputs that weir wrote; names its item. */

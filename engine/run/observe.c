@@ -286,7 +286,7 @@ bool observe_known(weir *w, const cat_item *item)
     return sigcache_get(w->sigs, item->name) != NULL;
 }
 
-static scan_request request_of(weir *w, const cat_item *item)
+scan_request observe_request(weir *w, const cat_item *item)
 {
     scan_request r = {.item = item->id, .path = item->name};
     const scan_entry *entry = sigcache_get(w->sigs, item->name);
@@ -300,7 +300,7 @@ static scan_request request_of(weir *w, const cat_item *item)
 
 int observe_file(weir *w, cat_item *item, weir_error *err)
 {
-    scan_request r = request_of(w, item);
+    scan_request r = observe_request(w, item);
     scan_one(&w->scan, &r);
     int rc = take_request(w, item, &r, err);
     return rc == 0 ? put_signature(w, item->name, &r, item->disk_differs, err) : rc;
@@ -336,7 +336,7 @@ int observe_items(weir *w, const uint64_t *items, size_t count, weir_error *err)
         cat_item *item = catalog_item(w->catalog, items[i], err);
         rc = err->code;
         if (rc != 0 || !item || observe_known(w, item)) continue;
-        if (item->kind == ITEM_FILE) requests[wanted++] = request_of(w, item);
+        if (item->kind == ITEM_FILE) requests[wanted++] = observe_request(w, item);
         else rc = observe_other(w, item, err);
     }
     if (rc == 0 && wanted > 0) rc = look_at_all(w, requests, wanted, err);

@@ -28,18 +28,6 @@ scan_config output_scan(const weir *w)
                          .distrust = w->scan.distrust};
 }
 
-static scan_request request_of(weir *w, const cat_item *item)
-{
-    scan_request r = {.item = item->id, .path = item->name};
-    const scan_entry *entry = sigcache_get(w->sigs, item->name);
-    if (!entry) return r;
-    r.known = true;
-    r.known_sig = entry->sig;
-    r.known_hash = entry->hash;
-    r.known_racy = entry->racy;
-    return r;
-}
-
 static int take_note(weir *w, cat_item *item, const scan_request *r, weir_error *err)
 {
     bool nothing = hash_is_none(item->hash) && hash_equal(r->hash, HASH_ABSENT);
@@ -55,7 +43,7 @@ static int take_note(weir *w, cat_item *item, const scan_request *r, weir_error 
 static int scan_item(weir *w, cat_item *item, scan_request *r, weir_error *err)
 {
     scan_config config = output_scan(w);
-    *r = request_of(w, item);
+    *r = observe_request(w, item);
     scan_one(&config, r);
     if (r->code == 0) return take_note(w, item, r, err);
     if (r->code != WEIR_WORKFLOW) return error_set(err, r->code, "%s", r->message);
@@ -91,7 +79,7 @@ int output_look(weir *w, cat_item *item, output_seen *seen, weir_error *err)
     if (rc == 0) rc = os_statat(w->rootfd, output_path(item), false, &seen->link, err);
     if (rc != 0) return rc;
     if (seen->link.type != OS_ABSENT) return scan_item(w, item, &seen->scan, err);
-    seen->scan = request_of(w, item);
+    seen->scan = observe_request(w, item);
     seen->scan.hash = HASH_ABSENT;
     return take_note(w, item, &seen->scan, err);
 }

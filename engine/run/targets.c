@@ -50,33 +50,6 @@ typedef struct search {
     bool found;
 } search;
 
-/* Only * is special: names hold brackets and slashes. */
-static bool star_match(bytes pattern, bytes name)
-{
-    size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
-    while (n < name.size) {
-        if (p < pattern.size && pattern.data[p] == '*') {
-            star = p++;
-            mark = n;
-        } else if (p < pattern.size && pattern.data[p] == name.data[n]) {
-            p++;
-            n++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            n = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size && pattern.data[p] == '*') p++;
-    return p == pattern.size;
-}
-
-static bool has_base(bytes base, bytes name)
-{
-    return name.size > base.size && name.data[base.size] == '[' && memcmp(name.data, base.data, base.size) == 0;
-}
-
 /* A live node of this graph is a target; false with err->code 0: it is not live. */
 static bool add_target(weir *w, uint64_t id, weir_error *err)
 {
@@ -106,7 +79,7 @@ static bool add_target(weir *w, uint64_t id, weir_error *err)
 static int add_matching(void *ctx, uint64_t node, bytes name, weir_error *err)
 {
     search *s = ctx;
-    if (!(s->is_base ? has_base(s->target, name) : star_match(s->target, name))) return 0;
+    if (!(s->is_base ? spec_name_has_base(name, s->target) : spec_name_matches(s->target, name))) return 0;
     if (add_target(s->w, node, err)) s->found = true;
     return err->code;
 }

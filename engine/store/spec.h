@@ -156,5 +156,9 @@ int spec_output_index(const node_spec *spec, bytes port);
  * are quoted, tables become a short hash, floats read back the same. No params: the base alone.
  */
 int spec_format_name(bytes base, bytes params, buf *to, weir_error *err);
+/** Is it `pattern`, in which * stands for any run of characters and nothing else is special? */
+bool spec_name_matches(bytes pattern, bytes name);
+/** Is it base[...]? */
+bool spec_name_has_base(bytes name, bytes base);
 
 #endif

@@ -152,3 +152,30 @@ int spec_format_name(bytes base, bytes params, buf *to, weir_error *err)
     return error_set(err, WEIR_CORRUPT, "params of %.*s: not a well-formed object", (int)(base.size < 200 ? base.size : 200),
                      base.size ? (const char *)base.data : "");
 }
+
+/* Only * is special: names hold brackets and slashes. */
+bool spec_name_matches(bytes pattern, bytes name)
+{
+    size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
+    while (n < name.size) {
+        if (p < pattern.size && pattern.data[p] == '*') {
+            star = p++;
+            mark = n;
+        } else if (p < pattern.size && pattern.data[p] == name.data[n]) {
+            p++;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            n = ++mark;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.size && pattern.data[p] == '*') p++;
+    return p == pattern.size;
+}
+
+bool spec_name_has_base(bytes name, bytes base)
+{
+    return name.size > base.size && name.data[base.size] == '[' && memcmp(name.data, base.data, base.size) == 0;
+}
