@@ -78,7 +78,7 @@ typedef struct weir_reason {
 typedef enum weir_event_kind {
     WEIR_EVENT_STARTED,   /* an execution starts */
     WEIR_EVENT_FINISHED,  /* it ended: outcome ran or failed */
-    WEIR_EVENT_SETTLED,   /* settled without an execution: restored, unchanged, blocked, accepted */
+    WEIR_EVENT_SETTLED,   /* settled without an execution: restored, unchanged, blocked, accepted; failed: as before */
     WEIR_EVENT_WOULD_RUN, /* dry run: due and no stored result */
     WEIR_EVENT_MAYBE,     /* dry run: a user of such a node */
     WEIR_EVENT_MESSAGE,   /* something a person should know: `message` */
@@ -104,6 +104,7 @@ typedef struct weir_event {
     const char *cause;         /* blocked: the node that failed */
     const weir_diagnostic *diagnostic;
     size_t done, open, running; /* nodes settled, due or running, running */
+    int64_t tried_us;          /* settled, failed as before: when it was run last, microseconds since 1970; 0: not known */
 } weir_event;
 
 typedef void (*weir_listener)(void *ctx, const weir_event *event); /* borrowed during the call */

@@ -81,7 +81,7 @@ function Output:key(key, default) end
 ---@field pool? string a name given to weir.pool
 ---@field cpus? integer slots it takes, at most those there are
 ---@field mem? string|number "2G": counts against the budget of --mem
----@field retries? integer
+---@field retries? integer further attempts in the same run; what fails then is tried again by the next one
 ---@field store? boolean false: outputs are not kept in the store
 ---@field transient? boolean outputs are on disk only while a reader needs them; the store keeps them
 

@@ -107,6 +107,7 @@ CREATE TABLE execution (
 ) STRICT;
 CREATE INDEX execution_node ON execution(node);
 CREATE INDEX execution_traced ON execution(node) WHERE result = 1 AND dropped = 0; -- those that may be found again
+CREATE INDEX execution_failed ON execution(node) WHERE result = 2 AND dropped = 0;
 CREATE INDEX execution_open ON execution(id) WHERE result = 0;
 
 CREATE TABLE produced (            -- outputs of an execution

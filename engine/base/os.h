@@ -110,6 +110,11 @@ int os_cpu_count(void);
 int64_t os_free_memory(void);
 /** Peak resident memory of this process, bytes. */
 int64_t os_peak_memory(void);
+/**
+ * May what fails now fail because something is short? Less than a MiB (or no file more) is free behind this descriptor or where temporary
+ * files go, or this process and its children are held to some memory, processor time or file size, or to few open files. Unknown: false.
+ */
+bool os_is_short(int fd);
 /** "ext4", "nfs", ... by statfs magic number; *network true for NFS, CIFS, 9p, FUSE-ssh. */
 void os_filesystem(const char *path, char name[16], bool *network);
 

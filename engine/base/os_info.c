@@ -22,6 +22,32 @@
 #include "engine/base/os.h"
 #include "engine/base/os_internal.h"
 
+static bool is_full(const struct statfs *fs)
+{
+    enum { ROOM_LEAST = 1 << 20 };
+    bool counts_blocks = fs->f_blocks > 0, counts_files = fs->f_files > 0;
+    return (counts_blocks && (uint64_t)fs->f_bavail * (uint64_t)fs->f_bsize < ROOM_LEAST) || (counts_files && fs->f_ffree == 0);
+}
+
+static bool is_limited(void)
+{
+    enum { FILES_LEAST = 1024 };
+    static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        if (getrlimit((__rlimit_resource_t)limits[i], &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) return true;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES_LEAST;
+}
+
+bool os_is_short(int fd)
+{
+    struct statfs fs;
+    const char *folder = getenv("TMPDIR");
+    if (fstatfs(fd, &fs) == 0 && is_full(&fs)) return true;
+    if (statfs(folder && *folder ? folder : "/tmp", &fs) == 0 && is_full(&fs)) return true;
+    return is_limited();
+}
+
 int64_t os_wall_us(void)
 {
     struct timespec now;

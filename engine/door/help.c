@@ -11,6 +11,8 @@ const command COMMANDS[] = {
      "A TARGET is the name of a node, a name with *, an output path or a folder. NAME=VALUE gives a named value for this run alone: JSON,\n"
      "or else a text. A second weir waits a second for the first one; a watch that works on the project does the run itself, after it has seen every\n"
      "edit made before, and goes on with these values and this environment. A first ^C lets what runs come to its end, a second one ends it.\n"
+     "A node that failed fails again without being run until its code, params, command or something that it read changes; --force NODE and\n"
+     "`weir void NODE` try again. Signals, time limits, a lack of memory or disk, a ulimit, exit codes from 124 on, a depfile= or retries=: every run tries again.\n"
      "Exit codes: 0 done, 1 a node failed, 2 wrong use or a broken workflow (nothing ran), 3 database or disk, 4 locked, 128+n signal n.",
      command_run},
     {"watch", "[TARGET...] [NAME=VALUE...]", 0, -1, "run, then run again whenever an input changes",

@@ -86,6 +86,7 @@ static void put_failure(buf *to, const weir_event *e)
     jsonout_key(to, "signal");
     jsonout_signed(to, e->signal);
     put_text(to, "message", e->message);
+    if (e->tried_us) print_json_time(to, "tried", e->tried_us);
 }
 
 static void put_node(buf *to, const weir_event *e, const char *name)

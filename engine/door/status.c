@@ -10,10 +10,16 @@
 
 enum { SHOWN = 20 /* unsettled nodes that are named, without -v */ };
 
+typedef struct open_node {
+    node_row node;
+    uint64_t tried_in; /* run in which it failed last; 0: it did not */
+    int64_t tried_us;
+} open_node;
+
 typedef struct state {
     uint64_t nodes, due, failed, blocked, always;
     run_row run;       /* id 0: there was none */
-    node_row *open;    /* unsettled ones */
+    open_node *open;   /* unsettled ones */
     size_t open_count, open_capacity;
 } state;
 
@@ -41,7 +47,7 @@ static int count_statuses(query *q, state *s)
 static int add_open(query *q, state *s, const node_row *node)
 {
     if (!MEM_GROW(s->open, s->open_capacity, s->open_count + 1)) return error_nomem(&q->err, "listing nodes");
-    s->open[s->open_count++] = *node;
+    s->open[s->open_count++] = (open_node){.node = *node};
     return 0;
 }
 
@@ -51,11 +57,29 @@ static int list_unsettled(query *q, state *s, uint64_t limit)
     db_stmt *stmt = QUERY_ASK(q, SQL_DOOR_UNSETTLED, q->graph, limit);
     if (!stmt) return q->err.code;
     while ((rc = query_step(q, stmt)) == 1) {
-        node_row node = {.name = query_bytes(q, stmt, 1), .status = (int)db_int(stmt, 2), .due = (int)db_int(stmt, 3)};
+        node_row node = {.id = (uint64_t)db_int(stmt, 0), .name = query_bytes(q, stmt, 1), .status = (int)db_int(stmt, 2), .due = (int)db_int(stmt, 3)};
         if ((rc = add_open(q, s, &node)) != 0) break;
     }
     db_reset(stmt);
     return rc;
+}
+
+/* When was each that failed run last? */
+static int find_failures(query *q, state *s)
+{
+    int rc = 0;
+    for (size_t i = 0; rc >= 0 && i < s->open_count; i++) {
+        if (s->open[i].node.status != 2) continue;
+        db_stmt *stmt = QUERY_ASK(q, SQL_DOOR_LAST_FAILURE, s->open[i].node.id);
+        if (!stmt) return q->err.code;
+        rc = query_step(q, stmt);
+        if (rc == 1) {
+            s->open[i].tried_in = (uint64_t)db_int(stmt, 0);
+            s->open[i].tried_us = db_int(stmt, 1);
+        }
+        db_reset(stmt);
+    }
+    return rc < 0 ? rc : 0;
 }
 
 /* Nodes whose change of an input was recorded, and that no run has looked at since. */
@@ -77,6 +101,7 @@ static int gather(query *q, const options *o, state *s)
 {
     int rc = count_statuses(q, s);
     if (rc == 0) rc = list_unsettled(q, s, o->verbose || o->json ? INT64_MAX : SHOWN);
+    if (rc == 0) rc = find_failures(q, s);
     if (rc == 0) rc = list_pending(q, s);
     if (rc != 0) return rc;
     rc = query_run(q, -1, &s->run);
@@ -113,11 +138,17 @@ static void put_json(buf *to, const state *s, const char *workflow)
     jsonout_open(to, '[');
     for (size_t i = 0; i < s->open_count; i++) {
         jsonout_open(to, '{');
-        jsonout_member(to, "node", s->open[i].name);
+        const open_node *n = &s->open[i];
+        jsonout_member(to, "node", n->node.name);
         jsonout_key(to, "status");
-        jsonout_string(to, query_status_name(&s->open[i]));
+        jsonout_string(to, query_status_name(&n->node));
         jsonout_key(to, "due");
-        jsonout_string(to, s->open[i].status == 1 ? reason_name((reason_kind)s->open[i].due) : NULL);
+        jsonout_string(to, n->node.status == 1 ? reason_name((reason_kind)n->node.due) : NULL);
+        if (n->tried_in) {
+            jsonout_key(to, "tried_in");
+            jsonout_number(to, n->tried_in);
+            print_json_time(to, "tried", n->tried_us);
+        }
         jsonout_close(to, '}');
     }
     jsonout_close(to, ']');
@@ -165,11 +196,18 @@ static void put_text(buf *to, const state *s, const options *o)
     put_run(to, &s->run);
     for (size_t i = 0; i < shown; i++) {
         buf_text(to, "  ");
-        print_name(to, s->open[i].name);
+        const open_node *n = &s->open[i];
+        print_name(to, n->node.name);
         buf_text(to, "  ");
-        query_put_status(to, &s->open[i]);
+        query_put_status(to, &n->node);
+        if (n->tried_in) {
+            buf_printf(to, ", run last in run %" PRIu64 " (", n->tried_in);
+            print_time(to, n->tried_us);
+            buf_byte(to, ')');
+        }
         buf_byte(to, '\n');
     }
+    if (s->failed) buf_text(to, "  `weir why NODE` says why, `weir run --force NODE` tries again\n");
     uint64_t open = s->due + s->failed + s->blocked;
     if (open > shown) buf_printf(to, "  and %" PRIu64 " more (-v names all)\n", open - shown);
 }

@@ -177,6 +177,11 @@ static void put_failure(buf *to, const why *w)
     buf_text(to, ": ");
     if (w->message.size) print_name(to, w->message);
     else query_put_end(to, &w->execution);
+    if (w->settled_in_run && w->execution.id && w->execution.run != w->run.id) {
+        buf_printf(to, "; the same as in run %" PRIu64 " (", w->execution.run);
+        print_time(to, w->execution.at_us);
+        buf_text(to, "), and not tried again since: nothing that it read has changed; `weir run --force NODE` runs it");
+    }
 }
 
 /* How it was settled in that run, as the end of a sentence. */

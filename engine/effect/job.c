@@ -123,6 +123,11 @@ void job_impure(job *j, const char *what)
     j->impure_what = arena_bytes(&j->arena, bytes_str(what));
 }
 
+void job_by_chance(job *j)
+{
+    j->is_by_chance = true;
+}
+
 /* --- the end -------------------------------------------------------------------------------------------------------- */
 
 static bytes one_line(job *j, const char *text)
@@ -144,10 +149,17 @@ static void report_value(job *j, job_report *report)
     report->value_hash = hash_bytes(j->value.data, j->value.size);
 }
 
+/* What an operation of the job ran into (a disk, a list that is shorter than thought) is not all among the reads. */
+static bool is_known(const job *j)
+{
+    return !j->is_by_chance && !j->is_impure && !j->arena.failed && (j->error.code == 0 || j->error.code == WEIR_FAILED);
+}
+
 static void report_failure(job *j, const char *why, job_report *report)
 {
     job_outs_remove(j);
     report->ok = false;
+    report->known = is_known(j);
     report->message = one_line(j, *why ? why : "the effect failed and did not say why");
 }
 

@@ -116,6 +116,7 @@ typedef struct job_written {
 typedef struct job_report {
     uint64_t id;
     bool ok;
+    bool known;         /* not ok, and what it read is the reason: no memory, disk or descriptor was missing */
     bytes message;      /* why it failed: one line; Lua: with file:line */
     bytes log;          /* print, log lines, traceback */
     job_read *reads;
@@ -171,6 +172,8 @@ void job_mode(job *j, size_t output, uint32_t mode);
 int job_value(job *j, bytes encoded); /* canonical; copied */
 void job_log(job *j, bytes text);     /* capped at 1 MiB */
 void job_impure(job *j, const char *what);
+/** What fails now is no matter of what was read: memory was short, the code is not there. */
+void job_by_chance(job *j);
 const char *job_error(const job *j);
 mem_arena *job_memory(job *j);
 

@@ -40,6 +40,7 @@ struct weir_job {
     weir_error error;       /* of the last call that failed */
     bool is_broken;         /* an output, the value or memory failed: the job cannot succeed whatever the effect makes of it */
     const char *why_broken;
+    bool is_by_chance;      /* if it fails, another attempt may not */
     const char *failure;    /* what the effect itself said; NULL */
 
     job_read *reads;

@@ -10,7 +10,7 @@
 #include "engine/effect/job_internal.h"
 
 enum { WIRE_VERSION = 1 };
-enum { REPORT_OK = 1, REPORT_VALUE = 2, REPORT_IMPURE = 4 };
+enum { REPORT_OK = 1, REPORT_VALUE = 2, REPORT_IMPURE = 4, REPORT_KNOWN = 8 };
 enum { READ_NODE = 1, READ_DIFFERS = 2 };
 
 /* --- pieces ------------------------------------------------------------------------------------------------------- */
@@ -244,7 +244,7 @@ void job_report_put(buf *b, const job_report *report)
     buf_byte(b, WIRE_VERSION);
     buf_put_u64(b, report->id);
     buf_put_u64(b, (report->ok ? REPORT_OK : 0u) | (report->has_value ? REPORT_VALUE : 0u) |
-                       (report->impure ? REPORT_IMPURE : 0u));
+                       (report->impure ? REPORT_IMPURE : 0u) | (report->known ? REPORT_KNOWN : 0u));
     put_text(b, report->message);
     buf_put_bytes(b, report->log);
     buf_put_u64(b, report->read_count);
@@ -263,10 +263,11 @@ void job_report_put(buf *b, const job_report *report)
 static void get_flags(unpack *u, job_report *report)
 {
     uint64_t flags = unpack_u64(u);
-    if (flags > (REPORT_OK | REPORT_VALUE | REPORT_IMPURE)) u->failed = true;
+    if (flags > (REPORT_OK | REPORT_VALUE | REPORT_IMPURE | REPORT_KNOWN)) u->failed = true;
     report->ok = flags & REPORT_OK;
     report->has_value = flags & REPORT_VALUE;
     report->impure = flags & REPORT_IMPURE;
+    report->known = flags & REPORT_KNOWN;
 }
 
 int job_report_get(bytes from, mem_arena *arena, job_report *report, weir_error *err)

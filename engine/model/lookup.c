@@ -13,8 +13,9 @@
 #include "engine/store/trace.h"
 
 typedef struct group_answer {
-    bool impossible, wait, observe;
+    bool impossible, wait, observe, unmade;
     uint64_t wait_for; /* the first one */
+    uint64_t failed;   /* the first one that could not make its part */
     hash128 next;      /* prefix behind the group, if all is known */
 } group_answer;
 
@@ -37,6 +38,10 @@ static int resolve_group(const lookup_source *source, hash128 prefix, const read
         case RESOLVE_WAIT:
             if (!answer->wait) answer->wait_for = wait_for;
             answer->wait = true;
+            break;
+        case RESOLVE_UNMADE:
+            if (!answer->unmade) answer->failed = wait_for;
+            answer->unmade = true;
             break;
         }
     }
@@ -78,6 +83,11 @@ int lookup_trace(const lookup_source *source, hash128 key, mem_arena *scratch, l
         }
         if (answer.observe) {
             *result = LOOKUP_OBSERVE;
+            return 0;
+        }
+        if (answer.unmade) {
+            *wait_for = answer.failed;
+            *result = LOOKUP_UNMADE;
             return 0;
         }
         prefix = answer.next;

@@ -14,10 +14,11 @@ typedef enum lookup_result {
     LOOKUP_HIT,     /* `execution` is the result */
     LOOKUP_MISS,    /* no such trace */
     LOOKUP_WAIT,    /* a step asks for what an unsettled node makes: `wait_for` */
-    LOOKUP_OBSERVE  /* a step asks for files that were not looked at in this run; the resolver noted which; ask again later */
+    LOOKUP_OBSERVE, /* a step asks for files that were not looked at in this run; the resolver noted which; ask again later */
+    LOOKUP_UNMADE   /* a step asks for what a node that failed could not make: `wait_for`; the way there is as before */
 } lookup_result;
 
-typedef enum resolve_result { RESOLVE_KNOWN, RESOLVE_IMPOSSIBLE, RESOLVE_WAIT, RESOLVE_OBSERVE } resolve_result;
+typedef enum resolve_result { RESOLVE_KNOWN, RESOLVE_IMPOSSIBLE, RESOLVE_WAIT, RESOLVE_OBSERVE, RESOLVE_UNMADE } resolve_result;
 
 typedef struct lookup_source {
     void *ctx;

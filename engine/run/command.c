@@ -38,8 +38,7 @@ static void ended(void *ctx, const process_result *result)
         snprintf(message, sizeof message, "ended by signal %d", result->signal);
         command_failed(t, EXECUTION_TRANSIENT, message);
     } else if (result->exit_code != 0) {
-        snprintf(message, sizeof message, "exit code %d", result->exit_code);
-        command_failed(t, EXECUTION_FAILED, message);
+        command_judge_failure(t);
     } else {
         command_judge(t);
     }

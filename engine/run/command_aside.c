@@ -108,6 +108,15 @@ void command_failed(task *t, execution_result result, const char *message)
     if (l) journal_when_committed(w->journal, sweep, l);
 }
 
+void command_unmade(task *t)
+{
+    weir *w = t->w;
+    put_back(t);
+    leftover *l = leftover_new(t);
+    failure_blocks(t);
+    if (l) journal_when_committed(w->journal, sweep, l);
+}
+
 void command_succeeded(task *t)
 {
     weir *w = t->w;

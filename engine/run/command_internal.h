@@ -16,7 +16,11 @@ char *command_aside_path(task *t, const struct aside *a);
 void command_failed(task *t, execution_result result, const char *message);
 /** Outputs and reads are in t->end: FINISHED is said; asides go once that is committed. Frees the task. */
 void command_succeeded(task *t);
+/** It read what could not be made (t->unmade): as if it had not run. */
+void command_unmade(task *t);
 /** The command ended well: read its depfile, look at outputs and inputs, then succeed or fail. */
 void command_judge(task *t);
+/** It ended with an exit code: look at the inputs, then fail. */
+void command_judge_failure(task *t);
 
 #endif

@@ -4,6 +4,8 @@
  * The first group of reads is all that was declared, then comes what the depfile names. Hashes are those that the engine believed in
  * at the start; a source that is found different now makes the attempt raced.
  */
+#include <stdio.h>
+
 #include "engine/model/depfile.h"
 #include "engine/run/command_internal.h"
 #include "engine/run/watching.h"
@@ -193,9 +195,8 @@ static void request_path(task *t, scan_request *r, const cat_item *item, int fla
     }
 }
 
-static void scanned(void *ctx);
-
-static int look_around(task *t, const dep_list *deps, weir_error *err)
+/* `done` is called once they were looked at: outputs (if asked for), declared sources, sources that were found. */
+static int look_around(task *t, const dep_list *deps, bool outputs, void (*done)(void *ctx), weir_error *err)
 {
     weir *w = t->w;
     const node_spec *spec = &t->node->spec;
@@ -204,7 +205,7 @@ static int look_around(task *t, const dep_list *deps, weir_error *err)
     t->requests = arena_zero(&t->arena, most ? most : 1, sizeof *t->requests);
     if (!t->requests) return error_nomem(err, "looking at outputs");
     size_t n = 0;
-    for (size_t i = 0; i < spec->output_count; i++)
+    for (size_t i = 0; outputs && i < spec->output_count; i++)
         request_path(t, &t->requests[n++], catalog_item(w->catalog, spec->outputs[i].id, err),
                      spec->flags & SPEC_NO_STORE ? SCAN_LIST : SCAN_KEEP);
     for (size_t i = 0; i < spec->input_count; i++) {
@@ -220,7 +221,7 @@ static int look_around(task *t, const dep_list *deps, weir_error *err)
         if (item && item->node == 0) request_path(t, &t->requests[n++], item, 0);
     }
     t->request_count = n;
-    return scan_submit(&w->loop, &w->scan, t->requests, n, scanned, t, err);
+    return scan_submit(&w->loop, &w->scan, t->requests, n, done, t, err);
 }
 
 /* A source after the command: has it moved since it was believed? */
@@ -248,14 +249,6 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 
-/* Nobody is going to make it in this run, and what lies there was not made by its maker. */
-static bool is_hopeless(const cat_node *maker, const cat_item *item, plan_state state)
-{
-    bool waits = state == PLAN_DUE || state == PLAN_RUNNING;
-    bool is_made = !hash_is_none(item->hash) && !item->disk_differs;
-    return !waits && !is_made && (maker->status == CAT_FAILED || maker->status == CAT_BLOCKED);
-}
-
 /* A transient output was not there when it was read. */
 static int find_dropped(task *t, const cat_node *maker, const cat_item *item, bool *raced, weir_error *err)
 {
@@ -270,22 +263,22 @@ static int find_dropped(task *t, const cat_node *maker, const cat_item *item, bo
 }
 
 /* A discovered read of an output: its maker must come before, and must not have ended while the command ran. */
-int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err)
+int command_found_output(task *t, const cat_item *item, bool *raced, bool *unmade, weir_error *err)
 {
     weir *w = t->w;
     const cat_node *maker = catalog_node(w->catalog, item->node, err);
     if (!maker) return err->code ? err->code : WEIR_BUG;
+    int rc = targets_wanted(w, maker->id) ? 0 : targets_take_in_now(w, maker->id, err);
     plan_state state = plan_state_of(w->plan, maker->id);
-    bool wanted = targets_wanted(w, maker->id);
-    if (wanted && is_hopeless(maker, item, state))
-        return error_set(err, WEIR_FAILED, "it reads %s, which %s could not make", (const char *)item->name.data, (const char *)maker->spec.name.data);
+    if (rc != 0) return rc;
+    if (maker->id != t->node->id && failure_is_lost(w, maker)) {
+        if (!t->unmade) t->unmade = item;
+        *unmade = true;
+        return 0;
+    }
     if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash) || item->disk_differs) *raced = true;
     if (t->spawned && maker->settled > t->spawned) *raced = true;
-    if (maker->spec.flags & SPEC_TRANSIENT) {
-        int rc = find_dropped(t, maker, item, raced, err);
-        if (rc != 0) return rc;
-    }
-    int rc = wanted ? 0 : targets_take_in(w, maker->id, err);
+    if (maker->spec.flags & SPEC_TRANSIENT) rc = find_dropped(t, maker, item, raced, err);
     if (rc == 0 && maker->id != t->node->id) rc = edge_add(w, t->node, maker, err);
     if (rc == WEIR_FAILED) return error_context(err, rc, "it reads %s", (const char *)item->name.data);
     return rc == 0 ? edge_lift(w, maker, t->node, err) : rc;
@@ -297,9 +290,11 @@ static int take_output(task *t, size_t port, scan_request *r, weir_error *err)
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code ? err->code : WEIR_BUG;
     if (r->code != 0) return error_set(err, WEIR_FAILED, "output %s: %s", (const char *)item->name.data, r->message);
-    if (r->type != OS_FILE)
+    if (r->type != OS_FILE) {
+        t->end.known = failure_may_be_known(t);
         return error_set(err, WEIR_FAILED, "the command ended well but did not make its output %s%s", (const char *)item->name.data,
                          r->type == OS_DIR ? " (a folder is there)" : "");
+    }
     t->end.outputs[port] = (output_record){.port = (uint32_t)port, .item = item->id, .hash = r->hash, .size = r->size, .mode = r->mode};
     return 0;
 }
@@ -343,15 +338,25 @@ static int settle_output(task *t, size_t port, scan_request *r, weir_error *err)
 static int found_reads(read_list *l, const dep_list *deps, bool *raced, weir_error *err)
 {
     task *t = l->t;
+    weir_error circle = {0};
     for (size_t i = 0; i < deps->count; i++) {
         const cat_item *item = catalog_item(t->w->catalog, deps->items[i], err);
         if (!item) return err->code;
-        if (item->node != 0) {
-            int rc = command_found_output(t, item, raced, err);
-            if (rc != 0) return rc;
+        bool is_unmade = false, is_old = false;
+        int rc = item->node != 0 ? command_found_output(t, item, &is_old, &is_unmade, err) : 0;
+        if (rc == WEIR_FAILED) { /* of no matter if another one was out of date: it may have led here */
+            circle = *err;
+            error_clear(err);
+            continue;
         }
+        if (rc != 0) return rc;
+        *raced |= is_old;
         add_read(l, (read_record){.ref = {.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item->id},
-                                  .group = 1, .source = item->id, .hash = item->hash});
+                                  .group = 1, .source = item->id, .hash = is_unmade ? HASH_UNREADABLE : item->hash});
+    }
+    if (circle.code != 0 && !*raced) {
+        *err = circle;
+        return circle.code;
     }
     return l->failed ? error_nomem(err, "recording reads") : 0;
 }
@@ -389,10 +394,22 @@ static int conclude(task *t, weir_error *err)
     if (rc == 0) rc = check_trees(t, &raced, err);
     dep_list deps = {.items = t->observe, .count = t->observe_count};
     if (rc == 0) rc = found_reads(&reads, &deps, &raced, err);
-    for (size_t i = 0; rc == 0 && i < spec->output_count; i++) rc = settle_output(t, i, &t->requests[i], err);
+    for (size_t i = 0; rc == 0 && (raced || !t->unmade) && i < spec->output_count; i++) rc = settle_output(t, i, &t->requests[i], err);
     t->end.output_count = spec->output_count;
     t->end.result = raced ? EXECUTION_RACED : EXECUTION_OK;
+    if (raced) t->unmade = NULL; /* what led it there may have been out of date */
     return rc;
+}
+
+/* It failed before they were compared. */
+static bool sources_hold(task *t, weir_error *err)
+{
+    bool raced = false;
+    int rc = 0;
+    for (size_t i = t->node->spec.output_count; rc == 0 && i < t->request_count; i++)
+        rc = check_source(t, &t->requests[i], false, &raced, err);
+    if (rc == 0) rc = check_trees(t, &raced, err);
+    return rc == 0 && !raced;
 }
 
 static void scanned(void *ctx)
@@ -401,11 +418,14 @@ static void scanned(void *ctx)
     weir_error err = {0};
     int rc = conclude(t, &err);
     if (rc != 0) {
+        weir_error second = {0};
         if (rc != WEIR_FAILED) schedule_fail(t->w, &err);
+        if (t->end.known) t->end.known = sources_hold(t, &second);
         command_failed(t, rc == WEIR_FAILED ? EXECUTION_FAILED : EXECUTION_TRANSIENT, err.message);
         return;
     }
-    command_succeeded(t);
+    if (t->unmade) command_unmade(t);
+    else command_succeeded(t);
 }
 
 void command_judge(task *t)
@@ -417,6 +437,42 @@ void command_judge(task *t)
     t->observe = deps.items;
     t->observe_count = deps.count;
     t->observe_capacity = deps.capacity;
-    if (rc == 0) rc = look_around(t, &deps, &err);
+    if (rc == 0) rc = look_around(t, &deps, true, scanned, &err);
     if (rc != 0) command_failed(t, EXECUTION_FAILED, err.message);
+}
+
+/* --- a failure ------------------------------------------------------------------------------------------------------ */
+
+/* Did it see the inputs as the engine believes in them? Then what it made of them is known. */
+static int judge_failure(task *t, bool *raced, weir_error *err)
+{
+    read_list reads = {.t = t};
+    int rc = declared_reads(&reads, err);
+    for (size_t i = 0; rc == 0 && i < t->request_count; i++)
+        rc = check_source(t, &t->requests[i], false, raced, err);
+    if (rc == 0) rc = check_trees(t, raced, err);
+    t->end.known = rc == 0 && !*raced;
+    return rc;
+}
+
+static void failure_scanned(void *ctx)
+{
+    task *t = ctx;
+    weir_error err = {0};
+    bool raced = false;
+    char message[40];
+    int rc = judge_failure(t, &raced, &err);
+    if (rc != 0 && rc != WEIR_FAILED) schedule_fail(t->w, &err); /* an input that cannot be read any more is told by the next run */
+    snprintf(message, sizeof message, "exit code %d", (int)t->end.exit_code);
+    command_failed(t, raced ? EXECUTION_TRANSIENT : EXECUTION_FAILED, message);
+}
+
+void command_judge_failure(task *t)
+{
+    weir_error err = {0};
+    char message[40];
+    dep_list none = {0};
+    if (failure_may_be_known(t) && look_around(t, &none, false, failure_scanned, &err) == 0) return;
+    snprintf(message, sizeof message, "exit code %d", (int)t->end.exit_code);
+    command_failed(t, EXECUTION_FAILED, message);
 }

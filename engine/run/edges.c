@@ -33,28 +33,24 @@ static int stored_origin(weir *w, uint64_t from, uint64_t to, int *origin, weir_
     return rc < 0 ? rc : 0;
 }
 
-int edge_needs_exist(weir *w, bool *exist, weir_error *err)
+int edge_is_found(weir *w, uint64_t from, bool *found, weir_error *err)
 {
-    *exist = false;
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NEEDS_EXIST, err);
+    *found = false;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_IS_FOUND, err);
     if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)from);
     int rc = db_step(s, err);
-    *exist = rc == 1;
+    *found = rc == 1;
     db_reset(s);
     return rc < 0 ? rc : 0;
 }
 
-int edge_is_need(weir *w, uint64_t from, uint64_t to, bool *is_need, weir_error *err)
+int edge_is_history(weir *w, uint64_t from, uint64_t to, bool *is_history, weir_error *err)
 {
-    *is_need = false;
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NEED_ALONE, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)from);
-    db_bind_int(s, 2, (int64_t)to);
-    int rc = db_step(s, err);
-    *is_need = rc == 1;
-    db_reset(s);
-    return rc < 0 ? rc : 0;
+    int origin;
+    int rc = stored_origin(w, from, to, &origin, err);
+    *is_history = origin == 1;
+    return rc;
 }
 
 void edge_say_dropped(weir *w, uint64_t from, cat_node *to)

@@ -7,6 +7,7 @@
  *   dry.c       what would run, without the work
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
+ *   failure.c   failures that are found again, not repeated
  *   flight.c    identical work asked for twice runs once
  *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
@@ -324,6 +325,7 @@ struct task {
     bool has_place, is_guest; /* in its pool; in the jobserver */
     bool brought;           /* it read a transient output that was not there; by now it is */
     uint64_t lost_maker;    /* it read one that must be made again: by this node */
+    const cat_item *unmade; /* it read this, whose maker failed; NULL: nothing of that kind */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
@@ -403,6 +405,25 @@ int jobs_value(task *t, hash128 hash, bytes *encoded, weir_error *err);
 void settle_finish(task *t);
 /** The attempt failed: outputs are as before. */
 void settle_failed(task *t, execution_result result, const char *message);
+/** The record of a failed attempt, and no more: what it printed. */
+bytes settle_say_failed(task *t, execution_result result, const char *message);
+
+/** It failed before and that still holds: `how` has message and log, the rest is filled in. Ends the task. */
+void settle_failed_before(task *t, uint64_t execution, weir_event *how);
+
+/* --- failure.c --------------------------------------------------------------------------------------------------- */
+/** The attempt that has just failed: may what it read be all that its failure came from? */
+bool failure_may_be_known(const task *t);
+/** The failure in t->end was said; if it is known it is found from now on. */
+int failure_learn(task *t, weir_error *err);
+/** The lookup came upon this known failure: its node has failed again. Ends the task, if it returns 0. */
+int failure_found(task *t, const cat_result *result, weir_error *err);
+/** Did this node fail in this run (or is it blocked), so that nobody may read what it makes? */
+bool failure_is_lost(weir *w, const cat_node *maker);
+/** The attempt read t->unmade: recorded as that, the node is blocked by its maker. What the attempt wrote is gone. Ends the task. */
+void failure_blocks(task *t);
+/** The lookup came upon what `maker` could not make. *sure: the node would read it again. */
+int failure_would_read(task *t, bool *sure, weir_error *err);
 
 /* --- flight.c ---------------------------------------------------------------------------------------------------- */
 /** A task that must run: *follows when identical work is under way (it is TASK_FOLLOWING then). */
@@ -427,6 +448,7 @@ int trust_accept(weir *w, weir_error *err);
 int trust_void(weir *w, uint64_t node, weir_error *err);
 /** A result of the task's key is about to be recorded: give up the least used ones that are too many. */
 int trust_cap(task *t, weir_error *err);
+int trust_cap_failures(task *t, weir_error *err); /* the same for a failure that is known */
 /* --- edges.c ----------------------------------------------------------------------------------------------------- */
 /** A running node depends on `on`: an edge of this turn. A circle that cannot be broken: WEIR_FAILED, the message names it. */
 int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err);
@@ -438,10 +460,10 @@ int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *er
 int edge_restore(task *t, uint64_t execution, weir_error *err);
 /** The node has a result that was made from what `on` makes: it is lifted above, with its users; said in the log. After edge_add. */
 int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
-/** Has any node needed another one while it ran? */
-int edge_needs_exist(weir *w, bool *exist, weir_error *err);
-/** Is what leads from one to the other but a need of an earlier execution? */
-int edge_is_need(weir *w, uint64_t from, uint64_t to, bool *is_need, weir_error *err);
+/** Is anything that this node makes read by somebody who does not declare it? */
+int edge_is_found(weir *w, uint64_t from, bool *found, weir_error *err);
+/** Is what leads from one to the other but a read of an earlier execution? Another one may not read it any more. */
+int edge_is_history(weir *w, uint64_t from, uint64_t to, bool *is_history, weir_error *err);
 /** A discovered edge that is only history goes; `to` is due. */
 void edge_say_dropped(weir *w, uint64_t from, cat_node *to);
 
@@ -475,8 +497,8 @@ void command_disarm(task *t);
 int command_declared_reads(task *t, weir_error *err);
 /** program, expanded line and tool fingerprint, for the key. */
 int command_prepare(task *t, weir_error *err);
-/** A discovered read of another node's output: raced when its maker is not settled; this node is lifted above it. */
-int command_found_output(task *t, const cat_item *item, bool *raced, weir_error *err);
+/** A discovered read of another node's output: raced when its maker is not settled; *unmade, and kept as t->unmade, when that failed. This node is lifted above it. */
+int command_found_output(task *t, const cat_item *item, bool *raced, bool *unmade, weir_error *err);
 void jobs_pump(weir *w);
 /** A job that waits is ended: nothing it waits for will start. */
 void jobs_end_waiting(task *t);

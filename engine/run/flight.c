@@ -4,7 +4,8 @@
  * Two nodes may have one key and the same content behind their declared inputs. The second one waits for the first; when that
  * has ended, the second is settled once more: its lookup finds what the first one made and it is restored. What it waited for may
  * have failed, or it reads what no declaration tells (its own output path): then it runs by itself, and waits no second time, so
- * that nothing is done one after the other that could be done at once. A failure is not shared: each node says its own.
+ * that nothing is done one after the other that could be done at once. A failure is found again like a result if it came from what
+ * was read (failure.c); one by chance is not shared: each node says its own.
  *
  * F1  A task follows only one that is ready, running or ending, and never one that follows: no circles.
  * F2  Whoever follows is settled again when its leader ends, whatever the end is (schedule_free).

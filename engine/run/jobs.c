@@ -313,8 +313,10 @@ static int found_file(task *t, const job_read *from, read_record *to, bool *race
     if (!item) return err->code;
     to->ref.item = to->source = item->id;
     if (item->node != 0) {
-        int rc = command_found_output(t, item, raced, err);
-        if (rc != 0) return rc;
+        bool unmade = false;
+        int rc = command_found_output(t, item, raced, &unmade, err);
+        if (unmade) to->hash = HASH_UNREADABLE;
+        if (rc != 0 || unmade) return rc;
     } else if (hash_is_none(item->hash) || !observe_known(w, item)) {
         int rc = observe_one(w, item, err);
         if (rc != 0) return rc;
@@ -341,26 +343,60 @@ static int found_node(task *t, const job_read *from, read_record *to, bool *race
     return node ? edge_lift(w, node, t->node, err) : 0;
 }
 
-static int take_reads(task *t, const job_report *report, bool *raced, weir_error *err)
+/* Is it made by a node that this run is not about so far? */
+static bool takes_in(task *t, const job_read *r)
 {
     weir *w = t->w;
+    if (!w->limited || r->ref.port >= 0 || r->source_is_node) return false;
+    const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, r->path, false, NULL);
+    return item && item->node != 0 && !targets_wanted(w, item->node);
+}
+
+/* A declared input that the worker saw otherwise than the engine. */
+static int declared_moved(task *t, const job_read *from, weir_error *err)
+{
+    cat_item *item = from->source_is_node ? NULL : catalog_item(t->w->catalog, from->source, err);
+    return item && item->kind == ITEM_FILE ? observe_one(t->w, item, err) : 0;
+}
+
+/*
+ * One after the other, as they were read. What followed a read that was out of date, or that may turn out to be, may be no more than its
+ * consequence: nobody is taken in for that. What followed the read of an output that could not be made is of no interest.
+ */
+static int take_reads(task *t, const job_report *report, bool *raced, weir_error *err)
+{
     t->end.reads = arena_zero(&t->arena, report->read_count ? report->read_count : 1, sizeof *t->end.reads);
     if (!t->end.reads) return error_nomem(err, "recording reads");
-    for (size_t i = 0; i < report->read_count; i++) {
+    int rc = 0;
+    bool doubtful = false;
+    for (size_t i = 0; rc == 0 && !t->unmade && i < report->read_count; i++) {
         const job_read *from = &report->reads[i];
+        bool is_new = takes_in(t, from);
+        size_t open = plan_open(t->w->plan);
+        if (is_new && (*raced || doubtful)) {
+            *raced = true;
+            break;
+        }
         read_record *to = &t->end.reads[t->end.read_count++];
         *to = (read_record){.ref = from->ref, .group = from->group, .source = from->source, .source_is_node = from->source_is_node, .hash = from->hash};
         if (from->ref.port < 0) {
-            int rc = from->source_is_node ? found_node(t, from, to, raced, err) : found_file(t, from, to, raced, err);
-            if (rc != 0) return rc;
+            bool is_old = false;
+            rc = from->source_is_node ? found_node(t, from, to, &is_old, err) : found_file(t, from, to, &is_old, err);
+            if (rc == WEIR_FAILED && *raced) { /* a circle, through what may not be read any more */
+                t->end.read_count--;
+                error_clear(err);
+                rc = 0;
+                break;
+            }
+            *raced |= is_old;
+            doubtful |= is_new && plan_open(t->w->plan) > open; /* something that it is made from is looked at now */
         } else if (from->differs) {
             *raced = true;
-            cat_item *item = from->source_is_node ? NULL : catalog_item(w->catalog, from->source, err);
-            int rc = item && item->kind == ITEM_FILE ? observe_one(w, item, err) : 0;
-            if (rc != 0) return rc;
+            rc = declared_moved(t, from, err);
         }
     }
-    return jobs_fold_lists(t, err);
+    if (*raced) t->unmade = NULL;
+    return rc == 0 ? jobs_fold_lists(t, err) : rc;
 }
 
 static int take_value(task *t, const job_report *report, weir_error *err)
@@ -502,7 +538,14 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
         repeat(t);
         return;
     }
+    if (rc == 0 && t->unmade) {
+        remove_temps(t);
+        w->jobs_running--;
+        failure_blocks(t);
+        return;
+    }
     if (rc == 0 && !report->ok) {
+        t->end.known = report->known && failure_may_be_known(t);
         job_failed(t, raced ? EXECUTION_TRANSIENT : EXECUTION_FAILED, (const char *)arena_bytes(&t->arena, report->message).data);
         return;
     }

@@ -91,7 +91,7 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     int rc = need_node(w, item->name, &node, err);
     if (rc != 0 || !node) return rc;
     *how = RESOLVE_IMPOSSIBLE;
-    if (node == t->node || node->status == CAT_FAILED || node->status == CAT_BLOCKED) return 0;
+    if (node == t->node) return 0;
     if (!w->dry) {
         rc = edge_check(w, t->node, node, err);
         if (rc == WEIR_WORKFLOW) error_clear(err);
@@ -102,11 +102,9 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     *how = waits ? RESOLVE_WAIT : RESOLVE_KNOWN;
     *wait_for = node->id;
     if (waits) return 0;
-    if (is_unknown(t, node->id)) {
-        *how = RESOLVE_IMPOSSIBLE;
-        return 0;
-    }
-    return resolve_node_hash(w, node, hash, err);
+    if (is_unknown(t, node->id)) *how = RESOLVE_IMPOSSIBLE;
+    else if (failure_is_lost(w, node)) *how = RESOLVE_UNMADE;
+    return *how == RESOLVE_KNOWN ? resolve_node_hash(w, node, hash, err) : 0;
 }
 
 /* Content of an item: an output's maker must be settled, a source must have been looked at. */
@@ -118,8 +116,8 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
     *hash = item->hash;
     if (item->node != 0 && item->node != t->node->id) {
         if (!targets_wanted(w, item->node)) { /* found, not declared; nobody has asked yet whether it is up to date */
-            *how = RESOLVE_IMPOSSIBLE;
-            return targets_take_in(w, item->node, err);
+            int rc = targets_take_in_now(w, item->node, err);
+            if (rc != 0) return rc;
         }
         plan_state state = w->plan ? plan_state_of(w->plan, item->node) : PLAN_SETTLED;
         if (state == PLAN_DUE || state == PLAN_RUNNING) {
@@ -129,6 +127,13 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
         }
         if (is_unknown(t, item->node)) {
             *how = RESOLVE_IMPOSSIBLE;
+            return 0;
+        }
+        const cat_node *maker = catalog_node(w->catalog, item->node, err);
+        if (!maker) return err->code ? err->code : WEIR_BUG;
+        if (ref->port < 0 && failure_is_lost(w, maker)) {
+            *how = RESOLVE_UNMADE;
+            *wait_for = maker->id;
             return 0;
         }
         bool circle = false;

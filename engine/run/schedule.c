@@ -64,7 +64,7 @@ void schedule_free(task *t)
     mem_free(t);
 }
 
-/* Users of a node that failed or is blocked learn who is to blame. */
+/* Users of a node that failed or is blocked learn who is to blame. Who read it without declaring it is looked at, and may read something else now. */
 static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
 {
     const plan_user *users = NULL;
@@ -73,14 +73,14 @@ static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
     if (rc != 0 || count == 0) return rc;
     plan_user *copy = mem_dup(users, count * sizeof *users);
     if (!copy) return error_nomem(err, "blocking users");
-    bool needs = false;
-    rc = edge_needs_exist(w, &needs, err);
+    bool found = false;
+    rc = edge_is_found(w, node, &found, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         cat_node *user = catalog_node(w->catalog, copy[i].node, err);
-        bool alone = false; /* needed while it ran: it may not need it again */
+        bool is_history = false;
         if (!user) rc = err->code ? err->code : WEIR_BUG;
-        if (rc == 0 && needs) rc = edge_is_need(w, node, user->id, &alone, err);
-        if (rc == 0 && !alone) user->blocked_by = cause;
+        if (rc == 0 && found) rc = edge_is_history(w, node, user->id, &is_history, err);
+        if (rc == 0 && !is_history) user->blocked_by = cause;
     }
     mem_free(copy);
     return rc;

@@ -67,7 +67,7 @@ void settle_blocked(task *t)
 static int find_blocker(task *t, weir_error *err)
 {
     weir *w = t->w;
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES, err);
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES_DECLARED, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)t->node->id);
     int rc;
@@ -294,17 +294,25 @@ static void would_run(task *t)
     schedule_settled(t, true, false);
 }
 
+void settle_failed_before(task *t, uint64_t execution, weir_event *how)
+{
+    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_FAILED, .execution = execution,
+                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
+                                    .reason_count = t->reason_count});
+    t->node->status = CAT_FAILED;
+    t->node->due = 0;
+    t->w->summary->failed++;
+    how->kind = WEIR_EVENT_SETTLED;
+    how->outcome = outcome_name(OUTCOME_FAILED);
+    tell_settled(t, how);
+    schedule_settled(t, false, true);
+}
+
 /* What an operation did before it failed or was interrupted is unknown: a person decides whether it runs again. */
 static void settle_held(task *t)
 {
-    say_settled(t, &(event_settled){.node = t->node->id, .what = OUTCOME_FAILED, .execution = t->node->execution,
-                                    .spec_seq = t->node->spec_seq, .effect_seq = t->effect->seq, .reasons = t->reasons,
-                                    .reason_count = t->reason_count});
-    t->w->summary->failed++;
-    tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_FAILED),
-                                  .message = "its last attempt failed or was interrupted, and an operation is never repeated by itself; "
-                                             "`weir run --force NODE` runs it"});
-    schedule_settled(t, false, true);
+    settle_failed_before(t, t->node->execution,
+                         &(weir_event){.message = "its last attempt failed or was interrupted, and an operation is never repeated by itself"});
 }
 
 /* Why an input cannot be read, in `err`; 0: all can. */
@@ -415,6 +423,12 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     int rc = catalog_result(t->w->catalog, execution, &result, err);
     if (rc == WEIR_NOTFOUND) return 0;
     bool same = true, holds = false, moved = false;
+    if (rc == 0 && result->result == EXECUTION_FAILED) {
+        if (t->by_other_key) return 0;
+        rc = same_components(t, result, &same, err);
+        if (rc == 0 && same) rc = failure_found(t, result, err);
+        return rc == 0 && same ? 1 : rc;
+    }
     if (rc == 0 && result->output_count != t->node->spec.output_count) return 0;
     if (rc == 0) rc = same_components(t, result, &same, err);
     if (rc == 0 && same) rc = policy_fits(t, result, &same, err);
@@ -487,6 +501,16 @@ static void settle_lookup(task *t)
     if (rc == 0 && result == LOOKUP_OBSERVE) {
         observed(t);
         return;
+    }
+    if (rc == 0 && result == LOOKUP_UNMADE) {
+        bool sure = false;
+        rc = failure_would_read(t, &sure, &err);
+        if (rc == 0 && sure) {
+            t->node->blocked_by = wait_for;
+            settle_blocked(t);
+            return;
+        }
+        result = LOOKUP_MISS;
     }
     if (result != LOOKUP_MISS) t->unsure = 0;
     if (rc == 0) rc = settle_reasons(t, &err);
@@ -659,9 +683,8 @@ void settle_finish(task *t)
     schedule_settled(t, e->changed, false);
 }
 
-void settle_failed(task *t, execution_result result, const char *message)
+bytes settle_say_failed(task *t, execution_result result, const char *message)
 {
-    weir *w = t->w;
     weir_error err = {0};
     t->end.result = result;
     t->end.message = arena_bytes(&t->arena, bytes_str(message));
@@ -669,8 +692,18 @@ void settle_failed(task *t, execution_result result, const char *message)
     t->end.output_count = 0;
     t->end.value = HASH_NONE;
     t->end.changed = false;
+    if (result != EXECUTION_FAILED) t->end.known = false;
     bytes log = keep_log(t, &err);
+    if (t->end.known && trust_cap_failures(t, &err) != 0) schedule_fail(t->w, &err);
     say_finished(t);
+    if (failure_learn(t, &err) != 0) schedule_fail(t->w, &err);
+    return log;
+}
+
+void settle_failed(task *t, execution_result result, const char *message)
+{
+    weir *w = t->w;
+    bytes log = settle_say_failed(t, result, message);
     bool interrupted = result == EXECUTION_INTERRUPTED;
     t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
     t->node->due = interrupted ? REASON_INTERRUPTED : 0;

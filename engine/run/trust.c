@@ -2,8 +2,8 @@
  * trust.c - results taken on trust, and results given up.
  *
  *   weir accept   what is on disk now is the result of the node: its outputs, its present key, its inputs as they are
- *   weir void     the results of the node's key are found no more; the node is due
- *   the cap       of one key a node keeps the TRACES_MOST results that were made or found again last
+ *   weir void     the results of the node's key, and its failures, are found no more; the node is due
+ *   the cap       of one key a node keeps the TRACES_MOST results that were made or found again last, and as many failures
  *
  * U1  An accepted result is recorded like an executed one: with its reads, as a trace, its payloads in the store.
  * U2  Whatever a trace is given up for is an event, so that the state stays the fold of the log; when a result was found
@@ -59,9 +59,9 @@ static int read_executions(db_stmt *q, size_t skip, given_up *g, weir_error *err
 }
 
 /* Has the node so many results, of all keys, that one key may have too many? */
-static int may_be_full(weir *w, uint64_t node, bool *full, weir_error *err)
+static int may_be_full(weir *w, int statement, uint64_t node, bool *full, weir_error *err)
 {
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_TRACES_OF_NODE, err);
+    db_stmt *q = db_get(catalog_db(w->catalog), statement, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)node);
     db_bind_int(q, 2, TRACES_MOST);
@@ -71,14 +71,14 @@ static int may_be_full(weir *w, uint64_t node, bool *full, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
-int trust_cap(task *t, weir_error *err)
+static int cap(task *t, int count, int least_used, weir_error *err)
 {
     weir *w = t->w;
     given_up g = {0};
     bool full = false;
-    int rc = hash_is_none(t->key) ? 0 : may_be_full(w, t->node->id, &full, err);
+    int rc = hash_is_none(t->key) ? 0 : may_be_full(w, count, t->node->id, &full, err);
     if (rc != 0 || !full) return rc;
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_TRACES_LEAST_USED, err);
+    db_stmt *q = db_get(catalog_db(w->catalog), least_used, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)t->node->id);
     db_bind_hash(q, 2, t->key);
@@ -86,6 +86,16 @@ int trust_cap(task *t, weir_error *err)
     if (rc == 0 && g.count > 0) say_dropped(w, t->node->id, t->key, &g, false);
     mem_free(g.executions);
     return rc;
+}
+
+int trust_cap(task *t, weir_error *err)
+{
+    return cap(t, SQL_TRACES_OF_NODE, SQL_TRACES_LEAST_USED, err);
+}
+
+int trust_cap_failures(task *t, weir_error *err)
+{
+    return cap(t, SQL_FAILURES_COUNT, SQL_FAILURES_LEAST_USED, err);
 }
 
 /* The key under which the result that holds was recorded; of a node without one: none. */
@@ -96,6 +106,47 @@ static int key_of(weir *w, const cat_node *node, hash128 *key, weir_error *err)
     int rc = node->execution != 0 ? catalog_result(w->catalog, node->execution, &result, err) : 0;
     if (rc == 0 && result) *key = result->key;
     return rc == WEIR_NOTFOUND ? 0 : rc;
+}
+
+typedef struct failure_row {
+    hash128 key;
+    uint64_t execution;
+} failure_row;
+
+static int read_failures(weir *w, uint64_t node, failure_row **rows, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    db_stmt *q = db_get(catalog_db(w->catalog), SQL_FAILURES_OF_NODE, err);
+    if (!q) return err->code;
+    db_bind_int(q, 1, (int64_t)node);
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        if (!MEM_GROW(*rows, capacity, *count + 1)) {
+            rc = error_nomem(err, "giving up failures");
+            break;
+        }
+        (*rows)[(*count)++] = (failure_row){db_hash(q, 0), (uint64_t)db_int(q, 1)};
+    }
+    db_reset(q);
+    return rc;
+}
+
+/* All failures that the node was told, one event for each of their keys. */
+static int void_failures(weir *w, uint64_t node, weir_error *err)
+{
+    failure_row *rows = NULL;
+    given_up g = {0};
+    size_t count = 0;
+    int rc = read_failures(w, node, &rows, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = add_execution(&g, rows[i].execution, err);
+        if (rc != 0 || (i + 1 < count && hash_equal(rows[i + 1].key, rows[i].key))) continue;
+        say_dropped(w, node, rows[i].key, &g, true);
+        g.count = 0;
+    }
+    mem_free(rows);
+    mem_free(g.executions);
+    return rc;
 }
 
 int trust_void(weir *w, uint64_t id, weir_error *err)
@@ -111,6 +162,7 @@ int trust_void(weir *w, uint64_t id, weir_error *err)
         db_bind_hash(q, 1, key);
         rc = read_executions(q, 0, &g, err);
     }
+    if (rc == 0) rc = void_failures(w, id, err);
     if (rc == 0) {
         say_dropped(w, id, key, &g, true);
         node->status = CAT_DUE;

@@ -555,6 +555,7 @@ static void run_protected(loader *ld, buf *why)
     if (rc == 0) rc = luavm_run(ld->vm, run_effect, NULL, &failure, &trace);
     if (rc != 0) {
         failure_text(&failure, why);
+        if (failure.memory) job_by_chance(ld->job);
         if (trace.size) job_log(ld->job, buf_bytes(&trace));
     }
     luavm_failure second;
@@ -571,6 +572,7 @@ int luajob_perform(loader *ld, const job_order *order, job **out, job_report *re
     int rc = job_new(out, order, ld->rootfd, err);
     if (rc != 0) return rc;
     if (index < 0 || ld->effects[index].kind != EFFECT_LUA) {
+        job_by_chance(*out);
         job_finish(*out, "the workflow that was loaded has no such Lua effect", report);
         return 0;
     }
@@ -582,6 +584,7 @@ int luajob_perform(loader *ld, const job_order *order, job **out, job_report *re
     run_protected(ld, &why);
     ld->is_loading = false; /* an expand effect's list was declared */
     const char *failure = NULL;
+    if (why.failed) job_by_chance(ld->job);
     if (why.size || why.failed) failure = buf_cstr(&why) ? buf_cstr(&why) : "out of memory";
     job_finish(ld->job, failure, report);
     ld->job = NULL;

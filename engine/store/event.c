@@ -167,6 +167,7 @@ static const event_field FINISHED[] = {
     FIELD(I64, event_finished, exit_code),
     FIELD(U64, event_finished, signal),
     FIELD(TEXT, event_finished, message),
+    FIELD(BOOL, event_finished, known),
 };
 static const event_field SETTLED[] = {
     FIELD(U64, event_settled, node),

@@ -145,6 +145,7 @@ typedef struct event_finished {
     uint64_t duration_us, cpu_us, memory_bytes;
     uint64_t started_us;  /* wall clock, for people */
     bool changed;    /* an output, the value, params or the list of outputs differ from what the node had */
+    bool known;      /* failed, and would fail again for the same key and reads: found like a result */
 } event_finished;
 typedef struct event_settled {
     uint64_t node; outcome what; uint64_t execution; /* whose result holds now; 0: blocked */

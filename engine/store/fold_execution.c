@@ -204,7 +204,7 @@ static int finished(fold *f, const event_finished *e, outcome good)
         rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, used ? good : OUTCOME_FAILED, e->execution, 0,
                       e->spec_seq, e->effect_seq, e->changed);
     if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
-    if (rc == 0 && e->result == EXECUTION_OK && !hash_is_none(e->key)) rc = fold_trace(f, e);
+    if (rc == 0 && (e->result == EXECUTION_OK || e->known) && !hash_is_none(e->key)) rc = fold_trace(f, e);
     if (rc == 0) rc = finish_node(f, e);
     bool is_live = rc == 0 && db_changes(f->d) > 0;
     if (rc == 0 && used) rc = set_outputs(f, e->outputs, e->output_count);

@@ -87,6 +87,9 @@ SELECT status, count(*) FROM node WHERE status IN (1, 2, 3) AND graph = ?1 GROUP
 -- name: door_unsettled
 SELECT id, name, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1 LIMIT ?2;
 
+-- name: door_last_failure
+SELECT x.run, x.at FROM settlement s JOIN execution x ON x.id = s.execution WHERE s.node = ?1 AND s.outcome = 4 ORDER BY s.seq DESC LIMIT 1;
+
 -- name: door_pending_users
 SELECT n.id, n.name FROM pending p JOIN use u ON u.item = p.source JOIN node n ON n.id = u.node
  WHERE p.node = 0 AND n.settled < p.seq AND n.status = 0 AND n.graph = ?1

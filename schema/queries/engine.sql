@@ -116,6 +116,13 @@ SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.no
 UNION
 SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
+-- name: node_sources_declared
+SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin <> 1
+UNION
+SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND u.origin = 0 AND i.node IS NOT NULL
+UNION
+SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
+
 -- name: node_source_nodes
 SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin <> 1
 UNION
@@ -162,6 +169,12 @@ SELECT s.refs, s.execution, r.body FROM step s LEFT JOIN refs r ON r.id = s.refs
 
 -- name: execution_by_id
 SELECT node, key, spec, effect, tool, value, duration, result FROM execution WHERE id = ?1;
+
+-- name: execution_end
+SELECT finished FROM execution WHERE id = ?1;
+
+-- name: executions_of_key
+SELECT id FROM execution WHERE node = ?1 AND key = ?2 AND result IN (1, 2) AND dropped = 0 ORDER BY id DESC LIMIT 8;
 
 -- name: execution_last_id
 SELECT max(id) FROM execution;
@@ -216,12 +229,10 @@ SELECT e.dst, e.src FROM node n JOIN edge e ON e.dst = n.id AND e.origin = 1 WHE
 -- name: nodes_needing
 SELECT DISTINCT e.dst FROM edge e WHERE e.origin = 1;
 
--- name: needs_exist
-SELECT 1 FROM edge e WHERE e.origin = 1 LIMIT 1;
-
--- name: need_alone
-SELECT 1 FROM edge e WHERE e.src = ?1 AND e.dst = ?2 AND e.origin = 1
-   AND NOT EXISTS (SELECT 1 FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2);
+-- name: node_is_found
+SELECT 1 FROM edge e WHERE e.src = ?1 AND e.origin = 1
+UNION ALL
+SELECT 1 FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.origin = 1 LIMIT 1;
 
 -- name: need_users
 SELECT u.node FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
@@ -260,6 +271,18 @@ SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 1 AND
 -- name: traces_least_used
 SELECT x.id FROM execution x LEFT JOIN cache_use u ON u.execution = x.id
  WHERE x.node = ?1 AND x.result = 1 AND x.dropped = 0 AND x.key = ?2 ORDER BY max(x.finished, coalesce(u.used, 0)) DESC, x.id DESC;
+
+-- name: failures_count
+SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 2 AND dropped = 0 LIMIT ?2);
+
+-- name: failures_least_used
+SELECT x.id FROM execution x LEFT JOIN cache_use u ON u.execution = x.id
+ WHERE x.node = ?1 AND x.result = 2 AND x.dropped = 0 AND x.key = ?2 ORDER BY max(x.finished, coalesce(u.used, 0)) DESC, x.id DESC;
+
+-- name: failures_of_node
+SELECT key, id FROM execution WHERE result = 2 AND dropped = 0 AND key IS NOT NULL AND id IN
+ (SELECT id FROM execution WHERE node = ?1 AND result = 2 AND dropped = 0 UNION
+  SELECT execution FROM settlement WHERE node = ?1 AND outcome = 4) ORDER BY key, id;
 
 -- name: traces_of_key_all
 SELECT id FROM execution WHERE result = 1 AND dropped = 0 AND key = ?1 ORDER BY id;

@@ -14,6 +14,7 @@
 
 typedef struct clean_node {
     bool failed, blocked; /* neither: done */
+    bool barred;          /* blocked, and not by what it declares: the last of its reads is an output that nobody could make */
     bool unsure;          /* it reads what cannot be foretold */
     sim_result out;
     tracker reads;
@@ -76,10 +77,33 @@ static inline void clean_file(const clean_run *c, const char *path, char text[TE
     }
 }
 
+/* The slot whose output is read here and is not to be had; -1: none. */
+static inline int unmade(const clean_run *c, const char *path)
+{
+    char p[PATH];
+    for (int i = 0; i < c->slot; i++) {
+        const sim_node *n = &c->g->nodes[i];
+        if (!n->present || !(c->nodes[i].failed || c->nodes[i].blocked)) continue;
+        if (has_a(n) && strcmp(made_path(c->g, i, 'a', p), path) == 0) return i;
+        if (has_b(n) && strcmp(made_path(c->g, i, 'b', p), path) == 0) return i;
+    }
+    return -1;
+}
+
+/* What an effect would read after an output that is not there is no read; a command says all of its reads at once. */
 static inline bool clean_read(void *ctx, const char *path, char text[TEXT])
 {
-    clean_file(ctx, path, text);
-    return true;
+    clean_run *c = ctx;
+    clean_node *n = &c->nodes[c->slot];
+    char id[32];
+    int maker = unmade(c, path);
+    clean_file(c, path, text);
+    if (maker < 0 || declared_id(c->g, &c->g->nodes[c->slot], path, id)) return true;
+    n->barred = true;
+    if (c->g->nodes[c->slot].command) return true;
+    track(&n->reads, path, "", false);
+    n->reads.makers |= 1U << maker;
+    return false;
 }
 
 static inline bool clean_member(void *ctx, char port, int k, char text[TEXT])
@@ -128,8 +152,8 @@ static inline uint32_t declared_makers(const sim_graph *g, int slot)
     return makers;
 }
 
-/** known: per slot, the slots whose outputs its last result read undeclared. stale: paths o/<slot>.a that lie there without a maker. */
-static inline void clean_compute(clean_run *c, const sim_graph *g, const uint32_t known[SLOTS], uint64_t stale)
+/** stale: paths o/<slot>.a that lie there without a maker. */
+static inline void clean_compute(clean_run *c, const sim_graph *g, uint64_t stale)
 {
     memset(c, 0, sizeof *c);
     c->g = g;
@@ -145,11 +169,12 @@ static inline void clean_compute(clean_run *c, const sim_graph *g, const uint32_
         }
         sim_io io = {.ctx = c, .member = clean_member, .names = clean_names, .file = clean_read};
         perform(g, c->slot, &io, &n->reads, &n->out);
+        if (n->blocked) n->barred = false;
+        if (n->barred) n->blocked = true;
         if (!n->blocked && !n->out.ok) n->failed = true;
         if (n->reads.ghosts & stale) n->unsure = true;
-        uint32_t found = n->reads.makers | known[c->slot];
         for (int i = 0; i < SLOTS; i++)
-            if ((found >> i & 1) && (c->nodes[i].failed || c->nodes[i].blocked || c->nodes[i].unsure || !g->nodes[i].present)) n->unsure = true;
+            if ((n->reads.makers >> i & 1) && c->nodes[i].unsure) n->unsure = true;
     }
 }
 
@@ -185,7 +210,8 @@ static inline int group_step(const tracker *t, int at, uint64_t *prefix, uint64_
     return at;
 }
 
-static inline void memo_learn(memo *m, uint64_t key, const tracker *t)
+/* Reads that ended in a result, or that came to what could not be made: then they lead nowhere. */
+static inline void memo_learn(memo *m, uint64_t key, const tracker *t, bool barred)
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
@@ -193,11 +219,12 @@ static inline void memo_learn(memo *m, uint64_t key, const tracker *t)
         at = group_step(t, at, &prefix, &names);
         if (row) *row = names;
     }
-    uint64_t *leaf = memo_row(m, prefix, true);
+    uint64_t *leaf = barred ? NULL : memo_row(m, prefix, true);
     if (leaf) *leaf = MEMO_LEAF;
 }
 
-static inline bool memo_has(memo *m, uint64_t key, const tracker *t)
+/* Is the result known; or, barred: is it known that this is read, whatever it holds? */
+static inline bool memo_has(memo *m, uint64_t key, const tracker *t, bool barred)
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
@@ -205,6 +232,7 @@ static inline bool memo_has(memo *m, uint64_t key, const tracker *t)
         at = group_step(t, at, &prefix, &names);
         if (!row || *row != names) return false;
     }
+    if (barred) return true;
     const uint64_t *leaf = memo_row(m, prefix, false);
     return leaf && *leaf == MEMO_LEAF;
 }

@@ -221,7 +221,7 @@ static void take_line(weir *w, const char *line, weir_summary *summary)
         summary->blocked = number(line, "blocked");
     } else if (strcmp(event, "execution_finished") == 0) {
         int slot = atoi(node + 1);
-        if (strcmp(how, "ran") == 0) fake_performed(slot, real_reads(slot), true);
+        if (strcmp(message, "interrupted") != 0) fake_performed(slot, real_reads(slot), strcmp(how, "ran") == 0);
         e.kind = WEIR_EVENT_FINISHED;
         w->listener(NULL, &e);
     } else if (strncmp(event, "node_", 5) == 0) {

@@ -8,7 +8,7 @@
  *
  *   - every wanted output equals the clean computation (clean.h)
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
- *   - a second run runs nothing but what fails
+ *   - a second run runs nothing; what fails is told without being run
  *   - a dry run says what will run; an edit in the middle of a run, a crash, an engine killed at a named point is made good by the next one
  *   - every few steps: the state equals the fold of the log, and its chain holds
  *

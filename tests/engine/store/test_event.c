@@ -157,6 +157,11 @@ static void test_finished(void)
     event_finished f = sample_finished(&arena);
     event_put_finished(&b, &f);
     CHECK_OK(event_get(EVENT_FINISHED, buf_bytes(&b), &arena, &got, &err), err);
+    CHECK(!got.finished.known);
+    f.known = true; /* came later: written only when it is so */
+    buf_clear(&b);
+    event_put_finished(&b, &f);
+    CHECK_OK(event_get(EVENT_FINISHED, buf_bytes(&b), &arena, &got, &err), err);
     event_finished *s = &got.finished;
     check_reads(&f, s);
     check_outputs(&f, s);
@@ -166,6 +171,7 @@ static void test_finished(void)
     CHECK_HASH(f.value, s->value);
     CHECK_HASH(f.log, s->log);
     CHECK(s->changed);
+    CHECK(s->known);
     CHECK_OK(event_to_json(EVENT_FINISHED, buf_bytes(&b), &text, &err), err);
     CHECK_HAS("\"result\":\"failed\"", buf_cstr(&text));
     CHECK_HAS("\"reason\":\"input-changed\",\"source\":12", buf_cstr(&text));

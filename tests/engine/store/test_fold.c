@@ -310,6 +310,25 @@ static void executions(void)
 
 /* Random logs: the state while going along, after a rebuild, and by the check are one. */
 /* A dropped trace loses its leaf, and only if the leaf still leads to it; a voided node is due. */
+/* A failure that came from what was read is found like a result, until it is given up; the last good result stays what it was. */
+static void known_failures(void)
+{
+    story s = begin("known_failures");
+    static const uint64_t items[] = {1, 2};
+    static const uint64_t outs[] = {13};
+    story_node(&s, 1, items, 2, NULL, 0, outs, 1, 0, 0);
+    read_record read = read_of(0, 0, 1, 1);
+    TELL(&s, finished, FINISHED, .execution = 1, .node = 1, .result = EXECUTION_FAILED, .key = story_hash(50), .reads = &read, .read_count = 1, .known = true);
+    hash128 h0 = trace_begin(story_hash(50));
+    CHECK_STR(fmt("%s|0|1", hex4(next(h0, &read, 1))), ask("SELECT prefix, refs, execution FROM step WHERE execution <> 0"));
+    CHECK_STR("2|0", ask("SELECT status, execution FROM node WHERE id = 1"));
+    uint64_t given[] = {1};
+    TELL(&s, traces_dropped, TRACES_DROPPED, .node = 1, .key = story_hash(50), .executions = given, .execution_count = 1, .voided = true);
+    CHECK_STR("0", ask("SELECT count(*) FROM step WHERE execution <> 0"));
+    CHECK_STR(fmt("1|%d", REASON_VOIDED), ask("SELECT status, due FROM node WHERE id = 1"));
+    end();
+}
+
 static void given_up(void)
 {
     story s = begin("given_up");
@@ -432,6 +451,7 @@ int main(void)
     declarations();
     executions();
     given_up();
+    known_failures();
     random_logs();
     tampering();
     speed();
