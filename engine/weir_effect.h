@@ -89,10 +89,23 @@ typedef struct weir_host {
     const char *(*input_port)(weir_job *job, size_t index);
     /** One part of a member; it has none: 0 with *data NULL. Recorded either way. A NUL is behind it. */
     int (*input_part)(weir_job *job, const char *port, size_t index, weir_part part, const char **data, size_t *size);
+
+    /**
+     * Folders: weir.folder, weir.tree, outputs that are folders. The paths of the files below, in byte order; none where no folder is. Recorded: a
+     * file more or less, not what is in them. (Newer than `input_part`: check `size`.)
+     */
+    int (*input_files)(weir_job *job, const char *port, size_t index, const char *const **paths, size_t *count);
+    /** One file of a folder by its path there; absent: 0 with *data NULL. Recorded: that file alone. */
+    int (*input_file)(weir_job *job, const char *port, size_t index, const char *path, const char **data, size_t *size);
+    /**
+     * A file in an output that is a folder, "css/a.css": *file goes where the other functions take an output's port. It is there, and empty, even if
+     * nothing is written. output_temp of the folder itself is a folder to write into by other means: what lies there in the end is the output.
+     */
+    int (*output_file)(weir_job *job, const char *port, const char *path, const char **file);
 } weir_host;
 
-/** Flags of ports and params. WEIR_UNNAMED: the param is no part of the node's name, and may be written beside `params`, `inputs`. */
-enum { WEIR_REQUIRED = 1, WEIR_LIST = 2, WEIR_UNNAMED = 4 };
+/** Flags of ports and params. WEIR_FOLDER: an output that may be a folder ("public/"). WEIR_UNNAMED: the param is no part of the node's name, and may be written beside `params`, `inputs`. */
+enum { WEIR_REQUIRED = 1, WEIR_LIST = 2, WEIR_UNNAMED = 4, WEIR_FOLDER = 8 };
 
 typedef struct weir_port {
     const char *name;

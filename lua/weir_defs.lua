@@ -48,7 +48,7 @@ function File:key(key, default) end
 ---@field ext string
 ---@field rel string
 
----@class weir.Output One output file of a node.
+---@class weir.Output One output of a node: a file, or a folder.
 ---@field path string
 ---@field name string
 ---@field stem string
@@ -62,6 +62,11 @@ local Output = {}
 ---@return weir.Key
 function Output:key(key, default) end
 
+--- One file of an output that is a folder, as an input: weir.file of its path does the same.
+---@param path string below the folder
+---@return weir.Output
+function Output:file(path) end
+
 ---@class weir.Node What a declaration gives: in `inputs` it is all its outputs and its value; node.PORT is one output.
 ---@field name string full name, page[post=intro]
 ---@field params table
@@ -74,7 +79,7 @@ function Output:key(key, default) end
 ---@class weir.Declaration
 ---@field params? table<string, any> data; hashed, and part of the node's name
 ---@field inputs? weir.Inputs
----@field outputs? table<string, string> paths; {{param}} is replaced; of a command also folders, "public/": all that is below
+---@field outputs? table<string, string> paths; {{param}} is replaced; "public/" is a folder with all that is below
 ---@field version? string|number
 ---@field always? boolean due in every run
 ---@field timeout? number seconds
@@ -101,11 +106,13 @@ function Output:key(key, default) end
 ---@field value any value of the node, variable, named value or key
 ---@field params table params of the node
 local Input = {}
---- The content; of a file in a folder or tree by its path there (nil where none is): a read of that file alone.
+--- The content; of a file in a folder or tree by its path there (nil where none is): a read of that file alone. Of an output that is a folder,
+--- without a path: the list of all that is in it, with hashes; a read of all of it.
 ---@param path? string
 ---@return string?
 function Input:read(path) end
---- What is in a folder or tree, sorted; the name of a folder ends with a slash. A read of the names, not of contents.
+--- What is in a folder, a tree, an output that is a folder, sorted; in weir.folder the name of a folder ends with a slash. A read of the names, not
+--- of contents.
 ---@return string[]?
 function Input:files() end
 ---@return fun(): string
@@ -139,6 +146,10 @@ function Out:copy(input) end
 ---@param bits integer permission bits
 ---@return weir.Out
 function Out:mode(bits) end
+--- A file in an output that is a folder; it takes :write, :copy and :mode. It is there even if nothing is written to it.
+---@param path string below the folder
+---@return weir.Out
+function Out:file(path) end
 
 ---@class weir.EffectTable
 ---@field run fun(i: weir.In, o: table<string, weir.Out>): any the returned value is the node's value

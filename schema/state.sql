@@ -12,6 +12,7 @@ CREATE TABLE item (                -- what a graph depends on beside nodes; also
 ) STRICT;
 CREATE UNIQUE INDEX item_name ON item(kind, name);
 CREATE INDEX item_node ON item(node) WHERE node IS NOT NULL;
+CREATE INDEX item_folder ON item(name) WHERE node IS NOT NULL AND substr(name, -1) = x'2f'; -- outputs that are folders: few
 
 CREATE TABLE value (               -- named values: weir set
     item  INTEGER PRIMARY KEY,

@@ -49,7 +49,7 @@ SELECT i.node, CAST(s.name AS TEXT), u.node, CAST(n.name AS TEXT), CASE u.origin
 CREATE VIEW weir_inputs AS         -- what nodes use that is no node: files, variables, values, tools
 SELECT u.node AS node_id, CAST(n.name AS TEXT) AS node,
        CASE i.kind WHEN 1 THEN 'file' WHEN 2 THEN 'glob' WHEN 3 THEN 'env' WHEN 4 THEN 'value' WHEN 5 THEN 'tool' WHEN 6 THEN 'build'
-                   WHEN 7 THEN 'folder' WHEN 8 THEN 'tree' WHEN 9 THEN 'link' END AS kind,
+                   WHEN 7 THEN 'folder' WHEN 8 THEN 'tree' WHEN 9 THEN 'link' WHEN 12 THEN 'member' END AS kind,
        CAST(i.name AS TEXT) AS name,
        nullif(lower(hex(i.hash)), '') AS hash,
        i.size,

@@ -8,6 +8,7 @@
 #include "engine/store/jsonout.h"
 #include "engine/store/value.h"
 #include "engine/world/scan.h"
+#include "engine/world/manifest.h"
 
 enum { PREFIX_LEAST = 4, HEX = 32 };
 
@@ -147,6 +148,32 @@ static int get_value(query *q, const node_row *node, buf *to)
     return rc;
 }
 
+/* A file in an output that is a folder, as it was made last. 1: found. */
+static int get_member(query *q, const char *name, buf *to)
+{
+    item_row folder;
+    bytes below;
+    buf text;
+    manifest_entry *entries = NULL;
+    size_t count = 0;
+    bool outside;
+    int rc = query_folder_over(q, name, &folder, &below);
+    if (rc <= 0 || hash_is_none(folder.hash)) return rc < 0 ? rc : 0;
+    buf_init(&text);
+    bool is_gone = hash_equal(folder.hash, HASH_ABSENT);
+    rc = is_gone ? 0 : query_blob(q, folder.hash, &text);
+    if (rc == 0 && !is_gone) rc = manifest_read(buf_bytes(&text), &q->arena, &entries, &count, &q->err);
+    const manifest_entry *e = rc == 0 ? manifest_follow(entries, count, below, &outside) : NULL;
+    buf_deinit(&text);
+    if (rc != 0) return error_context(&q->err, rc, "the list of %s", (const char *)folder.name.data);
+    if (!e || e->type != OS_FILE) {
+        snprintf(q->hint, sizeof q->hint, "`weir get %.200s` lists what is in it", (const char *)folder.name.data);
+        return query_fail(q, WEIR_NOTFOUND, "there is no file %.200s in %.200s", (const char *)below.data, (const char *)folder.name.data);
+    }
+    rc = query_blob(q, e->content, to);
+    return rc == 0 ? 1 : error_context(&q->err, rc, "the content of %.200s is not kept", name);
+}
+
 /* An output path, a node, a hash: in this order. */
 static int get(query *q, const char *name, buf *to)
 {
@@ -156,6 +183,8 @@ static int get(query *q, const char *name, buf *to)
     int rc = query_output(q, name, &item);
     if (rc < 0) return rc;
     if (rc == 1) return get_output(q, &item, to);
+    rc = get_member(q, name, to);
+    if (rc != 0) return rc < 0 ? rc : 0;
     rc = query_node_id(q, name, &id);
     if (rc != 0) return rc;
     if (id == 0 && is_hex(name)) return get_hash(q, name, to);

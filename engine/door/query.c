@@ -180,7 +180,9 @@ int query_node_id(query *q, const char *name, uint64_t *id)
 static int find_maker(query *q, const char *path, uint64_t *id)
 {
     item_row item;
+    bytes below;
     int rc = query_output(q, path, &item);
+    if (rc == 0) rc = query_folder_over(q, path, &item, &below);
     if (rc <= 0) return rc;
     *id = item.node;
     if (*id != 0) return 0;
@@ -293,6 +295,20 @@ int query_output(query *q, const char *written, item_row *item)
     mem_free(folder);
     mem_free(path);
     return rc == 0 ? query_item_named(q, ITEM_FILE, bytes_str(written), item) : rc;
+}
+
+int query_folder_over(query *q, const char *written, item_row *item, bytes *below)
+{
+    char *path = project_path(&q->project, written);
+    bytes whole = path ? arena_bytes(&q->arena, bytes_str(path)) : (bytes){NULL, 0};
+    int rc = 0;
+    mem_free(path);
+    for (size_t at = whole.size; rc == 0 && at > 1; at--) {
+        if (whole.data[at - 1] != '/' || at == whole.size) continue;
+        rc = query_item_named(q, ITEM_FILE, bytes_of(whole.data, at), item);
+        *below = bytes_of(whole.data + at, whole.size - at);
+    }
+    return rc;
 }
 
 bytes query_name(query *q, uint64_t id, bool is_node)
@@ -473,8 +489,12 @@ static bytes output_name(query *q, const spec_member *m)
     node_row node;
     node_spec spec;
     if (query_node(q, m->id, &node) != 0 || query_spec(q, node.spec, &spec) != 0) return bytes_str("");
-    int port = spec_output_index(&spec, m->port);
-    return port < 0 ? node.name : query_name(q, spec.outputs[port].id, false);
+    bytes below;
+    int port = spec_member_output(&spec, m->port, &below);
+    bytes name = port < 0 ? node.name : query_name(q, spec.outputs[port].id, false);
+    const char *whole = below.size && port >= 0 ? arena_printf(&q->arena, "%.*s%.*s", (int)name.size, (const char *)name.data, (int)below.size,
+                                                               (const char *)below.data) : NULL;
+    return whole ? bytes_str(whole) : name;
 }
 
 bytes query_member_name(query *q, const spec_member *m)

@@ -75,6 +75,8 @@ int query_item(query *q, uint64_t id, item_row *item);
 int query_item_named(query *q, int kind, bytes name, item_row *item);
 /** An output path as a person wrote it; 1, 0 or a code. */
 int query_output(query *q, const char *written, item_row *item);
+/** The output that is a folder and that such a path lies in; *below: the rest of the path, in q->arena. 1, 0 or a code. */
+int query_folder_over(query *q, const char *written, item_row *item, bytes *below);
 
 typedef struct run_row {
     uint64_t id, graph, started, finished, ran, unchanged, restored, cut_off, failed, blocked;

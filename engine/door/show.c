@@ -54,8 +54,9 @@ static hash128 member_hash(query *q, const spec_member *m)
     if (m->kind == MEMBER_ITEM) return query_item(q, m->id, &item) == 1 ? item.hash : HASH_NONE;
     if (query_node(q, m->id, &node) != 0) return HASH_NONE;
     if (m->kind != MEMBER_OUTPUT) return node.value;
-    int port = query_spec(q, node.spec, &spec) == 0 ? spec_output_index(&spec, m->port) : -1;
-    return port >= 0 && query_item(q, spec.outputs[port].id, &item) == 1 ? item.hash : HASH_NONE;
+    bytes below = {0};
+    int port = query_spec(q, node.spec, &spec) == 0 ? spec_member_output(&spec, m->port, &below) : -1;
+    return port >= 0 && below.size == 0 && query_item(q, spec.outputs[port].id, &item) == 1 ? item.hash : HASH_NONE;
 }
 
 /* --- JSON ---------------------------------------------------------------------------------------------------------- */

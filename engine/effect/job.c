@@ -10,6 +10,7 @@
  *   job_ask.c     parts of members that may not be there
  *   job_record.c  the record of them, and their groups
  *   job_output.c  outputs
+ *   job_folder.c  outputs that are folders
  *   job_host.c    the functions of weir_host on top, and job_perform
  *   job_wire.c    orders and reports as bytes
  *
@@ -41,6 +42,9 @@ int job_new(job **out, const job_order *order, int rootfd, weir_error *err)
     arena_init(&j->arena);
     map_init(&j->by_ref);
     map_init(&j->declared);
+    map_init(&j->part_by_name);
+    buf_init(&j->part_pending);
+    j->part_fd = -1;
     buf_init(&j->log);
     buf_init(&j->value);
     if (job_outs_new(j) != 0) {

@@ -44,8 +44,8 @@ typedef struct job_input {
 
 typedef struct job_output {
     bytes port;
-    bytes path; /* where it will end up, below the root */
-    bytes temp; /* where the worker writes it, below the root; parents exist */
+    bytes path; /* where it will end up, below the root; ends in '/': a folder */
+    bytes temp; /* where the worker writes it, below the root; parents exist. No '/' at its end */
 } job_output;
 
 /** What an effect asks for while it runs: names of nodes, paths of files. */
@@ -105,7 +105,7 @@ typedef struct job_read {
 
 typedef struct job_written {
     uint32_t port;
-    hash128 hash;       /* fingerprint with mode */
+    hash128 hash;       /* fingerprint with mode; of a folder HASH_NONE: the engine looks at it */
     hash128 content;    /* plain content hash */
     uint64_t size;
     uint32_t mode;
@@ -147,10 +147,12 @@ int job_read_params(job *j, size_t port, size_t member, bytes *encoded);
 int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path);
 /** Names of a list: paths of file members, names of others. */
 int job_read_names(job *j, size_t port, bytes **names, size_t *count);
-/** The names in a folder or tree: a list as its encoding; data NULL: it is not there. */
-int job_read_files(job *j, size_t port, size_t member, bytes *encoded);
-/** A file below a folder or tree by its path there; read as job_read_file does. */
-int job_read_below(job *j, size_t port, size_t member, bytes path, bytes *content);
+/** The names in a folder, a tree, an output that is a folder: a list as its encoding; data NULL: it is not there. */
+int job_read_files(job *j, size_t port, size_t member, int sub, bytes *encoded);
+/** A file below one of these by its path there; absent: 0 and content->data NULL. Read as job_read_file does. */
+int job_read_below(job *j, size_t port, size_t member, int sub, bytes path, bytes *content);
+/** The output that is meant, if it is a folder; else NULL. */
+const job_file *job_member_folder(const job_member *m, int sub);
 int job_read_outpath(job *j, size_t output, bytes *path);
 /** Any file below the root; absent: 0 and content->data NULL. A declared input of that path counts as that. */
 int job_read_file(job *j, bytes path, bytes *content);
@@ -169,6 +171,13 @@ int job_write(job *j, size_t output, bytes content);
 int job_copy(job *j, size_t output, size_t port, size_t member);
 int job_temp(job *j, size_t output, bytes *path);
 void job_mode(job *j, size_t output, uint32_t mode);
+/**
+ * A file in an output that is a folder: *number goes where an output's does, in job_write, job_copy, job_temp, job_mode. The same path is the same file;
+ * it is there, and empty, even if nothing is written to it.
+ */
+int job_part_named(job *j, size_t output, bytes path, size_t *number);
+/** Where it will end up. */
+int job_part_path(job *j, size_t number, bytes *path);
 int job_value(job *j, bytes encoded); /* canonical; copied */
 void job_log(job *j, bytes text);     /* capped at 1 MiB */
 void job_impure(job *j, const char *what);

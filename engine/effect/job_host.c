@@ -8,6 +8,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/effect/job_internal.h"
 #include "engine/store/value.h"
@@ -22,8 +23,17 @@ static int need_input(weir_job *j, const char *port, size_t *index)
     return 0;
 }
 
+/* "\x01" and the number of a file in a folder, as host_output_file hands it out. */
+static bool is_part(weir_job *j, const char *port, size_t *index)
+{
+    if (port[0] != '\x01') return false;
+    *index = (size_t)strtoull(port + 1, NULL, 10);
+    return job_is_part(j, *index);
+}
+
 static int need_output(weir_job *j, const char *port, size_t *index)
 {
+    if (is_part(j, port, index)) return 0;
     int found = job_find_output(j, bytes_str(port));
     if (found < 0) return job_broken(j, error_set(&j->error, WEIR_USAGE, "output \"%s\" is not there", port));
     *index = (size_t)found;
@@ -113,6 +123,44 @@ static int host_input_part(weir_job *j, const char *port, size_t index, weir_par
     int rc = need_input(j, port, &input);
     if (rc == 0) rc = job_ask(j, input, index, part, &text);
     hand_out(text, data, size);
+    return rc;
+}
+
+/* The encoding of a list of strings as an array of them. */
+static int hand_out_list(weir_job *j, bytes encoded, const char *const **paths, size_t *count)
+{
+    value_reader reader = value_read(encoded);
+    value_item item;
+    *count = 0;
+    *paths = NULL;
+    if (encoded.size == 0) return 0;
+    if (!value_next(&reader, &item) || item.type != VALUE_ARRAY) return error_set(&j->error, WEIR_CORRUPT, "the list of a folder is damaged");
+    size_t size = item.count;
+    const char **list = arena_zero(&j->arena, size + 1, sizeof *list);
+    for (size_t i = 0; list && i < size && value_next(&reader, &item); i++) list[i] = (const char *)arena_bytes(&j->arena, item.text).data;
+    if (!list || j->arena.failed) return job_failed(j, error_nomem(&j->error, "listing a folder"));
+    *paths = list;
+    *count = size;
+    return 0;
+}
+
+static int host_input_files(weir_job *j, const char *port, size_t index, const char *const **paths, size_t *count)
+{
+    size_t input = 0;
+    bytes encoded = {NULL, 0};
+    int rc = need_input(j, port, &input);
+    *count = 0;
+    if (rc == 0) rc = job_read_files(j, input, index, -1, &encoded);
+    return rc == 0 ? hand_out_list(j, encoded, paths, count) : rc;
+}
+
+static int host_input_file(weir_job *j, const char *port, size_t index, const char *path, const char **data, size_t *size)
+{
+    size_t input = 0;
+    bytes content = {NULL, 0};
+    int rc = need_input(j, port, &input);
+    if (rc == 0) rc = job_read_below(j, input, index, -1, bytes_str(path), &content);
+    hand_out(content, data, size);
     return rc;
 }
 
@@ -218,6 +266,16 @@ static int host_output_mode(weir_job *j, const char *port, uint32_t mode)
     int rc = need_output(j, port, &output);
     if (rc == 0) job_mode(j, output, mode);
     return rc;
+}
+
+static int host_output_file(weir_job *j, const char *port, const char *path, const char **file)
+{
+    size_t output = 0, number = 0;
+    *file = NULL;
+    int rc = need_output(j, port, &output);
+    if (rc == 0) rc = job_part_named(j, output, bytes_str(path), &number);
+    if (rc == 0) *file = arena_printf(&j->arena, "\x01%zu", number);
+    return rc == 0 && !*file ? job_failed(j, error_nomem(&j->error, "writing an output")) : rc;
 }
 
 /* --- value -------------------------------------------------------------------------------------------------------- */
@@ -327,6 +385,9 @@ static const weir_host host = {
     .need = host_need,
     .input_port = host_input_port,
     .input_part = host_input_part,
+    .input_files = host_input_files,
+    .input_file = host_input_file,
+    .output_file = host_output_file,
 };
 
 /* --- performing --------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,15 @@ typedef struct job_out {
     hash_stream *stream; /* of what is in the file; 64-byte aligned, in the arena */
 } job_out;
 
+/** A file in an output that is a folder. */
+typedef struct job_part {
+    bytes name;    /* below the folder */
+    bytes temp;    /* where it is written */
+    size_t output; /* the folder */
+    bool is_made, has_mode;
+    uint32_t mode;
+} job_part;
+
 struct weir_job {
     const job_order *order; /* borrowed */
     int rootfd;             /* borrowed */
@@ -61,6 +70,12 @@ struct weir_job {
     bool is_needing;        /* an answer is being taken: one group */
     bool is_need_open;      /* and that has begun */
     job_out *outs;          /* parallel to order->outputs */
+    job_part *parts;        /* owned: job_folder.c */
+    size_t part_count, part_capacity;
+    map part_by_name;       /* output and name -> index + 1 */
+    size_t open_part;       /* index + 1; its file is part_fd, what is not written yet in part_pending */
+    int part_fd;
+    buf part_pending;
     buf log;
     bool is_log_full;
     buf value;
@@ -132,5 +147,21 @@ int job_outs_finish(job *j, job_report *report);
 void job_outs_remove(job *j);
 /** Append what `fd` holds (a regular file of `size` bytes at offset 0); *content: the hash of what was copied. */
 int job_out_append_fd(job *j, size_t output, int fd, const char *name, uint64_t size, hash128 *content);
+
+/* --- outputs that are folders (job_folder.c) ------------------------------------------------------------------------------ */
+bool job_out_is_folder(const job *j, size_t output);
+/** Is this the number of a part, as job_part_named gives it? */
+bool job_is_part(const job *j, size_t number);
+/** Sets the error that a folder was taken for a file; returns its code. */
+int job_is_folder_error(job *j, size_t output);
+int job_folder_temp(job *j, size_t output, bytes *path);
+int job_part_write(job *j, size_t number, bytes content);
+int job_part_temp(job *j, size_t number, bytes *path);
+void job_part_mode(job *j, size_t number, uint32_t mode);
+/** All parts are on disk, with their modes. */
+int job_parts_finish(job *j);
+/** The engine will look at it: only port and mode are filled in. */
+int job_folder_finish(job *j, size_t output, job_written *w);
+void job_parts_free(job *j);
 
 #endif

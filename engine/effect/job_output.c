@@ -36,6 +36,7 @@ int job_outs_new(job *j)
 
 void job_outs_free(job *j)
 {
+    job_parts_free(j);
     for (size_t i = 0; j->outs && i < j->order->output_count; i++) {
         os_close(j->outs[i].fd);
         buf_deinit(&j->outs[i].pending);
@@ -52,7 +53,8 @@ void job_outs_remove(job *j)
     for (size_t i = 0; i < j->order->output_count; i++) {
         os_close(j->outs[i].fd);
         j->outs[i].fd = -1;
-        if (j->outs[i].is_file || j->outs[i].is_external) (void)os_unlinkat(j->rootfd, temp_of(j, i), NULL);
+        if (job_out_is_folder(j, i)) (void)os_remove_tree(j->rootfd, temp_of(j, i), NULL);
+        else if (j->outs[i].is_file || j->outs[i].is_external) (void)os_unlinkat(j->rootfd, temp_of(j, i), NULL);
     }
 }
 
@@ -76,6 +78,10 @@ static job_out *begin(job *j, size_t output)
         return NULL;
     }
     job_out *out = &j->outs[output];
+    if (job_out_is_folder(j, output)) {
+        (void)job_is_folder_error(j, output);
+        return NULL;
+    }
     if (out->is_external) {
         (void)job_broken(j, error_set(&j->error, WEIR_USAGE, "output \"%s\": its temp file was handed out, write to that",
                                       port_of(j, output)));
@@ -146,6 +152,7 @@ static int append(job *j, size_t output, bytes content)
 
 int job_write(job *j, size_t output, bytes content)
 {
+    if (job_is_part(j, output)) return job_part_write(j, output, content);
     if (!begin(j, output)) return j->error.code;
     int rc = append(j, output, content);
     return rc == 0 ? 0 : output_failed(j, output, rc);
@@ -153,7 +160,9 @@ int job_write(job *j, size_t output, bytes content)
 
 int job_temp(job *j, size_t output, bytes *path)
 {
+    if (job_is_part(j, output)) return job_part_temp(j, output, path);
     if (output >= j->order->output_count) return error_set(&j->error, WEIR_USAGE, "there is no output number %zu", output);
+    if (job_out_is_folder(j, output)) return job_folder_temp(j, output, path);
     job_out *out = &j->outs[output];
     *path = j->order->outputs[output].temp;
     if (out->is_external) return 0;
@@ -167,6 +176,7 @@ int job_temp(job *j, size_t output, bytes *path)
 
 void job_mode(job *j, size_t output, uint32_t mode)
 {
+    if (job_is_part(j, output)) job_part_mode(j, output, mode);
     if (output >= j->order->output_count) return;
     j->outs[output].has_mode = true;
     j->outs[output].mode = mode & 0777u; /* never set-user-id and its like */
@@ -256,6 +266,10 @@ int job_copy(job *j, size_t output, size_t port, size_t member)
         return rc == 0 ? job_write(j, output, content) : rc;
     }
     const job_file *file = job_member_file(j, port, m, -1);
+    if (job_is_part(j, output) || job_member_folder(m, -1)) {
+        int rc = job_read_content(j, port, member, -1, &content);
+        return rc == 0 ? job_write(j, output, content) : rc;
+    }
     if (!file || !begin(j, output)) return j->error.code;
     if (!job_known_content(j, port, member, &content)) return copy_file(j, output, port, member, file);
     return job_write(j, output, content);
@@ -337,10 +351,12 @@ int job_outs_finish(job *j, job_report *report)
     size_t count = j->order->output_count;
     job_written *written = arena_zero(&j->arena, count + 1, sizeof *written);
     if (!written) return error_nomem(&j->error, "finishing outputs");
-    for (size_t i = 0; i < count; i++) {
-        int rc = finish_one(j, i, &written[i]);
-        if (rc != 0) return error_context(&j->error, rc, "output \"%s\"", port_of(j, i));
+    int rc = job_parts_finish(j);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = job_out_is_folder(j, i) ? job_folder_finish(j, i, &written[i]) : finish_one(j, i, &written[i]);
+        if (rc != 0) (void)error_context(&j->error, rc, "output \"%s\"", port_of(j, i));
     }
+    if (rc != 0) return rc;
     report->written = written;
     report->written_count = count;
     return 0;

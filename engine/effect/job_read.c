@@ -9,6 +9,7 @@
 #include "engine/effect/job_internal.h"
 #include "engine/store/read.h"
 #include "engine/store/value.h"
+#include "engine/world/manifest.h"
 #include "engine/world/scan.h"
 
 typedef struct job_place {
@@ -271,6 +272,8 @@ static int read_plain_item(job *j, size_t port, size_t member, const job_member 
     return rc;
 }
 
+static int read_made(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *content);
+
 int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content)
 {
     const job_member *m = job_member_at(j, port, member);
@@ -278,6 +281,7 @@ int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content
     if (is_plain_item(m)) return read_plain_item(j, port, member, m, content);
     const job_file *file = job_member_file(j, port, m, sub);
     if (!file) return j->error.code;
+    if (manifest_is_folder(file->path)) return read_made(j, port, member, sub, file, content);
     int rc = read_declared(j, port, member, sub, file, content);
     return rc == 0 && !content->data ? job_input_absent(j, port, text_of(file->path)) : rc;
 }
@@ -359,36 +363,114 @@ int job_read_outpath(job *j, size_t output, bytes *path)
     return job_record(j, ref, 0, false, read_path_hash(*path), HASH_NONE) ? 0 : j->error.code;
 }
 
+static int check_found(job *j, bytes path);
+
 /* --- folders -------------------------------------------------------------------------------------------------------- */
 
-static const job_member *folder_at(job *j, size_t port, size_t member)
+const job_file *job_member_folder(const job_member *m, int sub)
+{
+    if (m->kind == MEMBER_ITEM || (sub < 0 && m->file_count != 1) || (sub >= 0 && (size_t)sub >= m->file_count)) return NULL;
+    const job_file *file = &m->files[sub < 0 ? 0 : sub];
+    return manifest_is_folder(file->path) ? file : NULL;
+}
+
+/* A member that is a folder or tree; *made: the output, if it is one. */
+static const job_member *folder_at(job *j, size_t port, size_t member, int sub, const job_file **made)
 {
     const job_member *m = job_member_at(j, port, member);
-    if (!m || (m->kind == MEMBER_ITEM && (m->item_type == ITEM_FOLDER || m->item_type == ITEM_TREE))) return m;
+    *made = m ? job_member_folder(m, sub) : NULL;
+    if (!m || *made || (m->kind == MEMBER_ITEM && (m->item_type == ITEM_FOLDER || m->item_type == ITEM_TREE))) return m;
     (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" (%s) is no folder", port_name(j, port), text_of(m->name));
     return NULL;
 }
 
-int job_read_files(job *j, size_t port, size_t member, bytes *encoded)
+/* The whole of an output that is a folder: its list. What the effect then does with the path is covered. */
+static int read_made(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *content)
 {
-    const job_member *m = folder_at(j, port, member);
+    const scan_config config = {.rootfd = j->rootfd};
+    manifest_entry *entries = NULL;
+    size_t count = 0;
+    buf text;
+    job_seen *seen = job_find_read(j, job_ref(ASPECT_CONTENT, port, member, sub));
+    if (seen && seen->has_content) {
+        *content = seen->content;
+        return 0;
+    }
+    int rc = manifest_walk(&config, text_of(file->path), &j->arena, &entries, &count, &j->error);
+    if (rc != 0) return job_failed(j, rc);
+    buf_init(&text);
+    manifest_put(entries, count, &text);
+    *content = arena_bytes(&j->arena, buf_bytes(&text));
+    buf_deinit(&text);
+    if (!content->data) return job_failed(j, error_nomem(&j->error, "reading a folder"));
+    seen = job_record(j, job_ref(ASPECT_CONTENT, port, member, sub), file->item, false, hash_bytes(content->data, content->size), file->hash);
+    if (!seen) return j->error.code;
+    seen->content = *content;
+    seen->has_content = true;
+    return 0;
+}
+
+/* The names in an output that is a folder, as they are on disk; the engine knows what they should be. */
+static int list_made(job *j, size_t port, size_t member, int sub, const job_file *file, bytes *encoded)
+{
+    buf names;
+    job_seen *seen = job_find_read(j, job_ref(ASPECT_NAMES, port, member, sub));
+    if (seen && seen->has_content) {
+        *encoded = seen->content;
+        return 0;
+    }
+    buf_init(&names);
+    int rc = manifest_names(j->rootfd, text_of(file->path), &names, &j->error);
+    if (rc == 0) *encoded = arena_bytes(&j->arena, buf_bytes(&names));
+    if (rc == 0 && !encoded->data) rc = error_nomem(&j->error, "listing a folder");
+    buf_deinit(&names);
+    if (rc != 0) return job_failed(j, rc);
+    seen = job_record(j, job_ref(ASPECT_NAMES, port, member, sub), file->item, false, hash_bytes(encoded->data, encoded->size), HASH_NONE);
+    if (!seen) return j->error.code;
+    seen->content = *encoded;
+    seen->has_content = true;
+    return 0;
+}
+
+int job_read_files(job *j, size_t port, size_t member, int sub, bytes *encoded)
+{
+    const job_file *made;
+    const job_member *m = folder_at(j, port, member, sub, &made);
     if (!m) return j->error.code;
+    if (made) return list_made(j, port, member, sub, made, encoded);
     hash128 hash = m->has_value ? hash_bytes(m->value.data, m->value.size) : HASH_ABSENT;
     *encoded = m->has_value ? m->value : (bytes){NULL, 0};
     return job_record(j, job_ref(ASPECT_NAMES, port, member, -1), m->id, false, hash, HASH_NONE) ? 0 : j->error.code;
 }
 
-int job_read_below(job *j, size_t port, size_t member, bytes path, bytes *content)
+/* In a folder of a node that was needed: that read covers all of it. */
+static int read_covered(job *j, bytes path, bytes *content)
+{
+    loaded_file loaded;
+    bytes kept = arena_bytes(&j->arena, path);
+    int rc = kept.data ? check_found(j, kept) : error_nomem(&j->error, "reading a file");
+    if (rc == 0) rc = load_file(j, text_of(kept), &loaded);
+    if (rc == 0 && loaded.type == OS_DIR) rc = is_folder(j, text_of(kept));
+    if (rc == 0) *content = loaded.content;
+    return rc == 0 ? 0 : job_failed(j, rc);
+}
+
+int job_read_below(job *j, size_t port, size_t member, int sub, bytes path, bytes *content)
 {
     buf whole;
-    const job_member *m = folder_at(j, port, member);
+    const job_file *made;
+    const job_member *m = folder_at(j, port, member, sub, &made);
     if (!m) return j->error.code;
     buf_init(&whole);
-    buf_append(&whole, m->name.data, m->name.size);
-    buf_byte(&whole, '/');
+    if (made) buf_append(&whole, made->path.data, made->path.size);
+    else {
+        buf_append(&whole, m->name.data, m->name.size);
+        buf_byte(&whole, '/');
+    }
     int rc = scan_normalise(path, &whole, &j->error); /* it cannot leave the folder */
     if (rc == 0 && whole.failed) rc = error_nomem(&j->error, "reading a file");
-    rc = rc == 0 ? job_read_file(j, buf_bytes(&whole), content) : job_failed(j, rc);
+    if (rc == 0 && made && job_is_needed(j, port)) rc = read_covered(j, buf_bytes(&whole), content);
+    else rc = rc == 0 ? job_read_file(j, buf_bytes(&whole), content) : job_failed(j, rc);
     buf_deinit(&whole);
     return rc;
 }

@@ -208,14 +208,27 @@ static void check_inputs(findings *f, const node_spec *node)
     }
 }
 
+static void check_output(findings *f, const weir_port *port, const spec_output *output)
+{
+    bytes path = output->path;
+    if (path.size == 0 || path.data[path.size - 1] != '/' || (port->flags & WEIR_FOLDER)) return;
+    buf_printf(&f->message, "effect \"%s\" writes a file as output \"%s\", here is the folder %.*s", f->entry->effect->name, port->name,
+               (int)(path.size < 200 ? path.size : 200), (const char *)path.data);
+    buf_text(&f->hint, "a path without the '/' at its end is a file");
+    finding(f);
+}
+
 static void check_outputs(findings *f, const node_spec *node)
 {
     const char *names[NAMES_LIMIT];
     const weir_port *ports = f->entry->effect->outputs;
     if (!ports) return;
     size_t count = port_names(ports, names);
-    for (size_t i = 0; i < node->output_count; i++)
-        if (!find_port(ports, node->outputs[i].port)) unknown_name(f, "output", node->outputs[i].port, names, count);
+    for (size_t i = 0; i < node->output_count; i++) {
+        const weir_port *port = find_port(ports, node->outputs[i].port);
+        if (port) check_output(f, port, &node->outputs[i]);
+        else unknown_name(f, "output", node->outputs[i].port, names, count);
+    }
     for (; ports->name; ports++) {
         bool present = false;
         for (size_t i = 0; i < node->output_count; i++)

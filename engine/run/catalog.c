@@ -113,6 +113,7 @@ void catalog_clear(catalog *c)
     map_clear(&c->results);
     catalog_clear_traces(c);
     arena_reset(&c->arena);
+    c->folders = FOLDERS_UNASKED;
     if (c->snapshot) return;
     db_refresh(c->db);
     all_is_stored(c);
@@ -297,6 +298,17 @@ cat_item *catalog_item_named(catalog *c, item_kind kind, bytes name, bool make, 
     return make_item(c, kind, name, err);
 }
 
+bool catalog_has_folders(catalog *c)
+{
+    if (c->folders != FOLDERS_UNASKED) return c->folders == FOLDERS_SOME;
+    weir_error err = {0};
+    db_stmt *q = c->item_stored ? catalog_query(c, SQL_FOLDERS_CLAIMED, &err) : NULL;
+    int rc = q ? db_step(q, &err) : err.code;
+    if (q) db_reset(q);
+    c->folders = rc == 0 ? FOLDERS_NONE : FOLDERS_SOME;
+    return rc != 0;
+}
+
 void catalog_observe(catalog *c, cat_item *item, hash128 hash, uint64_t size, uint32_t mode)
 {
     event_put_item_observed(&c->body,
@@ -459,6 +471,7 @@ static int claim_outputs(catalog *c, const cat_node *node, const node_spec *befo
         if (!item) continue;
         item->node = node->id;
         item->left = HASH_NONE;
+        if (item->name.size > 0 && item->name.data[item->name.size - 1] == '/') c->folders = FOLDERS_SOME;
     }
     return 0;
 }

@@ -77,6 +77,8 @@ bytes *catalog_note(catalog *c, bytes name);
 cat_item *catalog_item(catalog *c, uint64_t id, weir_error *err);
 /** Find by name; `make`: give it an id and say so in the log. NULL: absent (err->code 0), or an error. */
 cat_item *catalog_item_named(catalog *c, item_kind kind, bytes name, bool make, weir_error *err);
+/** May any output be a folder? Else nobody need ask which one a path lies in. */
+bool catalog_has_folders(catalog *c);
 cat_node *catalog_node(catalog *c, uint64_t id, weir_error *err);
 /** The same, only if it is in memory already: asks nobody. */
 cat_node *catalog_loaded(const catalog *c, uint64_t id);

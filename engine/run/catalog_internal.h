@@ -24,6 +24,7 @@ struct catalog {
     uint64_t item_last, node_last, effect_last, execution_last; /* handed out */
     uint64_t item_stored, node_stored, effect_stored; /* higher ids are in memory or nowhere */
     uint64_t nodes_loaded;
+    enum { FOLDERS_UNASKED, FOLDERS_NONE, FOLDERS_SOME } folders; /* outputs that are folders */
 
     /* catalog_trace.c */
     map results;         /* execution -> kept_result in the arena */

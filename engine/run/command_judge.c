@@ -166,8 +166,10 @@ static int read_depfile(task *t, dep_list *deps, weir_error *err)
             name = buf_bytes(&normal);
         }
         if (is_own_list(name)) continue;
-        rc = output_folder_refuse(w, name, err);
+        cat_item *member = NULL; /* of a folder that is an input: it is covered */
+        rc = output_member_found(t, name, &member, err);
         if (rc != 0) break;
+        if (member) continue;
         if (is_of_the_state(name)) {
             rc = error_set(err, WEIR_FAILED, "it names %.*s, which is in weir's own state folder: that cannot be an input", (int)name.size,
                            (const char *)name.data);

@@ -47,7 +47,7 @@ static int member_paths(void *ctx, const spec_member *m, mem_arena *arena, bytes
     *count = 1;
     (*paths)[0] = item->name;
     bool is_key = document_is_key(m);
-    if ((item->kind == ITEM_FILE && !is_key) || observe_is_tree(item->kind)) return 0;
+    if ((item->kind == ITEM_FILE && !is_key) || item->kind == ITEM_MEMBER || observe_is_tree(item->kind)) return 0;
     buf text;
     buf_init(&text);
     if (is_key) {

@@ -75,8 +75,8 @@ int resolve_heights(comparison *c, weir_error *err); /* tells cycles */
 
 int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
 bytes check_plain(bytes path); /* the path of an output as by_path has it: of a folder without its '/' */
-/** A file input that lies below a folder output, or is it: told. */
-bool check_below_folder(comparison *c, const node_spec *spec, const spec_input *input, bytes path);
+/** The node one of whose outputs is a folder that the path lies in, or is; NULL: none. */
+const node_spec *check_folder_over(comparison *c, bytes path, const spec_output **output);
 int check_circles(comparison *c, weir_error *err); /* of a list: none of its nodes takes in a reader of the list */
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 

@@ -240,22 +240,18 @@ static int check_others(comparison *c, const node_spec *spec, bytes path, weir_e
     return rc == 0 ? check_below(c, spec, path, err) : rc;
 }
 
-bool check_below_folder(comparison *c, const node_spec *spec, const spec_input *input, bytes path)
+const node_spec *check_folder_over(comparison *c, bytes path, const spec_output **output)
 {
     for (size_t size = path.size; size > 0; size = folder_size(bytes_of(path.data, size))) {
         const uint64_t *slot = map_get(&c->by_path, bytes_of(path.data, size));
         const node_spec *maker = slot ? c->nodes[*slot - 1].spec : NULL;
         for (size_t i = 0; maker && i < maker->output_count; i++) {
-            bytes out = maker->outputs[i].path;
-            if (!manifest_is_folder(out) || !bytes_equal(check_plain(out), bytes_of(path.data, size))) continue;
-            tell_static(c->w, c->def, &spec->position, "take the node as the input: it is read as a whole",
-                        "input \"%s\" of node \"%s\" is \"%s\", which is of the folder \"%s\" that node \"%s\" makes",
-                        define_text(c, input->port), define_text(c, spec->name), define_text(c, path), define_text(c, out),
-                        define_text(c, maker->name));
-            return true;
+            *output = &maker->outputs[i];
+            if (manifest_is_folder((*output)->path) && bytes_equal(check_plain((*output)->path), bytes_of(path.data, size))) return maker;
         }
     }
-    return false;
+    *output = NULL;
+    return NULL;
 }
 
 /* A folder as an output: what cannot be said of it yet. */
@@ -263,8 +259,6 @@ static void check_folder(comparison *c, const node_spec *spec, const spec_output
 {
     const uint64_t *slot = map_get(&c->by_effect, spec->effect);
     if (!manifest_is_folder(out->path) || !slot) return;
-    if (c->effects[*slot - 1].spec.kind != EFFECT_COMMAND)
-        bad_output(c, spec, out, "only a command can have a folder as an output; name the files");
     if (spec->flags & SPEC_TRANSIENT) bad_output(c, spec, out, "a folder cannot be transient");
 }
 
@@ -336,6 +330,13 @@ static void check_glob(comparison *c, const struct definition_glob *glob)
 
 /* --- commands and C effects -------------------------------------------------------------------------------------- */
 
+/* Of this output, or of a file in it: the form of a command is checked, not where the file lies. */
+static bool is_meant(const spec_member *m, bytes port)
+{
+    if (m->kind == MEMBER_NODE || bytes_equal(port, m->port)) return true;
+    return m->port.size > port.size && m->port.data[port.size] == '/' && memcmp(m->port.data, port.data, port.size) == 0;
+}
+
 /* A node that an expansion takes in, and that is not of it. */
 static int paths_of_stored(comparison *c, const spec_member *m, mem_arena *arena, bytes **paths, size_t *count, weir_error *err)
 {
@@ -345,7 +346,7 @@ static int paths_of_stored(comparison *c, const spec_member *m, mem_arena *arena
     if (!*paths) return error_nomem(err, doing);
     for (size_t i = 0; i < up->spec.output_count; i++) {
         const cat_item *item = catalog_item(c->w->catalog, up->spec.outputs[i].id, err);
-        if (item && (m->kind == MEMBER_NODE || bytes_equal(up->spec.outputs[i].port, m->port))) (*paths)[(*count)++] = item->name;
+        if (item && is_meant(m, up->spec.outputs[i].port)) (*paths)[(*count)++] = item->name;
     }
     return 0;
 }
@@ -359,7 +360,7 @@ static int paths_of_node(comparison *c, const spec_member *m, mem_arena *arena, 
     *paths = arena_zero(arena, (up ? up->output_count : 0) + 1, sizeof **paths);
     if (!*paths) return error_nomem(err, doing);
     for (size_t i = 0; up && i < up->output_count; i++)
-        if (m->kind == MEMBER_NODE || bytes_equal(up->outputs[i].port, m->port)) (*paths)[(*count)++] = up->outputs[i].path;
+        if (is_meant(m, up->outputs[i].port)) (*paths)[(*count)++] = up->outputs[i].path;
     if (!up && c->parent && m->id != 0) return paths_of_stored(c, m, arena, paths, count, err);
     if (*count > 0 || !up || m->kind == MEMBER_OUTPUT) return 0; /* an unknown node or port was told already */
     return error_set(err, WEIR_WORKFLOW, "node %s has no files", define_text(c, up->name));

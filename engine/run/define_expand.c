@@ -56,7 +56,8 @@ int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error
     const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
     if (!node || node->status == CAT_GONE || node->graph != c->graph) return 0;
     if (c->parent ? node->spec.parent == c->parent : node->spec.parent == 0) return 0;
-    if (m->kind == MEMBER_OUTPUT && spec_output_index(&node->spec, m->port) < 0) return 0;
+    bytes below;
+    if (m->kind == MEMBER_OUTPUT && spec_member_output(&node->spec, m->port, &below) < 0) return 0;
     raise_floor(c, number, node->height);
     if (m->kind != MEMBER_ITEM) ((spec_member *)(uintptr_t)m)->id = id;
     return 1;

@@ -10,6 +10,8 @@
  * After: Kahn, "Topological Sorting of Large Networks", 1962.
  */
 #include "engine/run/define.h"
+#include "engine/store/document.h"
+#include "engine/world/manifest.h"
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
@@ -265,11 +267,48 @@ static int resolve_node_member(comparison *c, size_t number, const spec_input *i
         int rc = resolve_floor(c, number, m, err);
         if (rc < 0) return rc;
     }
-    if (m->kind == MEMBER_OUTPUT && spec_output_index(up->spec, m->port) < 0)
+    bytes below = {0};
+    int index = m->kind == MEMBER_OUTPUT ? spec_member_output(up->spec, m->port, &below) : 0;
+    if (below.size && index >= 0 && !manifest_is_folder(up->spec->outputs[index].path))
+        tell_static(c->w, c->def, &spec->position, "a file in it can be taken of an output that is a folder",
+                    "input \"%s\" of node \"%s\": output \"%s\" of node \"%s\" is a file", define_text(c, input->port), define_text(c, spec->name),
+                    define_text(c, up->spec->outputs[index].port), define_text(c, m->name));
+    else if (index < 0)
         tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": node \"%s\" has no output \"%s\"",
                     define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name),
                     define_text(c, m->port));
     return add_edge(c, *slot - 1, number, err);
+}
+
+/* A path in a folder that a node makes: the member becomes that file of that output. *done: it did, or a mistake was told. */
+static int take_part(comparison *c, size_t number, const spec_input *input, spec_member *m, bytes path, bool *done, weir_error *err)
+{
+    const spec_output *out = NULL;
+    const node_spec *maker = check_folder_over(c, path, &out);
+    const cat_item *folder = NULL;
+    *done = false;
+    if (!maker && c->parent) {
+        int rc = output_folder_above(c->w, path, &folder, err);
+        const cat_node *node = rc == 0 && folder ? catalog_node(c->w->catalog, folder->node, err) : NULL;
+        for (size_t i = 0; node && i < node->spec.output_count; i++)
+            if (node->spec.outputs[i].id == folder->id) out = &node->spec.outputs[i];
+        if (out) maker = &node->spec;
+        if (rc != 0) return rc;
+    }
+    if (!maker) return 0;
+    size_t size = folder ? folder->name.size : out->path.size;
+    *done = true;
+    if (document_is_key(m) || path.size < size) {
+        tell_static(c->w, c->def, &c->nodes[number].spec->position, path.size < size ? "take the node as the input" : "read it in an effect, or take the node",
+                    "input \"%s\" of node \"%s\" is %s\"%s\", which is of a folder that node \"%s\" makes", define_text(c, input->port),
+                    define_text(c, c->nodes[number].spec->name), document_is_key(m) ? "a key of " : "", define_text(c, path), define_text(c, maker->name));
+        return 0;
+    }
+    const char *port = arena_printf(&c->arena, "%.*s/%s", (int)out->port.size, (const char *)out->port.data, define_text(c, path) + size);
+    bytes name = arena_bytes(&c->arena, maker->name);
+    if (!port || !name.data) return error_nomem(err, doing);
+    *m = (spec_member){.kind = MEMBER_OUTPUT, .name = name, .port = bytes_str(port)};
+    return resolve_node_member(c, number, input, m, err);
 }
 
 static int resolve_file_member(comparison *c, size_t number, const spec_input *input, spec_member *m, weir_error *err)
@@ -286,12 +325,14 @@ static int resolve_file_member(comparison *c, size_t number, const spec_input *i
                     define_text(c, spec->name), why.message);
         return 0;
     }
-    const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, buf_bytes(&path), true, err);
-    const uint64_t *owner = map_get(&c->by_path, buf_bytes(&path));
-    bool is_told = check_below_folder(c, spec, input, buf_bytes(&path));
+    bytes clean = arena_bytes(&c->arena, buf_bytes(&path));
+    bool is_part = false;
     buf_deinit(&path);
+    rc = clean.data ? take_part(c, number, input, m, clean, &is_part, err) : error_nomem(err, doing);
+    if (rc != 0 || is_part) return rc;
+    const cat_item *item = catalog_item_named(c->w->catalog, ITEM_FILE, clean, true, err);
+    const uint64_t *owner = map_get(&c->by_path, clean);
     if (!item) return err->code;
-    if (is_told) return 0;
     m->id = item->id;
     if (owner) return add_edge(c, *owner - 1, number, err);
     rc = item->node ? resolve_floor(c, number, m, err) : 0;

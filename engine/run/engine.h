@@ -518,6 +518,11 @@ int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
 
 /** What a job has read of whole lists becomes one read each (job_lists.c). */
 int jobs_fold_lists(task *t, weir_error *err);
+/** The same of outputs that are folders (job_folders.c); only if nothing raced. */
+int jobs_fold_folders(task *t, weir_error *err);
+/** A file in a folder that is an input, and the names in one: are they as the state believes? */
+int jobs_found_member(task *t, const job_read *from, cat_item *member, read_record *to, bool *raced, weir_error *err);
+int jobs_check_names(task *t, const job_read *from, bool *raced, weir_error *err);
 
 /* --- output.c ---------------------------------------------------------------------------------------------------- */
 /** Foreign content at the path of an output goes into the store first (P13), with a message. */
@@ -549,12 +554,29 @@ int output_blob_of(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content
 int output_folder_way(weir *w, const cat_item *item, weir_error *err);
 /** Is the manifest in the store, with all that it names? */
 int output_folder_is_stored(weir *w, hash128 hash, bool *stored, weir_error *err);
+/**
+ * The tree that a job has made in `temp` goes to its place, file by file; equal ones stay. Payloads are committed before. `temp` is gone afterwards
+ * when all went well. @param hash  of the new tree
+ */
+int output_folder_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64_t node, weir_error *err);
 /** Files of a new tree that are as in the old one, which lies aside, get the old file back. */
 int output_folder_adopt(weir *w, const cat_item *item, const char *aside, hash128 old, weir_error *err);
 /** The folder output that a path lies below; *folder NULL: none. */
 int output_folder_above(weir *w, bytes path, const cat_item **folder, weir_error *err);
-/** WEIR_FAILED: the path lies below a folder output, and nothing reads that piece by piece. */
-int output_folder_refuse(weir *w, bytes path, weir_error *err);
+
+/* --- output_member.c --------------------------------------------------------------------------------------------- */
+/** Set hash and mode of an item of kind `member` to what its folder says; HASH_NONE: that is not known. *folder: the one above; NULL: none. */
+int output_member_look(weir *w, cat_item *member, const cat_item **folder, weir_error *err);
+/** The file `below` in this output, looked at; *member NULL: it is no folder. */
+int output_member_in(weir *w, uint64_t output, bytes below, cat_item **member, weir_error *err);
+/** Hash of the names in it, as a worker lists them. */
+int output_member_names(weir *w, const cat_item *folder, hash128 *hash, bool *known, weir_error *err);
+/** How many files are in it; *plain: nothing else is, but folders with files. */
+int output_member_count(weir *w, const cat_item *folder, size_t *files, bool *plain, weir_error *err);
+/** A path that was read: *member if it lies in a folder output, looked at. WEIR_FAILED: the folder is no input of this node. */
+int output_member_found(task *t, bytes path, cat_item **member, weir_error *err);
+/** WEIR_FAILED: the member is a file in a folder, which was made without it. */
+int output_member_check(task *t, const spec_member *m, bytes port, weir_error *err);
 /** A path without the '/' at its end; in `arena`, NULL: no memory. */
 const char *output_plain_path(mem_arena *arena, bytes path);
 

@@ -13,6 +13,7 @@
 
 #include "engine/run/engine.h"
 #include "engine/store/document.h"
+#include "engine/world/manifest.h"
 
 enum { WORKERS_MOST = 640, RUNNING_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 };
 
@@ -109,13 +110,27 @@ static int node_files(task *t, const cat_node *up, bytes only, job_member *to, w
     return 0;
 }
 
+/* One file in an output that is a folder. */
+static int part_files(task *t, const spec_member *m, job_member *to, weir_error *err)
+{
+    cat_item *item = NULL;
+    int rc = resolve_file(t, m, -1, &item, err);
+    if (rc != 0 || !item) return rc;
+    to->files = arena_zero(&t->arena, 1, sizeof *to->files);
+    if (!to->files) return error_nomem(err, "describing a job");
+    to->files[to->file_count++] = (job_file){arena_bytes(&t->arena, m->port), item->name, item->hash, item->id};
+    return 0;
+}
+
 static int node_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err)
 {
+    bytes below = {0};
     const cat_node *up = catalog_node(t->w->catalog, m->id, err);
     if (!up) return err->code ? err->code : WEIR_BUG;
     to->name = up->spec.name;
     to->params = up->spec.params;
-    int rc = node_files(t, up, m->kind == MEMBER_OUTPUT ? m->port : bytes_of(NULL, 0), to, err);
+    if (m->kind == MEMBER_OUTPUT) (void)spec_member_output(&up->spec, m->port, &below);
+    int rc = below.size ? part_files(t, m, to, err) : node_files(t, up, m->kind == MEMBER_OUTPUT ? m->port : bytes_of(NULL, 0), to, err);
     if (rc != 0 || hash_is_none(up->value)) return rc;
     to->has_value = true;
     to->value_hash = up->value;
@@ -250,7 +265,7 @@ static void remove_temps(task *t)
 {
     for (size_t i = 0; i < t->node->spec.output_count; i++) {
         char *path = temp_path(t, i);
-        if (path) os_unlinkat(t->w->rootfd, path, NULL);
+        if (path) os_remove_tree(t->w->rootfd, path, NULL);
     }
 }
 
@@ -307,8 +322,10 @@ static void job_failed(task *t, execution_result result, const char *message)
 static int found_file(task *t, const job_read *from, read_record *to, bool *raced, weir_error *err)
 {
     weir *w = t->w;
-    int refused = output_folder_refuse(w, from->path, err);
-    if (refused != 0) return refused;
+    cat_item *member = NULL;
+    int found = output_member_found(t, from->path, &member, err);
+    if (found != 0) return found;
+    if (member) return jobs_found_member(t, from, member, to, raced, err);
     cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, from->path, true, err);
     if (!item) return err->code;
     to->ref.item = to->source = item->id;
@@ -393,9 +410,12 @@ static int take_reads(task *t, const job_report *report, bool *raced, weir_error
         } else if (from->differs) {
             *raced = true;
             rc = declared_moved(t, from, err);
+        } else {
+            rc = jobs_check_names(t, from, raced, err);
         }
     }
     if (*raced) t->unmade = NULL;
+    if (rc == 0 && !*raced && !t->unmade) rc = jobs_fold_folders(t, err);
     return rc == 0 ? jobs_fold_lists(t, err) : rc;
 }
 
@@ -430,6 +450,7 @@ static void place_outputs(task *t)
         const output_record *o = &t->end.outputs[i];
         cat_item *item = catalog_item(w->catalog, o->item, &err);
         if (!item) rc = err.code ? err.code : WEIR_BUG;
+        else if (manifest_is_folder(item->name)) rc = output_folder_place(w, item, temp_path(t, o->port), o->hash, t->node->id, &err);
         else rc = output_place(w, item, temp_path(t, o->port), o->hash, o->size, o->mode, t->node->id, &err);
     }
     if (rc != 0) {
@@ -440,19 +461,40 @@ static void place_outputs(task *t)
     settle_finish(t);
 }
 
+/* A folder is known only now. */
+static void take_folder(task *t, const scan_request *r)
+{
+    for (size_t i = 0; i < t->end.output_count; i++) {
+        output_record *o = &t->end.outputs[i];
+        if (o->item != r->item || !hash_is_none(o->hash)) continue;
+        o->hash = r->hash;
+        o->size = r->size;
+        o->mode = r->mode;
+    }
+}
+
 static void payloads_kept(void *ctx)
 {
     task *t = ctx;
     weir_error err = {0};
-    for (size_t i = 0; i < t->request_count; i++) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < t->request_count; i++) {
         scan_request *r = &t->requests[i];
-        int rc = r->code ? error_set(&err, r->code, "%s", r->message) : output_keep_payload(t->w, r, &err);
-        if (rc != 0) {
-            job_failed(t, EXECUTION_TRANSIENT, err.message);
-            return;
-        }
+        if (r->code == 0) take_folder(t, r);
+        rc = r->code ? error_set(&err, r->code, "%s", r->message) : output_keep_payload(t->w, r, &err);
     }
-    place_outputs(t);
+    for (size_t i = 0; i < t->request_count; i++) scan_drop_rows(&t->requests[i]);
+    if (rc != 0) job_failed(t, rc == WEIR_WORKFLOW ? EXECUTION_FAILED : EXECUTION_TRANSIENT, err.message);
+    else place_outputs(t);
+}
+
+static int request_folder(task *t, const job_written *from, bool keep, weir_error *err)
+{
+    const char *path = arena_printf(&t->arena, "%s/", temp_path(t, from->port));
+    if (!path) return error_nomem(err, "recording outputs");
+    t->requests[t->request_count++] = (scan_request){.item = t->node->spec.outputs[from->port].id, .path = bytes_str(path),
+                                                     .flags = (keep ? SCAN_KEEP : SCAN_LIST) | SCAN_RENAMED};
+    return 0;
 }
 
 static int take_written(task *t, const job_report *report, weir_error *err)
@@ -467,6 +509,11 @@ static int take_written(task *t, const job_report *report, weir_error *err)
         if (from->port >= t->node->spec.output_count) return error_set(err, WEIR_BUG, "a worker wrote to a port that is not there");
         t->end.outputs[t->end.output_count++] = (output_record){.port = from->port, .item = t->node->spec.outputs[from->port].id,
                                                                 .hash = from->hash, .size = from->size, .mode = from->mode};
+        if (hash_is_none(from->hash)) {
+            int rc = request_folder(t, from, keep, err);
+            if (rc != 0) return rc;
+            continue;
+        }
         if (!keep) continue;
         if (!from->is_inline) {
             t->requests[t->request_count++] = (scan_request){.path = bytes_str(temp_path(t, from->port)), .flags = SCAN_KEEP | SCAN_RENAMED};

@@ -2,13 +2,15 @@
  * output_folder.c - folders as outputs: everything below is one content, whose blob is the manifest (world/manifest.h).
  *
  *     restore   what is missing is made in .weir/tmp -> foreign files kept -> what the new tree does not have goes -> renamed into place
+ *     place     a job's tree lies in .weir/tmp: the same from there on
  *     remove    files that are as weir made them go, then empty folders; what else is there stays
  *
  * F1  Nothing below is touched before all that is needed lies in .weir/tmp: a payload that is missing or damaged is a miss, no half tree.
  * F2  A file that the manifest believed in does not name with just this content is in the store before it goes (P13).
  * F3  A file that is as it has to be keeps its inode.
  *
- * A kill in between leaves a mixture of two trees whose files are all in the store: the next run sees that it differs.
+ * A kill in between leaves a mixture of two trees whose files are all in the store. A note (output_note.c) says which tree was on its way: recovery takes
+ * away what is of that one alone, and brings back the one that the state believes in.
  *
  * Loop thread only.
  */
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 
 #include "engine/run/output_internal.h"
+#include "engine/run/watching.h"
 
 static const char doing[] = "looking at a folder";
 
@@ -78,6 +81,23 @@ static int walk(weir *w, const char *folder, mem_arena *arena, tree *to, weir_er
     return error_set(err, rc == WEIR_WORKFLOW ? WEIR_FAILED : rc, "%s", why.message);
 }
 
+/* What is below an output now. Where its signature says that it is as the state believes, nothing is read. */
+static int walk_item(weir *w, const cat_item *item, mem_arena *arena, tree *to, weir_error *err)
+{
+    scan_config config = output_scan(w);
+    const scan_entry *entry = sigcache_get(w->sigs, item->name);
+    scan_request r = {.path = item->name};
+    weir_error why = {0};
+    if (!entry || hash_is_none(item->hash) || !hash_equal(entry->hash, item->hash)) return walk(w, output_path(item), arena, to, err);
+    r.known = true;
+    r.known_sig = entry->sig;
+    r.known_hash = entry->hash;
+    r.known_racy = entry->racy;
+    scan_one(&config, &r);
+    bool is_so = r.code == 0 && hash_equal(r.hash, item->hash) && load(w, item->hash, arena, to, &why) == 0;
+    return is_so ? 0 : walk(w, output_path(item), arena, to, err);
+}
+
 static bool has_same(const tree *t, const manifest_entry *e)
 {
     const manifest_entry *other = manifest_find(t->entries, t->count, e->path);
@@ -99,6 +119,25 @@ int output_folder_is_stored(weir *w, hash128 hash, bool *stored, weir_error *err
         }
     arena_deinit(&arena);
     return rc == 0 || rc == WEIR_NOTFOUND ? 0 : error_set(err, rc, "%s", why.message);
+}
+
+int output_folder_entries(weir *w, const cat_item *item, mem_arena *arena, manifest_entry **entries, size_t *count, weir_error *err)
+{
+    tree all;
+    buf text;
+    int rc = load(w, item->hash, arena, &all, err);
+    if (rc == WEIR_NOTFOUND) {
+        error_clear(err);
+        rc = walk(w, output_path(item), arena, &all, err);
+        buf_init(&text);
+        if (rc == 0) manifest_put(all.entries, all.count, &text);
+        bool is_so = rc == 0 && !text.failed && hash_equal(hash_bytes(text.data, text.size), item->hash);
+        if (!is_so) rc = error_set(err, WEIR_NOTFOUND, "the list of %s is not in the store", output_path(item));
+        buf_deinit(&text);
+    }
+    *entries = all.entries;
+    *count = all.count;
+    return rc;
 }
 
 /* --- the way ----------------------------------------------------------------------------------------------------- */
@@ -179,10 +218,13 @@ typedef struct restore {
     mem_arena arena;
     tree now, want;
     uint64_t node;
+    const char *from; /* place: where the new tree lies; NULL: its files are numbered */
+    hash128 hash;     /* of the new tree */
 } restore;
 
 static const char *temp_of(restore *r, size_t i)
 {
+    if (r->from) return arena_printf(&r->arena, "%s/%s", r->from, (const char *)r->want.entries[i].path.data);
     return arena_printf(&r->arena, ".weir/tmp/f%" PRIu64 "/%zu", r->item->id, i);
 }
 
@@ -244,8 +286,10 @@ static int swap(restore *r, weir_error *err)
     tree ours;
     const char *top = output_plain_path(&r->arena, r->item->name);
     int rc = top ? load_believed(r->w, r->item->hash, &r->arena, &ours, err) : error_nomem(err, doing);
-    if (rc == 0) rc = keep_all(r->w, r->item, &r->now, &ours, r->node, false, &r->arena, err);
+    bool recovers = r->node == 0; /* nothing is announced, and tmp is about to be swept */
+    if (rc == 0) rc = keep_all(r->w, r->item, &r->now, &ours, r->node, recovers, &r->arena, err);
     if (rc == 0) rc = output_folder_way(r->w, r->item, err);
+    if (rc == 0 && !recovers) rc = output_note(r->w, r->item, r->hash, err);
     if (rc == 0) rc = os_mkdirat(r->w->rootfd, top, 0755, err);
     if (rc == 0) rc = clear_rest(r, err);
     if (rc == 0) rc = place_all(r, err);
@@ -256,11 +300,11 @@ int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, 
 {
     weir_error why = {0};
     char folder[48];
-    restore r = {.w = w, .item = item, .node = node};
+    restore r = {.w = w, .item = item, .node = node, .hash = hash};
     snprintf(folder, sizeof folder, ".weir/tmp/f%" PRIu64, item->id);
     arena_init(&r.arena);
     int rc = load(w, hash, &r.arena, &r.want, &why);
-    if (rc == 0) rc = walk(w, output_path(item), &r.arena, &r.now, &why);
+    if (rc == 0) rc = walk_item(w, item, &r.arena, &r.now, &why);
     if (rc == 0) rc = make_temps(&r, &why);
     if (rc == 0) {
         rc = swap(&r, &why);
@@ -269,6 +313,74 @@ int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, 
     (void)os_remove_tree(w->rootfd, folder, NULL);
     arena_deinit(&r.arena);
     return rc == 0 ? 0 : error_set(err, rc, "restoring %s: %s", output_path(item), why.message);
+}
+
+/* --- a job's new tree --------------------------------------------------------------------------------------------- */
+
+/* Nobody else writes there, but a user might have. */
+static int settle_placed(weir *w, cat_item *item, hash128 hash, weir_error *err)
+{
+    scan_config config = output_scan(w);
+    scan_request now = {.item = item->id, .path = item->name};
+    scan_one(&config, &now);
+    if (now.code != 0) return error_set(err, now.code, "%s", now.message);
+    if (!hash_equal(now.hash, hash)) return error_set(err, WEIR_FAILED, "%s was changed while weir put it in place", output_path(item));
+    item->disk_differs = false;
+    return sigcache_put(w->sigs, item->name, item->id, &now.sig, now.hash, now.racy, err);
+}
+
+int output_folder_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64_t node, weir_error *err)
+{
+    weir_error why = {0};
+    restore r = {.w = w, .item = item, .node = node, .from = temp, .hash = hash};
+    arena_init(&r.arena);
+    int rc = journal_sync(w->journal, false, &why); /* whatever a kill leaves in place can be told from what is foreign */
+    watching_moved_folder(w);
+    if (rc == 0) rc = load(w, hash, &r.arena, &r.want, &why);
+    if (rc == 0) rc = walk_item(w, item, &r.arena, &r.now, &why);
+    if (rc == 0) rc = swap(&r, &why);
+    if (rc == 0) rc = os_remove_tree(w->rootfd, temp, &why);
+    arena_deinit(&r.arena);
+    if (rc == 0) rc = settle_placed(w, item, hash, &why);
+    return rc == 0 ? 0 : error_set(err, rc == WEIR_NOTFOUND ? WEIR_IO : rc, "%s", why.message);
+}
+
+/* --- after a kill ------------------------------------------------------------------------------------------------- */
+
+/* What is of the tree that was on its way and not of the one believed in. */
+static int take_back(weir *w, const cat_item *item, const tree *ours, const tree *now, mem_arena *arena, const tree *coming, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = now->count; rc == 0 && i-- > 0;) {
+        const manifest_entry *e = &now->entries[i];
+        bool removed = false;
+        const char *path = below(arena, item, e);
+        if (!path) return error_nomem(err, doing);
+        if (!has_same(coming, e) || has_same(ours, e)) continue;
+        rc = e->type == OS_DIR ? os_rmdirat(w->rootfd, path, &removed, err) : os_unlinkat(w->rootfd, path, err);
+        os_kill_point("recover_stray_folder");
+    }
+    return rc;
+}
+
+int output_folder_undo(weir *w, cat_item *item, hash128 coming, weir_error *err)
+{
+    mem_arena arena;
+    tree new_one = {0}, ours = {0}, now = {0};
+    weir_error why = {0};
+    bool removed = false;
+    bool has_old = !hash_is_none(item->hash) && !hash_equal(item->hash, HASH_ABSENT);
+    arena_init(&arena);
+    const char *top = output_plain_path(&arena, item->name);
+    int rc = top ? load_believed(w, coming, &arena, &new_one, &why) : error_nomem(&why, doing);
+    if (rc == 0) rc = load_believed(w, item->hash, &arena, &ours, &why);
+    if (rc == 0) rc = walk(w, output_path(item), &arena, &now, &why);
+    if (rc == 0) rc = take_back(w, item, &ours, &now, &arena, &new_one, &why);
+    if (rc == 0 && !has_old) rc = os_rmdirat(w->rootfd, top, &removed, &why);
+    arena_deinit(&arena);
+    if (rc == 0 && has_old) rc = output_folder_restore(w, item, item->hash, 0, &why);
+    if (rc == WEIR_NOTFOUND || rc == WEIR_FAILED) rc = 0; /* its node is due: the output is not what the state believes in */
+    return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
 }
 
 /* --- a command's new tree ---------------------------------------------------------------------------------------- */
@@ -324,7 +436,7 @@ int output_folder_remove(weir *w, cat_item *item, hash128 made, size_t *left, we
 int output_folder_above(weir *w, bytes path, const cat_item **folder, weir_error *err)
 {
     *folder = NULL;
-    if (path.size == 0 || path.data[0] == '/') return 0;
+    if (path.size == 0 || path.data[0] == '/' || !catalog_has_folders(w->catalog)) return 0;
     for (size_t at = path.size - 1; at > 0; at--) {
         if (path.data[at - 1] != '/') continue;
         const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, bytes_of(path.data, at), false, err);
@@ -334,16 +446,4 @@ int output_folder_above(weir *w, bytes path, const cat_item **folder, weir_error
         return 0;
     }
     return 0;
-}
-
-int output_folder_refuse(weir *w, bytes path, weir_error *err)
-{
-    const cat_item *folder = NULL;
-    weir_error local = {0};
-    int rc = output_folder_above(w, path, &folder, err ? err : &local);
-    if (rc != 0 || !folder) return rc;
-    const cat_node *maker = catalog_node(w->catalog, folder->node, err);
-    if (!maker) return err->code ? err->code : WEIR_BUG;
-    return error_set(err, WEIR_FAILED, "it reads %.*s, which lies below %s, an output of %s: take that node as an input", (int)path.size,
-                     (const char *)path.data, output_path(folder), (const char *)maker->spec.name.data);
 }

@@ -60,8 +60,12 @@ int output_notes_recover(weir *w, mem_arena *arena, weir_error *err);
 /* --- output_folder.c: items whose path ends in '/' --------------------------------------------------------------- */
 /** What lies below and is not as in the tree believed in goes into the store; `silent`: recorded, not announced. */
 int output_folder_keep(weir *w, cat_item *item, hash128 believed, uint64_t node, bool silent, weir_error *err);
-/** Make everything below as the manifest says; WEIR_NOTFOUND: a payload is gone, nothing was touched. */
+/** The entries of one, as the state believes in it, in `arena`: from the store, or from disk if it is so there. WEIR_NOTFOUND. */
+int output_folder_entries(weir *w, const cat_item *item, mem_arena *arena, manifest_entry **entries, size_t *count, weir_error *err);
+/** Make everything below as the manifest says; WEIR_NOTFOUND: a payload is gone, nothing was touched. @param node  0: a recovery */
 int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, weir_error *err);
+/** After a kill: what is of the tree `coming` alone goes, and the one that the state believes in comes back. */
+int output_folder_undo(weir *w, cat_item *item, hash128 coming, weir_error *err);
 /** Remove what is as in the tree `made`; *left: files that are not. */
 int output_folder_remove(weir *w, cat_item *item, hash128 made, size_t *left, weir_error *err);
 /** Say EVENT_FOREIGN_KEPT. */

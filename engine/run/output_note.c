@@ -155,6 +155,7 @@ static int heed_file(weir *w, bytes path, hash128 hash, weir_error *err)
     if (!item) item = catalog_item_named(w->catalog, ITEM_FILE, path, true, err);
     if (!item) return err->code;
     if (output_stays_inside(w, item, &outside) != 0) return 0;
+    if (manifest_is_folder(path)) return output_folder_undo(w, item, hash, err);
     if (!still_holds(w, output_path(item), hash)) return 0;
     return back_to_recorded(w, item, hash, err);
 }

@@ -58,7 +58,10 @@ static bool hash_now(task *t, read_record *r, bool same_spec, bool own, hash128 
         const cat_item *item = catalog_item(w->catalog, r->source, &err);
         if (!item) return false;
         cat_node *needed = NULL;
+        const cat_item *folder = NULL;
+        if (item->kind == ITEM_MEMBER && output_member_look(w, catalog_item(w->catalog, r->source, &err), &folder, &err) != 0) return false;
         *now = item->kind == ITEM_NODE ? HASH_ABSENT : item->hash;
+        if (item->kind == ITEM_MEMBER && hash_is_none(*now)) return false;
         if (item->kind == ITEM_NODE && need_node(w, item->name, &needed, &err) != 0) return false;
         return !needed || resolve_node_hash(w, needed, now, &err) == 0;
     }

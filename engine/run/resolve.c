@@ -7,6 +7,7 @@
 #include "engine/run/engine.h"
 #include "engine/store/document.h"
 #include "engine/store/read.h"
+#include "engine/world/manifest.h"
 
 static cat_node *member_node(task *t, const spec_member *m, weir_error *err)
 {
@@ -23,9 +24,11 @@ int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_e
     if (m->kind != MEMBER_ITEM) {
         const cat_node *up = member_node(t, m, err);
         if (!up) return err->code;
-        int index = m->kind == MEMBER_OUTPUT ? spec_output_index(&up->spec, m->port) : sub < 0 ? 0 : sub;
+        bytes below = {0};
+        int index = m->kind == MEMBER_OUTPUT ? spec_member_output(&up->spec, m->port, &below) : sub < 0 ? 0 : sub;
         if (index < 0 || (size_t)index >= up->spec.output_count) return 0;
         id = up->spec.outputs[index].id;
+        if (below.size) return output_member_in(t->w, id, below, item, err);
     }
     *item = catalog_item(t->w->catalog, id, err);
     return *item ? 0 : err->code;
@@ -107,11 +110,29 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     return *how == RESOLVE_KNOWN ? resolve_node_hash(w, node, hash, err) : 0;
 }
 
+static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err);
+
+/* A file in a folder: as its folder. */
+static int member_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    const cat_item *above = NULL;
+    int rc = output_member_look(t->w, item, &above, err);
+    cat_item *folder = rc == 0 && above ? catalog_item(t->w->catalog, above->id, err) : NULL;
+    *how = RESOLVE_IMPOSSIBLE;
+    if (rc != 0 || !folder) return rc;
+    rc = item_content(t, ref, folder, hash, wait_for, how, err);
+    if (rc != 0 || *how != RESOLVE_KNOWN) return rc;
+    *hash = item->hash;
+    if (hash_is_none(item->hash)) *how = RESOLVE_IMPOSSIBLE;
+    return 0;
+}
+
 /* Content of an item: an output's maker must be settled, a source must have been looked at. */
 static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
 {
     weir *w = t->w;
     if (item->kind == ITEM_NODE) return needed_content(t, item, hash, wait_for, how, err);
+    if (item->kind == ITEM_MEMBER) return member_content(t, ref, item, hash, wait_for, how, err);
     *how = RESOLVE_KNOWN;
     *hash = item->hash;
     if (item->node != 0 && item->node != t->node->id) {
@@ -172,7 +193,7 @@ int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error
     if (m->kind != MEMBER_NODE) {
         int rc = resolve_file(t, m, -1, &item, err);
         *hash = item ? item->hash : HASH_ABSENT;
-        if (item) (void)is_unknown(t, item->node);
+        if (item) (void)is_unknown(t, item->kind == ITEM_MEMBER ? m->id : item->node);
         return rc;
     }
     const cat_node *up = member_node(t, m, err);
@@ -251,13 +272,27 @@ static int key_value(task *t, const read_ref *ref, const spec_member *m, hash128
     return rc == 0 && *how == RESOLVE_KNOWN ? key_hash(t, m, hash, err) : rc;
 }
 
+/* The names in an output that is a folder. */
+static int made_names(task *t, const read_ref *ref, cat_item *item, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    bool known = false;
+    int rc = item_content(t, ref, item, hash, wait_for, how, err);
+    if (rc != 0 || *how != RESOLVE_KNOWN) return rc;
+    rc = output_member_names(t->w, item, hash, &known, err);
+    if (!known) *how = RESOLVE_IMPOSSIBLE;
+    return rc;
+}
+
 /* The names in a folder or tree, without its content. */
-static int tree_names(task *t, const spec_member *m, hash128 *hash, uint64_t *source, resolve_result *how, weir_error *err)
+static int tree_names(task *t, const read_ref *ref, const spec_member *m, hash128 *hash, uint64_t *wait_for, uint64_t *source, resolve_result *how,
+                      weir_error *err)
 {
     cat_item *item = NULL;
     bytes encoded;
     *how = RESOLVE_IMPOSSIBLE;
-    int rc = resolve_file(t, m, -1, &item, err);
+    int rc = resolve_file(t, m, ref->sub, &item, err);
+    if (item) *source = item->id;
+    if (rc == 0 && item && item->kind == ITEM_FILE && manifest_is_folder(item->name)) return made_names(t, ref, item, hash, wait_for, how, err);
     if (rc != 0 || !item || !observe_is_tree(item->kind)) return rc;
     *source = item->id;
     rc = observe_tree_value(t->w, item, &encoded, err);
@@ -284,7 +319,7 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
     *how = RESOLVE_IMPOSSIBLE;
     if (index >= input->count) return 0;
     const spec_member *m = &input->members[index];
-    if (ref->aspect == ASPECT_NAMES) return tree_names(t, m, hash, source, how, err);
+    if (ref->aspect == ASPECT_NAMES) return tree_names(t, ref, m, hash, wait_for, source, how, err);
     if (document_is_key(m)) return ref->aspect == ASPECT_VALUE ? key_value(t, ref, m, hash, wait_for, how, source, err) : 0;
     if (ref->aspect == ASPECT_VALUE || ref->aspect == ASPECT_PARAMS) {
         if (m->kind == MEMBER_ITEM) return 0;

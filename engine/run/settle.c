@@ -322,6 +322,10 @@ static int check_readable(task *t, weir_error *err)
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             const spec_member *m = &spec->inputs[i].members[k];
+            if (m->kind == MEMBER_OUTPUT && t->effect->spec.kind == EFFECT_COMMAND) {
+                int rc = output_member_check(t, m, spec->inputs[i].port, err);
+                if (rc != 0) return rc;
+            }
             if (m->kind != MEMBER_ITEM || (m->item != ITEM_FILE && !observe_is_tree(m->item))) continue;
             const cat_item *item = catalog_item(t->w->catalog, m->id, err);
             if (!item) return err->code ? err->code : WEIR_BUG;

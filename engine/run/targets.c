@@ -103,6 +103,8 @@ static int by_search(weir *w, bytes target, bool is_base, bool *found, weir_erro
 static int by_output(weir *w, bytes path, bool *found, weir_error *err)
 {
     const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, path, false, err);
+    const cat_item *folder = NULL;
+    if (!item && err->code == 0 && output_folder_above(w, path, &folder, err) == 0) item = folder;
     if (item && item->node != 0) *found = add_target(w, item->node, err);
     return err->code;
 }

@@ -8,6 +8,7 @@
 #include "engine/model/key.h"
 #include "engine/script/luavalue.h"
 #include "engine/store/document.h"
+#include "engine/world/scan.h"
 
 static const char handle_type[] = "weir.handle";
 
@@ -267,15 +268,46 @@ static int index_item(lua_State *L, const handle *h, const char *key)
     return 1;
 }
 
+/* site.pages:file "css/a.css": one file of an output that is a folder. */
+static int output_file(lua_State *L)
+{
+    static const char usage[] = "node.site:file \"css/a.css\"";
+    const handle *h = luahandle_at(L, 1);
+    loader *ld = loader_of(L);
+    weir_error err = {0};
+    bytes port, path, below;
+    if (h && h->kind == HANDLE_BROKEN) {
+        lua_settop(L, 1);
+        return 1;
+    }
+    if (!h || h->kind != HANDLE_OUTPUT || lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, usage, ":file() of an output takes a path in it");
+    handle_output(h, &port, &path);
+    if (path.size == 0 || path.data[path.size - 1] != '/')
+        return luavm_raise(L, "a folder as an output ends in '/': outputs = { site = \"public/\" }", "%s is no folder", luahandle_describe(L, h));
+    below.data = (const uint8_t *)lua_tolstring(L, 2, &below.size);
+    loader_scratch(ld);
+    buf_clear(&ld->text);
+    if (scan_normalise(below, &ld->text, &err) != 0) return luavm_raise(L, usage, "%s", err.message);
+    const char *part = arena_printf(&ld->scratch, "%.*s/%s", (int)port.size, (const char *)port.data, buf_cstr(&ld->text));
+    const char *where = arena_printf(&ld->scratch, "%.*s%s", (int)path.size, (const char *)path.data, buf_cstr(&ld->text));
+    if (!part || !where) return luaL_error(L, "out of memory");
+    buf_clear(&ld->pack);
+    buf_put_bytes(&ld->pack, bytes_str(part));
+    buf_put_bytes(&ld->pack, bytes_str(where));
+    if (ld->pack.failed) return luaL_error(L, "out of memory");
+    luahandle_push(L, HANDLE_OUTPUT, handle_name(h), buf_bytes(&ld->pack), 0);
+    return 1;
+}
+
 static int index_output(lua_State *L, const handle *h, const char *key)
 {
-    static const char *const names[] = {"path", "name", "stem", "ext", "rel", "key"};
+    static const char *const names[] = {"path", "name", "stem", "ext", "rel", "key", "file"};
     bytes port, path;
     handle_output(h, &port, &path);
     if (strcmp(key, "path") == 0) return push_bytes(L, path);
     if (luahandle_push_part(L, path, 0, key)) return 1;
-    if (strcmp(key, "key") == 0) {
-        lua_pushcfunction(L, file_key);
+    if (strcmp(key, "key") == 0 || strcmp(key, "file") == 0) {
+        lua_pushcfunction(L, key[0] == 'k' ? file_key : output_file);
         return 1;
     }
     if (strcmp(key, "read") == 0 || strcmp(key, "lines") == 0 || strcmp(key, "json") == 0)

@@ -106,7 +106,7 @@ static int member_files(lua_State *L)
 {
     bytes encoded;
     object *o = check_object(L, 1, member_type, "write i.x:files(), with a colon");
-    check(L, job_read_files(loader_of(L)->job, o->port, o->member, &encoded));
+    check(L, job_read_files(loader_of(L)->job, o->port, o->member, o->sub, &encoded));
     if (encoded.size) luavalue_push(L, encoded);
     else lua_pushnil(L);
     return 1;
@@ -117,7 +117,7 @@ static int read_below(lua_State *L, const object *o)
 {
     bytes path, content;
     path.data = (const uint8_t *)lua_tolstring(L, 2, &path.size);
-    check(L, job_read_below(loader_of(L)->job, o->port, o->member, path, &content));
+    check(L, job_read_below(loader_of(L)->job, o->port, o->member, o->sub, path, &content));
     if (content.data) return push_bytes(L, content);
     lua_pushnil(L);
     return 1;
@@ -129,11 +129,12 @@ static int member_read(lua_State *L)
     object *o = check_object(L, 1, member_type, "write i.x:read(), with a colon");
     const job_member *m = member_of(L, o);
     bool is_folder = m->kind == MEMBER_ITEM && (m->item_type == ITEM_FOLDER || m->item_type == ITEM_TREE);
-    if (is_folder && lua_type(L, 2) == LUA_TSTRING) return read_below(L, o);
+    bool is_made = job_member_folder(m, o->sub) != NULL;
+    if ((is_folder || is_made) && lua_type(L, 2) == LUA_TSTRING) return read_below(L, o);
     if (is_folder)
         return luavm_raise(L, "write i.x:read \"name\"; i.x:files() lists them",
                            "input '%s' is a folder: :read() needs the path of a file in it",
-                           (const char *)order_of(L)->inputs[o->port].port.data);
+                           (const char *)input_of(L, o)->port.data);
     check(L, job_read_content(loader_of(L)->job, o->port, o->member, o->sub, &content));
     return push_bytes(L, content);
 }
@@ -433,28 +434,50 @@ static int output_mode(lua_State *L)
     return 1;
 }
 
+/* o.site:file "css/a.css": a file in an output that is a folder; like an output. */
+static int output_file(lua_State *L)
+{
+    static const char usage[] = "o.site:file(\"css/a.css\"):write(text)";
+    object *o = check_object(L, 1, output_type, "write o.x:file(path), with a colon");
+    job *j = loader_of(L)->job;
+    size_t number = 0;
+    bytes path;
+    if (lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, usage, ":file takes a path, not a %s", luaL_typename(L, 2));
+    path.data = (const uint8_t *)lua_tolstring(L, 2, &path.size);
+    check(L, job_part_named(j, o->port, path, &number));
+    push_object(L, output_type, number, 0, -1);
+    return 1;
+}
+
+static const char *output_name(lua_State *L, const object *o)
+{
+    const job_order *order = order_of(L);
+    return o->port < order->output_count ? (const char *)order->outputs[o->port].port.data : "file";
+}
+
 static int output_index(lua_State *L)
 {
-    static const char *const known[] = {"write", "copy", "mode", "path", "name", "stem", "ext"};
-    static const lua_CFunction methods[] = {output_write, output_copy, output_mode};
+    static const char *const known[] = {"write", "copy", "mode", "file", "path", "name", "stem", "ext"};
+    static const lua_CFunction methods[] = {output_write, output_copy, output_mode, output_file};
     object *o = check_object(L, 1, output_type, NULL);
-    bytes path, names[7];
+    bytes path, names[8];
     if (lua_type(L, 2) != LUA_TSTRING) return luavm_raise(L, NULL, "an output is not a list");
     const char *key = lua_tostring(L, 2);
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 8; i++) {
         names[i] = bytes_str(known[i]);
         if (strcmp(key, known[i]) != 0) continue;
-        if (i < 3) {
+        if (i < 4) {
             lua_pushcfunction(L, methods[i]);
             return 1;
         }
-        check(L, job_read_outpath(loader_of(L)->job, o->port, &path));
-        if (i == 3) return push_bytes(L, path);
+        check(L, o->port < order_of(L)->output_count ? job_read_outpath(loader_of(L)->job, o->port, &path)
+                                                     : job_part_path(loader_of(L)->job, o->port, &path));
+        if (i == 4) return push_bytes(L, path);
         luahandle_push_part(L, path, 0, key);
         return 1;
     }
-    lua_pushfstring(L, "o.%s", order_of(L)->outputs[o->port].port.data);
-    return unknown_name(L, lua_tostring(L, -1), key, names, 7);
+    lua_pushfstring(L, "o.%s", output_name(L, o));
+    return unknown_name(L, lua_tostring(L, -1), key, names, 8);
 }
 
 static int refuse(lua_State *L)

@@ -36,7 +36,7 @@ static const char *const REASON_NAMES[] = {
 static const char *const OUTCOME_NAMES[] = {NULL, "ran", "restored", "unchanged", "failed", "blocked", "accepted"};
 static const char *const RESULT_NAMES[] = {NULL, "ok", "failed", "transient", "interrupted", "raced", "impure"};
 static const char *const ASPECT_TEXTS[] = {NULL, "content", "value", "names", "params", "path", "list", "outpath"};
-static const char *const ITEM_NAMES[] = {NULL, "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node"};
+static const char *const ITEM_NAMES[] = {NULL, "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node", [ITEM_MEMBER] = "member"};
 static const char *const JOB_NAMES[] = {"pure", "batch", "ops", "daemon", "service"};
 
 const event_names EVENT_REASONS = {REASON_NAMES, COUNT(REASON_NAMES)};

@@ -84,6 +84,17 @@ int spec_output_index(const node_spec *spec, bytes port)
     return -1;
 }
 
+int spec_member_output(const node_spec *spec, bytes port, bytes *below)
+{
+    int index = spec_output_index(spec, port);
+    const uint8_t *slash = index < 0 && port.size ? memchr(port.data, '/', port.size) : NULL;
+    *below = bytes_of("", 0);
+    if (!slash) return index;
+    size_t size = (size_t)(slash - port.data);
+    *below = bytes_of(slash + 1, port.size - size - 1);
+    return spec_output_index(spec, bytes_of(port.data, size));
+}
+
 /* --- writing a node -------------------------------------------------------------------------------------------- */
 
 static bool has_params(bytes params)

@@ -23,7 +23,8 @@ typedef enum item_kind {
     ITEM_FOLDER = 7, /* a folder: names and types of what is directly in it */
     ITEM_TREE = 8,   /* a folder: everything below it, with content */
     ITEM_LINK = 9,   /* a symbolic link: its text, not what is behind it */
-    ITEM_NODE = 11   /* a node that is needed while another one runs, by name; its content is all that the node makes */
+    ITEM_NODE = 11,  /* a node that is needed while another one runs, by name; its content is all that the node makes */
+    ITEM_MEMBER = 12 /* a file in an output that is a folder, by path; its content is what the list of the folder says */
 } item_kind;
 
 typedef enum effect_kind { EFFECT_LUA = 1, EFFECT_C = 2, EFFECT_COMMAND = 3 } effect_kind;
@@ -65,7 +66,7 @@ typedef struct spec_member {
     item_kind item;   /* MEMBER_ITEM */
     uint64_t id;      /* item or node id; 0 before the engine has resolved `name` */
     bytes name;       /* item or node name; empty once stored */
-    bytes port;       /* MEMBER_OUTPUT: which output; MEMBER_ITEM of a named value: encoding of its default, empty: none */
+    bytes port;       /* MEMBER_OUTPUT: which output, or "port/path": that file in it, a folder; MEMBER_ITEM of a named value: encoding of its default, empty: none */
 } spec_member;
 
 typedef struct spec_input {
@@ -150,6 +151,8 @@ const char *spec_policy_name(int policy);
 /** Index of a port, or -1. Arrays are sorted once put or got. */
 int spec_input_index(const node_spec *spec, bytes port);
 int spec_output_index(const node_spec *spec, bytes port);
+/** The same for the port of a MEMBER_OUTPUT; *below: the path of a file in that output, empty: the output itself. */
+int spec_member_output(const node_spec *spec, bytes port, bytes *below);
 
 /**
  * Write a node's full name: base, then its params sorted, `page[lang=en,post=intro]`; odd characters

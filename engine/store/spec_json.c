@@ -9,7 +9,7 @@
 
 const char *spec_item_name(int kind)
 {
-    static const char *const names[] = {"?", "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node"};
+    static const char *const names[] = {"?", "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node", [ITEM_MEMBER] = "member"};
     int count = (int)(sizeof names / sizeof *names);
     return kind >= ITEM_FILE && kind < count && names[kind] ? names[kind] : names[0];
 }

@@ -3,9 +3,11 @@
  */
 #include "engine/world/manifest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "engine/store/value.h"
 #include "engine/world/scan_internal.h"
 
 static const char head[] = "weir folder 1\n";
@@ -74,6 +76,17 @@ static int list_all(walk *w)
     int rc = list_folder(w, w->folder);
     if (rc == 0 && w->count > 1) qsort(w->list, w->count, sizeof *w->list, by_path);
     scan_count(w->count + 1, 0, 0);
+    return rc;
+}
+
+/* The folder itself: a link in its place is none. */
+static int look_at_top(const scan_config *config, const char *path, os_stat *st, weir_error *err)
+{
+    char *plain = mem_strdup(path);
+    if (!plain) return error_nomem(err, doing);
+    if (*plain) plain[strlen(plain) - 1] = '\0';
+    int rc = os_statat(config->rootfd, plain, false, st, err);
+    mem_free(plain);
     return rc;
 }
 
@@ -312,22 +325,93 @@ const manifest_entry *manifest_find(const manifest_entry *entries, size_t count,
     return NULL;
 }
 
+void manifest_entry_names(const manifest_entry *entries, size_t count, buf *names)
+{
+    size_t files = 0;
+    for (size_t i = 0; i < count; i++) files += entries[i].type != OS_DIR;
+    value_put_array(names, files);
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].type != OS_DIR) value_put_string(names, entries[i].path);
+}
+
+enum { FOLLOWED_MOST = 40, PATH_ROOM = 4096 };
+
+/* Append what a link says to the folder it is in. False: it leaves. */
+static bool go_along(char *path, size_t folder, bytes text, const char *rest)
+{
+    char way[2 * PATH_ROOM];
+    size_t used = folder;
+    int size = snprintf(way, sizeof way, "%.*s/%s", (int)text.size, (const char *)text.data, rest);
+    if (size < 0 || (size_t)size >= sizeof way || (text.size && text.data[0] == '/')) return false;
+    for (char *at = way, *next; at; at = next) {
+        next = strchr(at, '/');
+        if (next) *next++ = '\0';
+        if (!*at || strcmp(at, ".") == 0) continue;
+        if (strcmp(at, "..") == 0) {
+            if (used == 0) return false;
+            while (used > 0 && path[used - 1] != '/') used--;
+            if (used > 0) used--;
+            continue;
+        }
+        size_t length = strlen(at);
+        if (used + length + 2 > PATH_ROOM) return false;
+        if (used > 0) path[used++] = '/';
+        memcpy(path + used, at, length);
+        used += length;
+    }
+    path[used] = '\0';
+    return true;
+}
+
+const manifest_entry *manifest_follow(const manifest_entry *entries, size_t count, bytes wanted, bool *outside)
+{
+    char path[PATH_ROOM];
+    *outside = false;
+    if (wanted.size >= sizeof path) return NULL;
+    memcpy(path, wanted.data, wanted.size);
+    path[wanted.size] = '\0';
+    for (int followed = 0; followed <= FOLLOWED_MOST; followed++) {
+        const manifest_entry *e = NULL;
+        size_t size = 0, folder = 0;
+        do { /* the first link on the way */
+            folder = size ? size + 1 : 0;
+            size = folder + strcspn(path + folder, "/");
+            e = manifest_find(entries, count, bytes_of(path, size));
+        } while (e && e->type == OS_DIR && path[size]);
+        if (!e || e->type != OS_LINK) return path[size] ? NULL : e;
+        char rest[PATH_ROOM];
+        snprintf(rest, sizeof rest, "%s", path[size] ? path + size + 1 : "");
+        *outside = !go_along(path, folder ? folder - 1 : 0, e->text, rest);
+        if (*outside) return NULL;
+    }
+    return NULL; /* a circle */
+}
+
+int manifest_names(int rootfd, const char *folder, buf *names, weir_error *err)
+{
+    os_stat st;
+    mem_arena arena;
+    const scan_config config = {.rootfd = rootfd};
+    arena_init(&arena);
+    walk w = {.config = &config, .arena = &arena, .folder = folder, .err = err};
+    int rc = look_at_top(&config, folder, &st, err);
+    if (rc == 0 && st.type == OS_DIR) rc = list_all(&w);
+    size_t files = 0;
+    for (size_t i = 0; i < w.count; i++) files += w.list[i].entry.type != OS_DIR;
+    if (rc == 0) value_put_array(names, files);
+    for (size_t i = 0; rc == 0 && i < w.count; i++)
+        if (w.list[i].entry.type != OS_DIR) value_put_string(names, w.list[i].entry.path);
+    if (rc == 0 && names->failed) rc = error_nomem(err, doing);
+    mem_free(w.list);
+    arena_deinit(&arena);
+    return rc;
+}
+
 bool manifest_same(const manifest_entry *a, const manifest_entry *b)
 {
     if (a->type != b->type) return false;
     if (a->type == OS_LINK) return bytes_equal(a->text, b->text);
     return a->type == OS_DIR || (a->executable == b->executable && hash_equal(a->content, b->content));
-}
-
-/* The folder itself: a link in its place is none. */
-static int look_at_top(const scan_config *config, const char *path, os_stat *st, weir_error *err)
-{
-    char *plain = mem_strdup(path);
-    if (!plain) return error_nomem(err, doing);
-    if (*plain) plain[strlen(plain) - 1] = '\0';
-    int rc = os_statat(config->rootfd, plain, false, st, err);
-    mem_free(plain);
-    return rc;
 }
 
 int manifest_walk(const scan_config *config, const char *folder, mem_arena *arena, manifest_entry **entries, size_t *count,

@@ -41,6 +41,12 @@ int manifest_read(bytes text, mem_arena *arena, manifest_entry **entries, size_t
 /** What is below a folder now, everything read; in `arena`. Absent: nothing. FIFOs and the like: WEIR_WORKFLOW. */
 int manifest_walk(const scan_config *config, const char *folder, mem_arena *arena, manifest_entry **entries, size_t *count,
                   weir_error *err);
+/** The paths of the files and links below a folder: a list as its encoding (store/value.h), sorted; nothing is read. Absent: the empty list. */
+int manifest_names(int rootfd, const char *folder, buf *names, weir_error *err);
+/** The same of entries. */
+void manifest_entry_names(const manifest_entry *entries, size_t count, buf *names);
+/** What a path below leads to, links followed as long as they stay in the folder. NULL: nothing; *outside: a link that leaves it. */
+const manifest_entry *manifest_follow(const manifest_entry *entries, size_t count, bytes path, bool *outside);
 /** The entry with a path, or NULL; they are sorted. */
 const manifest_entry *manifest_find(const manifest_entry *entries, size_t count, bytes path);
 /** The same thing with the same content. */

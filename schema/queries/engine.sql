@@ -45,7 +45,7 @@ SELECT id, name, node FROM item WHERE kind = 1 AND name >= ?1 AND name < ?2 AND 
 SELECT name FROM item WHERE node IS NOT NULL;
 
 -- name: folders_claimed
-SELECT name FROM item WHERE node IS NOT NULL AND kind = 1 AND substr(name, -1) = x'2f';
+SELECT name FROM item WHERE node IS NOT NULL AND substr(name, -1) = x'2f';
 
 -- name: value_by_item
 SELECT value FROM value WHERE item = ?1;

@@ -36,4 +36,15 @@ expect "c-project: and something was compiled" "yes" "$(printf '%s\n' "$@" | gre
 printf 'int words_extra;\n' >> src/words.c
 expect "c-project: code" "compile[unit=words] link[program=tally] link[program=test_words] test " "$(ran)"
 "$WEIR_BIN" db check > check.txt || { cat check.txt; bad=1; }
+cd ..
+
+cp -R "$WEIR_SOURCE/examples/chapters" chapters && cd chapters || exit 1
+expect "chapters: a first run" "contents count preview split " "$(ran)"
+expect "chapters: the names" "1. the-harbour.md 2. the-hill.md 3. the-letter.md " "$(tr '\n' ' ' < build/contents.txt)"
+expect "chapters: a second run" "" "$(ran)"
+sed -i 's/since noon/since May/' book.md
+expect "chapters: one is rewritten" "count split " "$(ran)"
+printf '\n# The end\n\nSo it was.\n' >> book.md
+expect "chapters: one more" "contents count split " "$(ran)"
+"$WEIR_BIN" db check > check.txt || { cat check.txt; bad=1; }
 exit $bad

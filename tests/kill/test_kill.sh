@@ -6,6 +6,7 @@
 # hand is lost. A failed node's last good output is there. kill.lua is the story, killer.c does the killing.
 #
 #   WEIR_KILL_ROUNDS=n  random kills (default 12; a campaign: 100)      WEIR_SEED=n  replays them
+#   WEIR_KILL_POINT=name  only this point (with WEIR_KILL_ONLY=points)
 #   WEIR_KILL_ONLY=random|points|failing|interrupt                      WEIR_KEEP=1  leave the folder
 #   WEIR_KILL_VERBOSE=1  print every round
 set -u

@@ -626,6 +626,109 @@ static void test_report_wire(void)
 }
 
 /* The n-th allocation fails: an error or a failed report, never a crash or a good report with something missing. */
+/* --- folders ---------------------------------------------------------------------------------------------------------- */
+
+static bytes read_temp(const char *path)
+{
+    static buf content;
+    buf_clear(&content);
+    CHECK_OK(os_read_file(rootfd, path, 1000, &content, &err), err);
+    return buf_bytes(&content);
+}
+
+/* The temp of an output that is a folder is one; its parts take what an output takes. */
+static void test_folder_output(void)
+{
+    static char large[100 * 1000];
+    job_report r;
+    size_t a = 0, b = 0, same = 0, other = 0;
+    bytes text;
+    os_stat st;
+    job_output kept = outputs[0];
+    outputs[0] = (job_output){bytes_str("site"), bytes_str("public/"), bytes_str(".weir/tmp/1-0")};
+    job *j = begin(2);
+    memset(large, 'x', sizeof large);
+    CHECK_INT(0, job_part_named(j, 0, bytes_str("sub/a.txt"), &a));
+    CHECK_INT(0, job_part_named(j, 0, bytes_str("b"), &b));
+    CHECK_INT(0, job_part_named(j, 0, bytes_str("./sub//a.txt"), &same));
+    CHECK_INT(a, same);
+    CHECK_INT(0, job_write(j, a, bytes_str("1")));
+    CHECK_INT(0, job_write(j, b, bytes_of(large, sizeof large)));
+    CHECK_INT(0, job_write(j, a, bytes_str("2")));
+    CHECK_INT(0, job_copy(j, a, IN_ONE, 0));
+    job_mode(j, b, 0755);
+    CHECK_INT(0, job_part_path(j, a, &text));
+    is_text("public/sub/a.txt", text);
+    CHECK_INT(0, job_write(j, 1, bytes_str("log")));
+    job_finish(j, NULL, &r);
+    CHECK(r.ok);
+    CHECK_INT(2, r.written_count);
+    CHECK(hash_is_none(r.written[0].hash));
+    CHECK(!hash_is_none(r.written[1].hash));
+    is_text("12one", read_temp(".weir/tmp/1-0/sub/a.txt"));
+    CHECK_OK(os_statat(rootfd, ".weir/tmp/1-0/b", false, &st, &err), err);
+    CHECK_INT(sizeof large, st.size);
+    CHECK(st.mode & 0100);
+    job_free(j);
+
+    j = begin(1); /* nothing is left of before, and nothing at all after a failure */
+    CHECK_INT(0, job_part_named(j, 0, bytes_str("c"), &a));
+    CHECK_OK(os_statat(rootfd, ".weir/tmp/1-0/b", false, &st, &err), err);
+    CHECK_INT(OS_ABSENT, st.type);
+    CHECK_INT(0, job_part_named(j, 0, bytes_str("d"), &other));
+    CHECK(job_part_named(j, 0, bytes_str("../d"), &b) != 0);
+    job_finish(j, NULL, &r);
+    CHECK(!r.ok);
+    CHECK_HAS("is no file in it", (const char *)r.message.data);
+    CHECK_OK(os_statat(rootfd, ".weir/tmp/1-0", false, &st, &err), err);
+    CHECK_INT(OS_ABSENT, st.type);
+    job_free(j);
+
+    j = begin(1);
+    CHECK(job_write(j, 0, bytes_str("x")) != 0);
+    CHECK_HAS("is the folder public/", job_error(j));
+    job_free(j);
+    outputs[0] = kept;
+}
+
+/* Names are one read, each file that is looked at another, the whole one more. */
+static void test_folder_input(void)
+{
+    job_report r;
+    bytes got, none;
+    job_file folder = {bytes_str("site"), bytes_str("made/"), HASH_NONE, 41};
+    job_member kept = one_member;
+    CHECK_OK(os_make_parents(rootfd, "made/sub/x", NULL, NULL, &err), err);
+    check_write(check_path("made/sub/a"), "alpha");
+    check_write(check_path("made/b"), "beta");
+    one_member = (job_member){.kind = MEMBER_OUTPUT, .name = bytes_str("up"), .id = 9, .files = &folder, .file_count = 1};
+    job *j = begin(0);
+    CHECK_INT(0, job_read_files(j, IN_ONE, 0, -1, &got));
+    value_reader reader = value_read(got);
+    value_item item;
+    CHECK(value_next(&reader, &item) && item.type == VALUE_ARRAY && item.count == 2);
+    CHECK(value_next(&reader, &item) && bytes_equal(item.text, bytes_str("b")));
+    CHECK_INT(0, job_read_below(j, IN_ONE, 0, -1, bytes_str("sub/a"), &got));
+    is_text("alpha", got);
+    CHECK_INT(0, job_read_below(j, IN_ONE, 0, -1, bytes_str("no"), &none));
+    CHECK(none.data == NULL);
+    CHECK(job_read_below(j, IN_ONE, 0, -1, bytes_str("../up.log"), &none) != 0);
+    job_finish(j, NULL, &r);
+    CHECK(r.ok);
+    CHECK_INT(3, r.read_count);
+    CHECK(find(&r, ASPECT_NAMES, IN_ONE, 0, -1) != NULL);
+    CHECK(find(&r, ASPECT_CONTENT, IN_ONE, 0, -1) == NULL);
+    job_free(j);
+    j = begin(0);
+    CHECK_INT(0, job_read_content(j, IN_ONE, 0, -1, &got));
+    CHECK_HAS("weir folder 1\nfile ", (const char *)got.data);
+    job_finish(j, NULL, &r);
+    CHECK_INT(1, r.read_count);
+    CHECK(hash_equal(hash_bytes(got.data, got.size), r.reads[0].hash));
+    job_free(j);
+    one_member = kept;
+}
+
 static void test_no_memory(void)
 {
     bool ended = false;
@@ -672,6 +775,8 @@ int main(void)
     test_value_and_log();
     test_order_wire();
     test_report_wire();
+    test_folder_output();
+    test_folder_input();
     test_no_memory();
     buf_deinit(&up_value);
     buf_deinit(&env_value);

@@ -31,6 +31,16 @@ local fragile = weir.effect "fragile" {
   end,
 }
 
+local chop = weir.effect "chop" { -- a folder of a script
+  run = function(i, o)
+    local n = i.text:read():match "%d+"
+    o.bits:file("same/file"):write "same\n"
+    o.bits:file("n" .. n .. "/a"):write(i.text:read())
+    o.bits:file("n" .. n .. "/b"):write(n)
+    if i.text:read():find "^bad" then error("the flag is bad", 0) end
+  end,
+}
+
 local shouted = {}
 for _, source in ipairs(weir.glob "src/*.md") do
   local params, inputs = { name = source.stem }, { text = source }
@@ -48,6 +58,7 @@ for _, source in ipairs(weir.glob "src/*.md") do
     cmd = "head -c 9 {{text}} > {{half}}; head -c 20 {{text}} > {{whole}}; sleep 0.04; cat {{text}} > {{whole}}; "
       .. "sleep 0.02; tail -c 9 {{text}} >> {{half}}",
   }
+  chop "chop" { params = params, inputs = inputs, outputs = { bits = "build/chop/{{name}}/" } }
   weir.sh "split" { -- a folder whose names come from the text
     params = params, inputs = inputs, outputs = { parts = "build/split/{{name}}/" },
     cmd = [[n=$(tr -dc 0-9 < {{text}} | head -c 4); cd {{parts}}; mkdir -p same "d$n"; echo same > same/file; echo half > "d$n/a"; sleep 0.01
