@@ -12,7 +12,7 @@
  */
 #include "engine/base/memory.h"
 
-enum { INLINE_KEY = sizeof(uint64_t), SLOTS_SMALLEST = 16, DEAD_SMALLEST = 4096 };
+enum { INLINE_KEY = sizeof(uint64_t), SLOTS_SMALLEST = 16, KEPT_MOST = 1024, DEAD_SMALLEST = 4096 };
 
 typedef struct map_slot {
     uint64_t hash; /* 0: the slot is empty */
@@ -40,6 +40,11 @@ void map_deinit(map *m)
 
 void map_clear(map *m)
 {
+    if (m->capacity > KEPT_MOST && m->count < m->capacity / 16) { /* it was large once: clearing it each time would cost that */
+        map_deinit(m);
+        map_init(m);
+        return;
+    }
     if (m->slots) memset(m->slots, 0, m->capacity * sizeof *m->slots);
     arena_reset(&m->keys);
     m->count = 0;

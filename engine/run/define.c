@@ -299,17 +299,15 @@ static int resolve_reads(weir *w, definition *def, weir_error *err)
 
 static void drop_host(weir *w)
 {
-    script_host_close(w->host);
-    w->host = NULL;
-    w->host_ready = false;
+    jobs_drop_host(w);
 }
 
-/* The collector is the host's for as long as that lives: in the catalog's arena, and the definition is w->reload. */
+/* The collector is the host's for as long as that lives: jobs.c has it, and the definition is w->reload. */
 static int load(weir *w, const map *hidden, weir_error *err)
 {
     drop_host(w);
     definition_clear(&w->reload);
-    collector *c = arena_zero(catalog_arena(w->catalog), 1, sizeof *c);
+    collector *c = jobs_collector(w);
     if (!c) return error_nomem(err, "loading the workflow");
     *c = (collector){.w = w, .def = &w->reload, .hidden = hidden};
     script_events events = define_events(c);

@@ -216,7 +216,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
 void weir_close(weir *w)
 {
     if (!w) return;
-    if (w->catalog) jobs_end(w);
+    if (w->catalog) jobs_end(w, false);
     limits_end(w);
     output_notes_free(w);
     jobs_free(w);
@@ -611,7 +611,7 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     policy_tell(w);
     rc = finish(w, rc, err);
     watching_definition(w);
-    jobs_end(w);
+    jobs_end(w, watching_keeps(w, rc));
     limits_end(w);
     fill_counters(w);
     summary->seconds = (double)(os_monotonic_ns() - w->started_ns) / 1e9;

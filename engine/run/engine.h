@@ -504,8 +504,12 @@ void jobs_pump(weir *w);
 void jobs_end_waiting(task *t);
 /** Retire the workers, or end them `now`. */
 void jobs_stop(weir *w, bool now);
-/** End of a run: workers and hosts end. */
-void jobs_end(weir *w);
+/** End of a run: workers and hosts end. `keep`: hosts stay, each with one worker that has not had a job yet. */
+void jobs_end(weir *w, bool keep);
+/** The loaded workflow is not the one of now: its host ends, and the workers that it forked. */
+void jobs_drop_host(weir *w);
+/** For the host of the workflow; lives as long as the engine. NULL: no memory. */
+collector *jobs_collector(weir *w);
 void jobs_free(weir *w);
 /** Describe one input; *missing: as below. */
 int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err);

@@ -5,6 +5,9 @@
  * holds a few jobs at a time: as many as fit into a few milliseconds, judged by how long jobs of this run took, so that slow jobs spread
  * over the workers and tiny ones share a frame. Jobs need no intent: their outputs come only through the engine.
  *
+ * In a watch the hosts stay from one run to the next, each with one worker that has not had a job: what a job has loaded (a module, a
+ * plug-in) may be another one in the next run. A workflow that is loaded anew takes its host and its workers along.
+ *
  * J1  A job is with at most one worker. After a death the one that was running has failed, the others are handed out again.
  * J2  Workers are forked and jobs sent by jobs_pump alone, from the loop of schedule.c; callbacks only change states.
  */
@@ -20,6 +23,7 @@ enum { WORKERS_MOST = 640, RUNNING_MOST = 64, FRAME_MOST = 64, QUEUE_US = 4000 }
 typedef struct seat {
     script_worker *worker;
     bool ready, bare, stopping;
+    bool used;   /* had a job */
     int slots;   /* that it takes while it is busy */
     size_t load; /* jobs it holds */
     bool alone;  /* they are one, with limits of its own */
@@ -30,7 +34,8 @@ typedef struct job_pool {
     size_t count;
     bool host_lost;      /* the end of the host was counted: it takes all workers along that it has not forked yet */
     double mean_us;      /* of a job, smoothed; 0: none ended yet */
-    collector collect;   /* of the host that is started for its workers */
+    collector collect;   /* of the host of the workflow */
+    collector no_collect; /* of a bare one */
     mem_arena values;    /* values of this run that may not be committed yet */
     map value_at;        /* hash -> bytes * */
 } job_pool;
@@ -700,8 +705,9 @@ static int start_host(weir *w, bool bare, weir_error *err)
     script_config config = {.program = w->host_program, .rootfd = w->rootfd, .workflow = bare ? NULL : w->workflow, .stop = &w->interrupts};
     definition_clear(&w->reload);
     definition_init(&w->reload);
-    p->collect = (collector){.w = w, .def = &w->reload, .quiet = true};
-    script_events events = define_events(&p->collect);
+    collector *c = bare ? &p->no_collect : &p->collect;
+    *c = (collector){.w = w, .def = &w->reload, .quiet = true};
+    script_events events = define_events(c);
     script_host **slot = bare ? &w->bare : &w->host;
     int rc = script_host_start(slot, &w->loop, &config, &events, err);
     if (rc == 0) rc = script_host_wait(*slot, err);
@@ -745,6 +751,17 @@ static int replace_host(weir *w, bool bare, weir_error *err)
     return start_host(w, bare, err);
 }
 
+static int fork_worker(weir *w, bool bare, weir_error *err)
+{
+    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .need = on_need, .died = on_died};
+    job_pool *p = w->workers;
+    seat *s = &p->seats[p->count];
+    *s = (seat){.bare = bare};
+    int rc = script_worker_fork(bare ? w->bare : w->host, &events, &s->worker, err);
+    if (rc == 0) p->count++;
+    return rc;
+}
+
 /* Enough workers for what waits, at most one a slot. */
 static int hire(weir *w, bool bare, size_t waiting, weir_error *err)
 {
@@ -752,19 +769,15 @@ static int hire(weir *w, bool bare, size_t waiting, weir_error *err)
     if (!p) return error_nomem(err, "starting workers");
     int ready = ensure_host(w, bare, err);
     if (ready != 0) return ready;
-    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .need = on_need, .died = on_died};
     size_t have = count_workers(p, bare);
     while (have < waiting && have < (size_t)w->slots && have < RUNNING_MOST && p->count < WORKERS_MOST) {
-        seat *s = &p->seats[p->count];
-        *s = (seat){.bare = bare};
-        int rc = script_worker_fork(bare ? w->bare : w->host, &events, &s->worker, err);
+        int rc = fork_worker(w, bare, err);
         if (rc == WEIR_CANCELLED) {
             rc = replace_host(w, bare, err);
             if (rc != 0) return rc;
             continue;
         }
         if (rc != 0) return rc;
-        p->count++;
         have++;
     }
     return 0;
@@ -832,6 +845,7 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
             t->slots = 0;
         }
         s->load++;
+        s->used = true;
         t->state = TASK_RUNNING;
         t->worker = s->worker;
         t->started_us = os_wall_us();
@@ -890,20 +904,82 @@ void jobs_stop(weir *w, bool now)
     }
 }
 
-/* End of a run: workers and hosts go, and with them everything that was remembered. */
-void jobs_end(weir *w)
+collector *jobs_collector(weir *w)
+{
+    job_pool *p = pool_of(w);
+    return p ? &p->collect : NULL;
+}
+
+static void stop_seat(seat *s)
+{
+    if (s->stopping) return;
+    s->stopping = true;
+    script_worker_retire(s->worker);
+}
+
+static size_t count_stopping(const job_pool *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->count; i++) n += p->seats[i].stopping;
+    return n;
+}
+
+/* Until all that were told to end have done so. */
+static void await_stopping(weir *w)
 {
     job_pool *p = w->workers;
-    jobs_stop(w, false);
-    script_host_close(w->host);
-    script_host_close(w->bare);
-    w->host = w->bare = NULL;
-    w->host_ready = w->bare_ready = false;
     int64_t limit = os_monotonic_ns() + 2000000000;
-    while (p && p->count > 0) {
-        if (os_monotonic_ns() > limit) jobs_stop(w, true);
+    while (p && count_stopping(p) > 0) {
+        for (size_t i = 0; os_monotonic_ns() > limit && i < p->count; i++)
+            if (p->seats[i].stopping) script_worker_kill(p->seats[i].worker, "interrupted");
         uv_run(&w->loop, UV_RUN_ONCE);
     }
+}
+
+void jobs_drop_host(weir *w)
+{
+    job_pool *p = w->workers;
+    for (size_t i = 0; p && i < p->count; i++)
+        if (!p->seats[i].bare) stop_seat(&p->seats[i]);
+    script_host_close(w->host);
+    w->host = NULL;
+    w->host_ready = false;
+    await_stopping(w);
+}
+
+/* One worker that waits for the next run; what has had a job goes. */
+static void keep_spare(weir *w, bool bare)
+{
+    job_pool *p = w->workers;
+    bool has = false;
+    for (size_t i = 0; i < p->count; i++) {
+        seat *s = &p->seats[i];
+        if (s->bare != bare) continue;
+        if (s->used || has || s->load > 0) stop_seat(s);
+        else has |= !s->stopping;
+    }
+    if (!has && fork_worker(w, bare, &(weir_error){0}) != 0) { /* the next run finds out why */
+        script_host_close(bare ? w->bare : w->host);
+        if (bare) w->bare = NULL;
+        else w->host = NULL;
+        *(bare ? &w->bare_ready : &w->host_ready) = false;
+    }
+}
+
+void jobs_end(weir *w, bool keep)
+{
+    job_pool *p = w->workers;
+    if (!keep || !p) jobs_stop(w, false);
+    if (p && w->host_ready && keep) keep_spare(w, false);
+    else jobs_drop_host(w);
+    if (p && w->bare_ready && keep) {
+        keep_spare(w, true);
+    } else {
+        script_host_close(w->bare);
+        w->bare = NULL;
+        w->bare_ready = false;
+    }
+    await_stopping(w);
     forget_values(w);
     definition_clear(&w->reload);
 }

@@ -49,7 +49,8 @@ run() {
 
 cat > weir.lua <<'LUA'
 local weir = require "weir"
-local up = weir.effect "up" { run = function(i, o) o.to:write((i.from:read():upper())) end }
+local case = require "case"
+local up = weir.effect "up" { run = function(i, o) o.to:write(case.other(i.from:read())) end }
 local list = {}
 for _, f in ipairs(weir.glob "src/**/*.txt") do
   list[#list + 1] = up "up" { params = { n = f.rel }, inputs = { from = f }, outputs = { to = "build/{{n}}.up" } }
@@ -58,6 +59,7 @@ weir.sh "slow" { outputs = { to = "build/slow" }, cmd = "touch started; sleep 1;
 weir.sh "all" { inputs = { list = list }, outputs = { to = "build/all" }, cmd = "cat {{list}} > {{to}}" }
 LUA
 cp weir.lua "$work/lua"
+echo 'return { other = function(text) return (text:upper()) end }' > case.lua
 echo one > src/a.txt
 echo two > src/b.txt
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
@@ -91,6 +93,14 @@ echo five > src/a.txt
 run 9 "mended, and an edit" '"ran":2,'
 rm src/b.txt
 run 10 "a file removed" '"ran":1,'
+echo 'return { other = function(text) return "<" .. text .. ">" end }' > case.lua
+run 11 "a module edited: its users are made by the new code" '"ran":3,'
+printf '<five\n>' | cmp -s - build/a.up || fail "a module edited" "<five>" "$(cat build/a.up)"
+echo 'return { other = function(text) return (text:upper()) end }' > case.lua
+run 12 "and back" '"restored":3,'
+echo six > src/a.txt
+run 13 "an edit behind that" '"ran":2,'
+[ "$(cat build/a.up)" = SIX ] || fail "an edit behind that" "SIX" "$(cat build/a.up)"
 
 # Many edits while it runs: whatever was seen of them, the last one counts.
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -98,7 +108,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ $((i % 5)) -ne 0 ] || rm -f src/new*.txt
 done
 echo last > src/a.txt
-cp -r weir.lua src "$work/clean/"
+cp -r weir.lua case.lua src "$work/clean/"
 "$WEIR_BIN" run -q -C "$work/clean" || fail "the clean run" "exit code 0" "$?"
 tries=0
 while ! diff -r build "$work/clean/build" > "$work/diff" 2>&1; do
@@ -122,5 +132,5 @@ case $out in
 esac
 "$WEIR_BIN" db check > "$work/check" 2>&1 || fail "db check" "exit code 0" "$(cat "$work/check")"
 [ ! -s "$work/err" ] || grep -v '^weir: the workflow has\|was removed, no node makes it' "$work/err" | grep . && fail "standard error" "nothing more" "see above"
-[ $failures -eq 0 ] && echo "ok: 10 runs, and many edits at once"
+[ $failures -eq 0 ] && echo "ok: 13 runs, and many edits at once"
 exit $((failures > 0))
