@@ -216,6 +216,7 @@ typedef struct weir_summary {
     weir_counters counters;
     uint64_t due;      /* a run that was stopped: nodes that are still due; they are not among the unchanged ones */
     uint64_t accepted, voided;
+    uint64_t superseded; /* attempts that were ended because an input changed meanwhile, and begun again (inflight = "restart") */
 } weir_summary;
 
 /** One run: bring the targets up to date. 0; WEIR_FAILED when a node failed; WEIR_WORKFLOW when the definition is broken (nothing ran);

@@ -88,6 +88,8 @@ function Output:file(path) end
 ---@field mem? string|number "2G": counts against the budget of --mem
 ---@field retries? integer further attempts in the same run; what fails then is tried again by the next one
 ---@field store? boolean false: outputs are not kept in the store
+---@field inflight? "queue"|"restart"|"ignore" of a watch: what to do when an input changes while it runs. "queue": it goes on, and runs again; "restart": it is ended and begins anew; "ignore": it goes on, and the next change makes it run again
+---@field inflight? "queue"|"restart"|"ignore" in a watch, when an input changes while it runs: it goes on and runs once more (queue), is ended and begins anew (restart), or goes on and waits for the next change (ignore)
 ---@field transient? boolean outputs are on disk only while a reader needs them; the store keeps them
 
 ---@class weir.Command : weir.Declaration
@@ -155,6 +157,7 @@ function Out:file(path) end
 ---@field run fun(i: weir.In, o: table<string, weir.Out>): any the returned value is the node's value
 ---@field version? string|number
 ---@field always? boolean
+---@field inflight? "queue"|"restart"|"ignore" of its nodes, unless they say otherwise
 ---@field code? "track"|"warn"|"pin" what a change of the code does: its results are made anew (track), are kept with a warning, or are kept until `version` changes
 ---@field doc? string
 

@@ -191,6 +191,7 @@ void lines_put_summary(buf *to, const weir_summary *s, int rc, bool dry, bool st
     put_number(to, "errors", s->errors);
     put_number(to, "due", s->due);
     put_number(to, "accepted", s->accepted);
+    put_number(to, "superseded", s->superseded);
     if (dry) {
         put_number(to, "would_run", s->would_run);
         put_number(to, "maybe", s->maybe);

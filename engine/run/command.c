@@ -32,6 +32,8 @@ static void ended(void *ctx, const process_result *result)
     if (result->timed_out) {
         snprintf(message, sizeof message, "time limit of %.3g s reached", (double)t->node->spec.timeout_ms / 1000);
         command_failed(t, EXECUTION_TRANSIENT, message);
+    } else if (t->superseded && result->stopped) {
+        command_failed(t, EXECUTION_INTERRUPTED, t->superseded);
     } else if (result->stopped || t->stopping) {
         command_failed(t, EXECUTION_INTERRUPTED, "interrupted");
     } else if (result->signal != 0) {

@@ -233,6 +233,15 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code;
     if (r->code == WEIR_WORKFLOW) return error_set(err, WEIR_FAILED, "it reads %s: %s", (const char *)item->name.data, r->message);
+    if (r->code == WEIR_BUSY) { /* it moves right now: who looks at it next must read it */
+        uint64_t id = item->id;
+        *raced = true;
+        sigcache_drop(w->sigs, item->name);
+        uint64_t *slot = map_put(&w->observe_again, map_key_u64(&id), NULL);
+        if (!slot) return error_nomem(err, "looking at inputs");
+        *slot = (uint64_t)os_monotonic_ns();
+        return 0;
+    }
     if (r->code != 0) return error_set(err, r->code, "%s", r->message);
     bool first = hash_is_none(item->hash) || (found && !observe_known(w, item)); /* else: what was believed may be of long ago */
     if (!hash_equal(item->hash, r->hash)) {
@@ -240,14 +249,16 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
         if (!first) {
             *raced = true;
             uint64_t id = item->id;
-            map_put(&w->observe_again, map_key_u64(&id), NULL);
+            uint64_t *slot = map_put(&w->observe_again, map_key_u64(&id), NULL);
+            if (slot) *slot = (uint64_t)os_monotonic_ns();
         }
     }
     int64_t start_ns = (t->started_us - 10000) * 1000; /* file time lags the clock by up to a tick */
     bool is_fresh = r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns;
     if (found && first && is_fresh) *raced = true;
     uint64_t moved = item->id; /* another node may have noticed it first: then the belief is newer than the command */
-    if (is_fresh && map_get(&w->observe_again, map_key_u64(&moved))) *raced = true;
+    const uint64_t *noticed = map_get(&w->observe_again, map_key_u64(&moved));
+    if (is_fresh && noticed && (int64_t)*noticed >= t->started_ns) *raced = true;
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 

@@ -9,6 +9,7 @@
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   failure.c   failures that are found again, not repeated
  *   flight.c    identical work asked for twice runs once
+ *   inflight.c  inflight = "queue", "restart", "ignore"
  *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
  *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
@@ -116,7 +117,7 @@ struct weir {
     void *workers;         /* jobs.c */
     int worker_failures;
     map programs;          /* name -> resolved path, of this run */
-    map observe_again;     /* items whose content moved during the run */
+    map observe_again;     /* items whose content moved during the run -> when that was noticed, monotonic ns; 0: not known */
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
@@ -309,6 +310,7 @@ struct task {
     void *worker;           /* jobs.c */
     need *need;             /* while it waits, and when that ended the attempt */
     bool stopping;
+    const char *superseded; /* why the attempt is ended for another one (inflight.c); NULL: it is not */
     bool flies;             /* it is in w->flights, under its key */
     bool alone;             /* it waited for identical work once */
     bool has_flight;        /* `flight` holds */
@@ -425,6 +427,10 @@ void failure_blocks(task *t);
 /** The lookup came upon what `maker` could not make. *sure: the node would read it again. */
 int failure_would_read(task *t, bool *sure, weir_error *err);
 
+/* --- inflight.c -------------------------------------------------------------------------------------------------- */
+/** Has an input of a running node that is to be restarted then changed? Looks at what a watch has noted meanwhile. */
+void inflight_look(weir *w);
+
 /* --- flight.c ---------------------------------------------------------------------------------------------------- */
 /** A task that must run: *follows when identical work is under way (it is TASK_FOLLOWING then). */
 int flight_join(task *t, bool *follows, weir_error *err);
@@ -511,6 +517,8 @@ void jobs_drop_host(weir *w);
 /** For the host of the workflow; lives as long as the engine. NULL: no memory. */
 collector *jobs_collector(weir *w);
 void jobs_free(weir *w);
+/** The worker of a running job goes; the job ends as superseded, the others of the worker are handed out again. */
+void jobs_supersede(task *t);
 /** Describe one input; *missing: as below. */
 int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err);
 /** A job waits: what it and its worker take (limits.c) is free. */

@@ -576,6 +576,7 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
     double us = (double)report->duration_us;
     if (p) p->mean_us = p->mean_us == 0 ? us : 0.8 * p->mean_us + 0.2 * us;
     leave_seat(t);
+    t->superseded = NULL; /* it came to its end before it was ended */
     t->state = TASK_FINISHING;
     t->log = arena_bytes(&t->arena, report->log);
     t->end.duration_us = report->duration_us;
@@ -673,6 +674,11 @@ static void on_died(void *ctx, script_worker *worker, uint64_t running, const ui
         *s = p->seats[--p->count];
     }
     task *t = running ? task_of(w, running) : NULL;
+    if (t && t->superseded && !stopping) {
+        t->end.duration_us = (uint64_t)((os_monotonic_ns() - t->started_ns) / 1000);
+        job_failed(t, EXECUTION_INTERRUPTED, t->superseded);
+        t = NULL;
+    }
     if (t) {
         char message[200];
         snprintf(message, sizeof message, "the worker died: %s", how);
@@ -891,6 +897,11 @@ void jobs_pump(weir *w)
     for (size_t i = 0; rc == 0 && p && i < p->count && left > 0; i++)
         if (may_feed(&p->seats[i])) rc = feed(w, &p->seats[i], &left, &err);
     if (rc != 0) schedule_fail(w, &err);
+}
+
+void jobs_supersede(task *t)
+{
+    script_worker_kill(t->worker, "superseded");
 }
 
 void jobs_stop(weir *w, bool now)

@@ -37,7 +37,7 @@ static int again(weir *w, uint64_t item, weir_error *err)
 {
     uint64_t *slot = map_put(&w->observe_again, map_key_u64(&item), NULL);
     if (!slot) return error_nomem(err, doing);
-    *slot = 1;
+    *slot = (uint64_t)os_monotonic_ns();
     return 0;
 }
 
@@ -65,10 +65,10 @@ int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t 
     return was_known ? again(w, item->id, err) : 0;
 }
 
-/* One that cannot be read is an answer too: the nodes that read it fail, the others go on. */
+/* One that cannot be read, or that never holds still, is an answer too: the nodes that read it fail, the others go on. */
 static bool is_answered(const scan_request *r)
 {
-    return r->code == 0 || r->code == WEIR_WORKFLOW;
+    return r->code == 0 || r->code == WEIR_WORKFLOW || r->code == WEIR_BUSY;
 }
 
 static int failed(const scan_request *r, weir_error *err)

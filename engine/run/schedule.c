@@ -122,7 +122,7 @@ void schedule_again(task *t)
     weir *w = t->w;
     weir_error err = {0};
     uint64_t id = t->node->id;
-    t->node->retries++;
+    if (!t->superseded) t->node->retries++;
     schedule_free(t);
     t = schedule_new(w, id, &err);
     if (!t) {
@@ -297,6 +297,7 @@ int schedule_turn(weir *w, weir_error *err)
         if (w->has_again && !stopping) continue;
         heed_interrupts(w, &told, &killed);
         uv_run(&w->loop, UV_RUN_ONCE);
+        if (w->watching) inflight_look(w);
         if (journal_failed(w->journal, &failure) != 0) schedule_fail(w, &failure);
     }
     plan_counts counts = plan_stats(w->plan);

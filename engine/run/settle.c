@@ -678,6 +678,7 @@ void settle_finish(task *t)
     }
     if (output_transient_used(w, t->node, &err) != 0) schedule_fail(w, &err);
     w->summary->ran++;
+    t->node->raced = e->result == EXECUTION_RACED;
     if (e->result == EXECUTION_RACED) {
         w->summary->raced++;
         w->any_raced = true;
@@ -709,6 +710,14 @@ void settle_failed(task *t, execution_result result, const char *message)
     weir *w = t->w;
     bytes log = settle_say_failed(t, result, message);
     bool interrupted = result == EXECUTION_INTERRUPTED;
+    if (t->superseded && interrupted && !schedule_stopping(w)) {
+        t->node->status = CAT_DUE;
+        t->node->due = REASON_INTERRUPTED;
+        w->summary->superseded++;
+        tell_message(w, "%s: %s; starting again", (const char *)t->node->spec.name.data, (const char *)t->end.message.data);
+        schedule_again(t);
+        return;
+    }
     t->node->status = interrupted ? CAT_DUE : CAT_FAILED;
     t->node->due = interrupted ? REASON_INTERRUPTED : 0;
     uint32_t tried = t->node->retries, most = t->node->spec.retries;

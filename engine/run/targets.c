@@ -466,13 +466,14 @@ static int mark(weir *w, uint64_t id, weir_error *err)
 }
 
 /*
- * A later turn of the run does not try again what failed or was impure in this one, and what is blocked waits for its failed
- * node to be tried. A node that is wanted from this turn on was not tried yet.
+ * A later turn of the run does not try again what failed or was impure in this one, nor what ignores that it raced, and what is blocked
+ * waits for its failed node to be tried. A node that is wanted from this turn on was not tried yet.
  */
 static bool is_open(const weir *w, const cat_node *node)
 {
     const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node->id)) : NULL;
     if (w->turns == 0 || (since && *since == w->turns)) return node->status != CAT_SETTLED;
+    if ((node->spec.flags & SPEC_IGNORE) && node->due == REASON_RACED) return false;
     return node->status == CAT_DUE && node->due != REASON_IMPURE;
 }
 
@@ -558,6 +559,7 @@ static int mark_users(weir *w, uint64_t source, bool is_node, uint64_t seq, id_l
         cat_node *node = NULL;
         if (list->ids[i + 2] < seq) rc = due_now(w, list->ids[i], &node, err);
         bool waits = node && node->status == CAT_BLOCKED && w->turns > 0;
+        waits |= node && node->raced && (node->spec.flags & SPEC_IGNORE);
         if (rc == 0 && node && !waits && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
     }
     return rc;

@@ -38,7 +38,8 @@ struct watching {
     sigcache *sigs; /* the engine's */
     bool again;   /* something is watched that was not when it was looked at */
     bool ripe;
-    suspects noted;    /* since the last run */
+    suspects noted;    /* since the last run began */
+    suspects news;     /* of them, those of the last watching_news */
     suspects looked_at; /* of the run that is under way */
     bool has_looked;   /* at everything, and its signatures are in memory */
     size_t loaded_memory; /* of the signatures after they were loaded */
@@ -236,16 +237,35 @@ bool watching_keeps(const weir *w, int rc)
 
 /* --- waiting ------------------------------------------------------------------------------------------------------- */
 
+static void note_change(suspects *to, const watch_change *change)
+{
+    if (change->whole) suspects_add_folder(to, change->folder, SUSPECT_WRITTEN);
+    for (size_t i = 0; i < change->count; i++) {
+        const watch_name *n = &change->names[i];
+        suspects_add(to, change->folder, n->name,
+                     (n->written ? SUSPECT_WRITTEN : 0u) | (n->listing ? SUSPECT_LISTING : 0u) | (n->folder ? SUSPECT_DEEP : 0u));
+    }
+}
+
 static int take_change(void *ctx, const watch_change *change)
 {
     struct watching *x = ctx;
-    if (change->whole) suspects_add_folder(&x->noted, change->folder, SUSPECT_WRITTEN);
-    for (size_t i = 0; i < change->count; i++) {
-        const watch_name *n = &change->names[i];
-        suspects_add(&x->noted, change->folder, n->name,
-                     (n->written ? SUSPECT_WRITTEN : 0u) | (n->listing ? SUSPECT_LISTING : 0u) | (n->folder ? SUSPECT_DEEP : 0u));
-    }
+    note_change(&x->noted, change);
+    if (x->is_running) note_change(&x->news, change);
     return 0;
+}
+
+const suspects *watching_news(weir *w)
+{
+    struct watching *x = w->watching;
+    bool all = false;
+    if (!x->ripe) return NULL;
+    x->ripe = false;
+    suspects_clear(&x->news);
+    int rc = watch_take(x->watch, false, &all, take_change, x, &x->failure);
+    x->noted.all |= all || rc != 0;
+    x->news.all |= all || rc != 0;
+    return &x->news;
 }
 
 /* What folders were found to be new to the watch is among the suspects already. */
@@ -279,7 +299,7 @@ bool watching_is_paused(const weir *w)
 bool watching_is_suspicious(const weir *w)
 {
     const struct watching *x = w->watching;
-    return x->is_running || x->again || x->ripe || watch_is_ripe(x->watch);
+    return x->is_running || x->again || x->ripe || suspects_are_any(&x->noted) || watch_is_ripe(x->watch);
 }
 
 static void on_seen(void *ctx)
@@ -376,7 +396,8 @@ static bool wait(weir *w)
     struct watching *x = w->watching;
     for (;;) {
         drop_withdrawn(x);
-        if (((x->ripe || x->again) && !x->is_paused) || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
+        bool is_ripe = x->ripe || x->again || suspects_are_any(&x->noted);
+        if ((is_ripe && !x->is_paused) || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
         uv_run(&w->loop, UV_RUN_ONCE);
     }
     return atomic_load(&w->interrupts) == 0;
@@ -541,6 +562,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     watch_ask_reliance(x.watch, is_relied_on);
     arena_init(&x.arena);
     suspects_init(&x.noted);
+    suspects_init(&x.news);
     suspects_init(&x.looked_at);
     w->scan_recent_ns = os_wall_us() * 1000 - RECENT_NS;
     s.again.flags |= WEIR_RUN_IF_DUE;
@@ -554,6 +576,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     w->watching = NULL;
     arena_deinit(&x.arena);
     suspects_deinit(&x.noted);
+    suspects_deinit(&x.news);
     suspects_deinit(&x.looked_at);
     map_clear(&w->differing);
     sigcache_clear(w->sigs);

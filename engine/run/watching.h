@@ -16,6 +16,7 @@
 #ifndef WEIR_RUN_WATCHING_H
 #define WEIR_RUN_WATCHING_H
 
+#include "engine/run/suspects.h"
 #include "engine/world/watch.h"
 
 struct uv_loop_s;
@@ -75,6 +76,8 @@ void watching_pause(struct weir *w, bool paused);
 struct uv_loop_s *watching_loop(struct weir *w);
 /** `recorded` is called, from the loop, when events up to `seq` can be read; the first time soon. NULL: nobody is. */
 void watching_when_recorded(struct weir *w, void (*recorded)(void *ctx, uint64_t seq), void *ctx);
+/** What was noted since the last call of this, also for the next run to look at; NULL: nothing. Borrowed until the next call. */
+const suspects *watching_news(struct weir *w);
 
 /** Globs or trees were looked at: there may be folders that are not watched yet. Harmless without a watch. */
 void watching_moved_names(struct weir *w);

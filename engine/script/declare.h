@@ -59,6 +59,9 @@ void declare_command(declaration *d);
 /** The policy named by `code` in the table at idx; a finding about it goes to `tell`. CODE_TRACK without one. */
 code_policy declare_policy(lua_State *L, loader *ld, int idx,
                            void (*tell)(void *ctx, const char *hint, const char *what), void *ctx);
+/** SPEC_RESTART, SPEC_IGNORE or 0 by `inflight` in the table at idx; *flags stays what it was without one. false: a finding went to `tell`. */
+bool declare_inflight(lua_State *L, loader *ld, int idx, uint32_t *flags,
+                      void (*tell)(void *ctx, const char *hint, const char *what), void *ctx);
 /** pool and mem. */
 void declare_limits(declaration *d);
 

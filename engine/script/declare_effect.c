@@ -13,16 +13,17 @@ static void effect_finding(loader *ld, source_position where, bytes name, const 
 
 static void check_effect_keys(lua_State *L, loader *ld, source_position where, bytes name, int idx)
 {
-    static const char *const keys[] = {"run", "version", "always", "code", "doc"};
+    static const char *const keys[] = {"run", "version", "always", "code", "doc", "inflight"};
+    enum { KEYS = sizeof keys / sizeof *keys };
     lua_pushnil(L);
     while (lua_next(L, idx)) {
         lua_pop(L, 1);
         const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        if (key && declare_is_one_of(key, keys, 5)) continue;
+        if (key && declare_is_one_of(key, keys, KEYS)) continue;
         const char *what =
             key ? arena_printf(&ld->scratch, "unknown key '%s'", key) : "an entry without a name";
         const char *hint =
-            key ? declare_suggest(ld, key, keys, 5) : "write run = function(i, o) ... end";
+            key ? declare_suggest(ld, key, keys, KEYS) : "write run = function(i, o) ... end";
         if (key && (strcmp(key, "inputs") == 0 || strcmp(key, "outputs") == 0 ||
                     strcmp(key, "params") == 0))
             hint =
@@ -53,11 +54,36 @@ code_policy declare_policy(lua_State *L, loader *ld, int idx,
     return i < 3 ? (code_policy)i : CODE_TRACK;
 }
 
+bool declare_inflight(lua_State *L, loader *ld, int idx, uint32_t *flags,
+                      void (*tell)(void *ctx, const char *hint, const char *what), void *ctx)
+{
+    static const char *const words[] = {"queue", "restart", "ignore"};
+    static const uint32_t meanings[] = {0, SPEC_RESTART, SPEC_IGNORE};
+    lua_pushliteral(L, "inflight");
+    int type = lua_rawget(L, idx);
+    const char *word = type == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    size_t i = 0;
+    while (word && i < 3 && strcmp(word, words[i]) != 0) i++;
+    bool is_good = type == LUA_TNIL || (word && i < 3);
+    if (word && i < 3) *flags = meanings[i];
+    if (!is_good)
+        tell(ctx, word ? declare_suggest(ld, word, words, 3) : NULL,
+             "inflight is \"queue\", \"restart\" or \"ignore\"");
+    lua_pop(L, 1);
+    return is_good;
+}
+
 typedef struct effect_place {
     loader *ld;
     source_position where;
     bytes name;
 } effect_place;
+
+static void inflight_finding(void *ctx, const char *hint, const char *what)
+{
+    const effect_place *at = ctx;
+    effect_finding(at->ld, at->where, at->name, "inflight", hint, what);
+}
 
 static void policy_finding(void *ctx, const char *hint, const char *what)
 {
@@ -97,6 +123,8 @@ int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx)
         effect_finding(ld, where, name, "always", NULL, "always is true or false");
     code_policy policy =
         declare_policy(L, ld, idx, policy_finding, &(effect_place){ld, where, name});
+    uint32_t inflight = 0;
+    declare_inflight(L, ld, idx, &inflight, inflight_finding, &(effect_place){ld, where, name});
     int index = ld->errors == before ? loader_add_effect(ld, name, EFFECT_LUA) : 0;
     if (ld->errors != before) {
         luahandle_push(L, HANDLE_BROKEN, bytes_of("", 0), bytes_of("", 0), 0);
@@ -108,6 +136,7 @@ int luadeclare_effect(lua_State *L, loader *ld, bytes name, int idx)
         e->version = (const char *)arena_bytes(&ld->kept, declare_text(L, -2)).data;
     if (lua_toboolean(L, -1)) e->always = "declared always";
     e->policy = policy;
+    e->inflight = inflight;
     e->file = arena_strdup(&ld->kept, where.file ? where.file : "?");
     e->line = where.line;
     if (!e->version || !e->file) return luaL_error(L, "out of memory");

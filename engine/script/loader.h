@@ -50,6 +50,7 @@ typedef struct script_effect {
     bool is_used;   /* by a node */
     bool is_expand; /* weir.expand: its node's value is a list of declarations */
     code_policy policy;
+    uint32_t inflight; /* SPEC_RESTART, SPEC_IGNORE or 0: of its nodes, unless they say otherwise */
     hash128 code;
     bool uses_require;
     bool is_opaque; /* reaches what cannot be looked into: its worker serves one job */

@@ -18,7 +18,8 @@
 
 static const char *const common_keys[] = {"params", "inputs",  "outputs", "version",
                                           "always", "timeout", "retries", "store",
-                                          "pool",   "cpus",    "mem",     "transient"};
+                                          "pool",   "cpus",    "mem",     "transient",
+                                          "inflight"};
 static const char *const command_keys[] = {"cmd", "depfile", "env", "update", "job", "jobserver"};
 enum {
     COMMON_KEYS = sizeof common_keys / sizeof *common_keys,
@@ -175,6 +176,17 @@ static bytes version_text(declaration *d)
     return version;
 }
 
+static void inflight_finding(void *ctx, const char *hint, const char *what)
+{
+    declare_complain(ctx, "inflight", hint, "%s", what);
+}
+
+static void read_inflight(declaration *d)
+{
+    uint32_t flags = d->effect->inflight;
+    if (declare_inflight(d->L, d->ld, d->table, &flags, inflight_finding, d)) d->spec.flags |= flags;
+}
+
 static void read_rest(declaration *d)
 {
     if (d->effect->is_expand) d->spec.flags |= SPEC_EXPAND;
@@ -187,6 +199,7 @@ static void read_rest(declaration *d)
     d->spec.cpus = (uint32_t)number(d, "cpus", true, 10000);
     if (d->spec.cpus == 1) d->spec.cpus = 0; /* what it is anyway */
     declare_limits(d);
+    read_inflight(d);
     if (d->effect->kind != EFFECT_COMMAND) return;
     if (flag(d, "update", false)) d->spec.flags |= SPEC_UPDATE;
     if (flag(d, "jobserver", false)) d->spec.flags |= SPEC_JOBSERVER;

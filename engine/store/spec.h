@@ -98,7 +98,9 @@ enum spec_flags {
     SPEC_SHELL = 8,    /* command is one text for /bin/sh -c, in command[0] */
     SPEC_EXPAND = 16,  /* its value is a list of declarations */
     SPEC_TRANSIENT = 32, /* outputs are on disk only while somebody needs them */
-    SPEC_JOBSERVER = 128 /* the command takes part in our jobserver; not in the key */
+    SPEC_JOBSERVER = 128, /* the command takes part in our jobserver; not in the key */
+    SPEC_RESTART = 1024, /* when an input changes while it runs: the attempt ends, another one begins; not in the key */
+    SPEC_IGNORE = 2048   /* then: that alone does not make it run again; not in the key */
 };
 
 typedef struct node_spec {

@@ -40,7 +40,8 @@ static void write_flags(buf *to, uint32_t flags)
         uint32_t bit;
         const char *name;
     } known[] = {{SPEC_ALWAYS, "always"}, {SPEC_UPDATE, "update"}, {SPEC_NO_STORE, "no-store"}, {SPEC_SHELL, "shell"},
-                 {SPEC_TRANSIENT, "transient"}, {SPEC_JOBSERVER, "jobserver"}};
+                 {SPEC_TRANSIENT, "transient"}, {SPEC_JOBSERVER, "jobserver"}, {SPEC_RESTART, "restart"},
+                 {SPEC_IGNORE, "ignore"}};
     jsonout_key(to, "flags");
     jsonout_open(to, '[');
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -26,7 +26,7 @@
 #include "engine/world/manifest.h"
 #include "engine/world/scan_internal.h"
 
-enum { ATTEMPTS = 3, READ_SIZE = 128 * 1024, REPLACED = 1 };
+enum { ATTEMPTS_AT_ONCE = 3, ATTEMPTS = 10, READ_SIZE = 128 * 1024, REPLACED = 1 };
 
 static _Atomic uint64_t count_stats, count_hashed, count_bytes;
 
@@ -288,8 +288,10 @@ void scan_one(const scan_config *config, scan_request *request)
     weir_error err = {0};
     const char *path = request->path.size ? (const char *)request->path.data : ".";
     int rc = REPLACED;
-    for (int attempt = 0; attempt < ATTEMPTS && rc == REPLACED; attempt++)
+    for (int attempt = 0; attempt < ATTEMPTS && rc == REPLACED; attempt++) {
+        if (attempt >= ATTEMPTS_AT_ONCE) os_sleep_ms(1);
         rc = look(config, request, path, &err);
+    }
     if (rc == REPLACED)
         rc = error_set(&err, WEIR_BUSY,
                        "%s was replaced or written while it was read, %d times in a row", path,
@@ -299,7 +301,7 @@ void scan_one(const scan_config *config, scan_request *request)
     clear_answer(request);
     request->forbidden = forbidden;
     keep_message(request, rc, &err);
-    if (rc != WEIR_WORKFLOW) return;
+    if (rc != WEIR_WORKFLOW && rc != WEIR_BUSY) return;
     request->hash = HASH_UNREADABLE;
     request->racy = true;
 }

@@ -87,7 +87,7 @@ typedef struct scan_request {
 /** Free what SCAN_KEEP brought and nobody took. */
 void scan_drop_rows(scan_request *request);
 
-/** Look at one path. Replaced while it was read: tried again, 3 times, then WEIR_BUSY. */
+/** Look at one path. Replaced while it was read: tried again, 10 times within some milliseconds, then WEIR_BUSY and HASH_UNREADABLE. */
 void scan_one(const scan_config *config, scan_request *request);
 
 /** One folder's cached entries to check. */

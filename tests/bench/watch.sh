@@ -59,7 +59,7 @@ for _, f in ipairs(weir.glob "src/**/*.txt") do
 end
 LUA
     sed -i 's/ "{{to}}" }; weir.sh/ }; at.outputs = nil; weir.sh/' weir.lua # a command that only tells has no outputs
-    "$WEIR_BIN" watch --json --stats > "$work/out" 2> "$work/err" &
+    "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
     pid=$!
     until grep -q run_finished "$work/out"; do
         kill -0 "$pid" 2> /dev/null || { cat "$work/out" "$work/err"; return; }
@@ -69,7 +69,6 @@ LUA
     "$BENCH_WATCH" "@build/d0" "$ROUNDS" 150 "$pid" "weir, Lua (to its output)" src/d0/lua*
     measure "weir, C" 0 src/d0/c[0-9]*
     measure "weir, command" 0 src/d0/command*
-    [ -z "${KEEP:-}" ] || cp "$work/out" "$work/err" "$KEEP"
     stop
     cd "$work" && rm -rf "$work/weir$1"
 }
