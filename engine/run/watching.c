@@ -174,12 +174,26 @@ static void forget_definition(struct watching *x)
     x->file_count = x->glob_count = 0;
 }
 
+/* The folders in which it was evaluated, also if nobody declares it (yet). */
+static void cover_glob(weir *w, bytes pattern)
+{
+    struct watching *x = w->watching;
+    cat_item *item = catalog_item_named(w->catalog, ITEM_GLOB, pattern, false, &x->failure);
+    db_stmt *q = item ? db_get(catalog_db(w->catalog), SQL_TREE_RECORD, &x->failure) : NULL;
+    cover_parent(w, bytes_of(pattern.data, scan_glob_fixed((const char *)pattern.data)));
+    if (!q) return;
+    db_bind_int(q, 1, (int64_t)item->id);
+    if (db_step(q, &x->failure) == 1) scan_glob_folders(db_bytes(q, 0), cover_bytes, w);
+    db_reset(q);
+}
+
 /* Nothing is stored of a broken definition: what it looked at is known from the host, as long as that lives. */
 void watching_definition(weir *w)
 {
     struct watching *x = w->watching;
     if (!x || w->reload.seen_count == 0) return;
     forget_definition(x);
+    catalog_refresh(w->catalog, &x->failure); /* the folders of its globs have just been written */
     x->files = arena_zero(&x->arena, w->reload.seen_count, sizeof *x->files);
     x->globs = arena_zero(&x->arena, w->reload.glob_count + 1, sizeof *x->globs);
     for (size_t i = 0; x->files && i < w->reload.seen_count; i++) {
@@ -190,7 +204,7 @@ void watching_definition(weir *w)
     }
     for (size_t i = 0; x->globs && i < w->reload.glob_count; i++) {
         const struct definition_glob *glob = &w->reload.globs[i];
-        cover_parent(w, bytes_of(glob->pattern.data, scan_glob_fixed((const char *)glob->pattern.data)));
+        cover_glob(w, glob->pattern);
         x->globs[x->glob_count++] = (struct seen){arena_bytes(&x->arena, glob->pattern), scan_names_hash(glob->paths, glob->count)};
     }
     if (x->arena.failed) forget_definition(x);
@@ -200,6 +214,7 @@ void watching_definition(weir *w)
 static void cover_all(weir *w)
 {
     struct watching *x = w->watching;
+    catalog_refresh(w->catalog, &x->failure);
     x->lost = watch_stats(x->watch).lost;
     x->globs_moved = false;
     x->covered = sigcache_folder_count(w->sigs);
@@ -265,6 +280,7 @@ const suspects *watching_news(weir *w)
     int rc = watch_take(x->watch, false, &all, take_change, x, &x->failure);
     x->noted.all |= all || rc != 0;
     x->news.all |= all || rc != 0;
+    x->again = true; /* the run that follows looks at them too */
     return &x->news;
 }
 
@@ -396,8 +412,7 @@ static bool wait(weir *w)
     struct watching *x = w->watching;
     for (;;) {
         drop_withdrawn(x);
-        bool is_ripe = x->ripe || x->again || suspects_are_any(&x->noted);
-        if ((is_ripe && !x->is_paused) || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
+        if (((x->ripe || x->again) && !x->is_paused) || is_asked(x) || atomic_load(&w->interrupts) > 0) break;
         uv_run(&w->loop, UV_RUN_ONCE);
     }
     return atomic_load(&w->interrupts) == 0;

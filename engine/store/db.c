@@ -501,6 +501,13 @@ db_counts db_stats(const db *d)
     return counts;
 }
 
+void db_trim(db *d, size_t most_bytes)
+{
+    int used = 0, highest = 0;
+    if (sqlite3_db_status(d->handle, SQLITE_DBSTATUS_CACHE_USED, &used, &highest, 0) != SQLITE_OK) return;
+    if ((size_t)used > most_bytes) sqlite3_db_release_memory(d->handle);
+}
+
 /* --- statements -------------------------------------------------------------------------------------------------- */
 
 db_stmt *db_get(db *d, int name, weir_error *err)

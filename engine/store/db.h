@@ -112,5 +112,7 @@ typedef struct db_counts {
     uint64_t statements, rows_read, rows_written, transactions, syncs;
 } db_counts;
 db_counts db_stats(const db *d);
+/** Give back the pages it holds when they are more than this; between transactions. They are read again as they are needed. */
+void db_trim(db *d, size_t most_bytes);
 
 #endif

@@ -26,7 +26,7 @@
 
 enum { GROUP_BYTES = 16 * 1024 * 1024 };
 enum { WAL_STEP = 1024, WAL_INLINE = 16 * 1024, WAL_LEFT = 256 }; /* pages of 4 KiB */
-enum { SCRATCH_KEEP = 256 * 1024 };
+enum { SCRATCH_KEEP = 256 * 1024, REST_BYTES = 4 * 1024 * 1024 };
 
 struct log_writer {
     db *d;
@@ -266,6 +266,7 @@ static void process(log_writer *w, log_batch *group, weir_error *error)
     if (durable && w->head_lags) {
         w->head_lags = false;
         (void)chain_head_write(w->dirfd, &w->link, error);
+        db_trim(w->d, REST_BYTES); /* the end of a run: an engine that stays may be idle for long */
     }
     watch_wal(w);
 }

@@ -53,7 +53,8 @@ local case = require "case"
 local up = weir.effect "up" { run = function(i, o) o.to:write(case.other(i.from:read())) end }
 local list = {}
 for _, f in ipairs(weir.glob "src/**/*.txt") do
-  list[#list + 1] = up "up" { params = { n = f.rel }, inputs = { from = f }, outputs = { to = "build/{{n}}.up" } }
+  local more = f.stem == "wants" and weir.file((f.path:gsub("wants", "needed"))) or nil
+  list[#list + 1] = up "up" { params = { n = f.rel }, inputs = { from = f, more = more }, outputs = { to = "build/{{n}}.up" } }
 end
 weir.sh "slow" { outputs = { to = "build/slow" }, cmd = "touch started; sleep 1; echo done > {{to}}" }
 weir.sh "all" { inputs = { list = list }, outputs = { to = "build/all" }, cmd = "cat {{list}} > {{to}}" }
@@ -101,6 +102,19 @@ run 12 "and back" '"restored":3,'
 echo six > src/a.txt
 run 13 "an edit behind that" '"ran":2,'
 [ "$(cat build/a.up)" = SIX ] || fail "an edit behind that" "SIX" "$(cat build/a.up)"
+mkdir -p src/only/here && echo seven > src/only/here/wants.txt
+run 14 "broken: a file is missing in a folder that no valid workflow has seen" '"status":"broken"'
+echo eight > src/only/here/needed.txt
+tries=0
+until [ -e build/only/here/wants.up ]; do
+    tries=$((tries + 1))
+    if [ $tries -gt 1200 ]; then
+        fail "it is there" "the workflow is mended" "$(tail -n 3 "$work/out")"
+        break
+    fi
+    sleep 0.05
+done
+rm -r src/only
 
 # Many edits while it runs: whatever was seen of them, the last one counts.
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -132,5 +146,5 @@ case $out in
 esac
 "$WEIR_BIN" db check > "$work/check" 2>&1 || fail "db check" "exit code 0" "$(cat "$work/check")"
 [ ! -s "$work/err" ] || grep -v '^weir: the workflow has\|was removed, no node makes it' "$work/err" | grep . && fail "standard error" "nothing more" "see above"
-[ $failures -eq 0 ] && echo "ok: 13 runs, and many edits at once"
+[ $failures -eq 0 ] && echo "ok: 14 runs, and many edits at once"
 exit $((failures > 0))
