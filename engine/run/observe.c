@@ -13,6 +13,7 @@
  * Loop thread only; hashing runs in threads of the moment (world/pool.c).
  */
 #include "engine/run/observe_internal.h"
+#include "engine/run/watching.h"
 #include "generated/schema.h"
 
 enum { REQUESTS_AT_ONCE = 4096 };
@@ -84,7 +85,10 @@ static int take_request(weir *w, cat_item *item, const scan_request *r, weir_err
 
 static int put_signature(weir *w, bytes path, const scan_request *r, bool differs, weir_error *err)
 {
-    if (!sigcache_get(w->sigs, path)) observe_dirty(w);
+    if (!sigcache_get(w->sigs, path)) {
+        observe_dirty(w);
+        watching_new_path(w, path);
+    }
     return sigcache_put(w->sigs, path, r->item, &r->sig, r->hash, r->racy || differs, err);
 }
 

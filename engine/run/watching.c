@@ -19,6 +19,7 @@
 #include "engine/run/watching.h"
 
 #include "engine/run/engine.h"
+#include "engine/run/watching_links.h"
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
@@ -38,6 +39,7 @@ struct watching {
     sigcache *sigs; /* the engine's */
     bool again;   /* something is watched that was not when it was looked at */
     bool ripe;
+    watching_links links;
     suspects noted;    /* since the last run began */
     suspects news;     /* of them, those of the last watching_news */
     suspects looked_at; /* of the run that is under way */
@@ -85,6 +87,30 @@ static bool is_relied_on(void *ctx, const char *folder, const char *name)
 
 /* --- what is covered ----------------------------------------------------------------------------------------------- */
 
+static void cover_bytes(void *ctx, bytes folder);
+
+static void follow(weir *w, const char *path)
+{
+    struct watching *x = w->watching;
+    if (x->failure.code == 0) watching_links_follow(&x->links, w->root, path, cover_bytes, w, &x->failure);
+}
+
+/* What is relied on in it and is a link leads elsewhere: that is watched too. */
+static void cover_links(weir *w, const char *folder)
+{
+    os_entry *entries = NULL;
+    size_t count = 0;
+    mem_arena arena;
+    arena_init(&arena);
+    int rc = os_list(w->rootfd, folder[0] ? folder : ".", &arena, &entries, &count, NULL); /* not there any more: then it has no links */
+    bool has_slash = !folder[0] || strcmp(folder, "/") == 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        char *path = entries[i].type == OS_LINK ? arena_printf(&arena, "%s%s%s", folder, has_slash ? "" : "/", entries[i].name) : NULL;
+        if (path && sigcache_get(w->sigs, bytes_str(path))) follow(w, path);
+    }
+    arena_deinit(&arena);
+}
+
 static void cover(weir *w, const char *folder)
 {
     struct watching *x = w->watching;
@@ -93,6 +119,30 @@ static void cover(weir *w, const char *folder)
     if (watch_folder(x->watch, folder, &fresh, &x->failure) != 0 || !fresh) return;
     suspects_add_folder(&x->noted, folder, 0);
     x->again = true;
+    cover_links(w, folder);
+}
+
+void watching_new_path(weir *w, bytes path)
+{
+    if (w->watching && w->watching->has_looked) follow(w, (const char *)path.data);
+}
+
+/* Links that came, or lead elsewhere now. */
+static void cover_new_links(weir *w)
+{
+    struct watching *x = w->watching;
+    size_t at = 0;
+    bytes path;
+    uint64_t has;
+    buf text;
+    buf_init(&text);
+    while (map_next(&x->looked_at.paths, &at, &path, &has)) {
+        if (!(has & SUSPECT_LISTING) || !sigcache_get(w->sigs, path)) continue;
+        buf_clear(&text);
+        buf_append(&text, path.data, path.size);
+        if (buf_cstr(&text)) follow(w, buf_cstr(&text));
+    }
+    buf_deinit(&text);
 }
 
 static void cover_bytes(void *ctx, bytes folder)
@@ -223,6 +273,7 @@ static void cover_all(weir *w)
     cover_globs(w);
     cover_trees(w);
     cover_made(w);
+    for (size_t i = 0, count = x->links.count; i < count; i++) follow(w, x->links.aliases[i].path);
     watch_sweep(x->watch);
 }
 
@@ -242,6 +293,7 @@ void watching_cover(weir *w)
     if (!x) return;
     if (!x->has_looked || x->globs_moved || x->lost != watch_stats(x->watch).lost) cover_all(w);
     if (x->folders_moved) cover_made(w);
+    cover_new_links(w);
     while (x->covered < sigcache_folder_count(w->sigs)) cover_bytes(w, sigcache_folder_path(w->sigs, x->covered++));
 }
 
@@ -266,7 +318,9 @@ static int take_change(void *ctx, const watch_change *change)
 {
     struct watching *x = ctx;
     note_change(&x->noted, change);
+    watching_links_note(&x->links, change, &x->noted);
     if (x->is_running) note_change(&x->news, change);
+    if (x->is_running) watching_links_note(&x->links, change, &x->news);
     return 0;
 }
 
@@ -576,6 +630,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     x.sigs = w->sigs;
     watch_ask_reliance(x.watch, is_relied_on);
     arena_init(&x.arena);
+    watching_links_init(&x.links);
     suspects_init(&x.noted);
     suspects_init(&x.news);
     suspects_init(&x.looked_at);
@@ -590,6 +645,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     atomic_store(&w->interrupts, 0);
     w->watching = NULL;
     arena_deinit(&x.arena);
+    watching_links_deinit(&x.links);
     suspects_deinit(&x.noted);
     suspects_deinit(&x.news);
     suspects_deinit(&x.looked_at);

@@ -84,6 +84,9 @@ void watching_moved_names(struct weir *w);
 /** A folder that is an output was written: there may be other folders in it. */
 void watching_moved_folder(struct weir *w);
 
+/** A path has a signature that had none: it may be a link. NUL behind it. Harmless without a watch. */
+void watching_new_path(struct weir *w, bytes path);
+
 /** Do the signatures stay in memory for the next run, after one that ended with `rc`? */
 bool watching_keeps(const struct weir *w, int rc);
 

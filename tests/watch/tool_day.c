@@ -4,7 +4,7 @@
  *     watch_tool_day PID EDITS MOST_MB     in the working folder: src/NAME.txt becomes build/NAME.out (test_day.sh)
  *
  * In turn: in place, by rename over, removed and made anew, a file more, that file gone. Twenty times on the way the memory and the
- * descriptors of PID are taken, once its first tenth is over: 1 when it has more descriptors at the end than then, or MOST_MB more memory.
+ * descriptors of PID are taken, once half of them are done: 1 when it has more descriptors at the end than then, or MOST_MB more memory.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -112,7 +112,7 @@ int main(int argc, char **argv)
         fds = descriptors(argv[1]);
         printf("%6ld edits: %ld kB, %d descriptors\n", i, kb, fds);
         fflush(stdout);
-        if (first_kb == 0 && i >= edits / 10) first_kb = kb, first_fds = fds;
+        if (first_kb == 0 && i >= edits / 2) first_kb = kb, first_fds = fds;
     }
     if (fds > first_fds) printf("FAILED: %d descriptors, %d at first\n", fds, first_fds);
     if (most_kb && kb > first_kb + most_kb) printf("FAILED: %ld kB, %ld at first\n", kb, first_kb);

@@ -233,7 +233,10 @@ static int check(void)
         all_at += source_size;
         free(source);
         free(output);
+        free(found[i]);
+        found[i] = NULL;
     }
+    free(all);
     if (all_at != all_size) return wrong("is longer than what there is", "build/all.out");
     if (outputs != found_count + 1) {
         printf("%zu files in build, expected %zu\n", outputs, found_count + 1);
