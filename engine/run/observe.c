@@ -8,6 +8,7 @@
  * changed gather in w->observe_again, from which targets.c takes the users at the start of each turn.
  *
  * O1  An output that differs keeps its entry racy: the next run reads it again and hears of it again, until it is restored.
+ * O3  A watch writes large rows now and then only: after a kill those that are missing cost hashing, nothing else.
  * O2  Before anything is put that the table cannot show after a kill, the table's mark of completeness goes (observe_dirty).
  *
  * Loop thread only; hashing runs in threads of the moment (world/pool.c).
@@ -16,7 +17,7 @@
 #include "engine/run/watching.h"
 #include "generated/schema.h"
 
-enum { REQUESTS_AT_ONCE = 4096 };
+enum { REQUESTS_AT_ONCE = 4096, ENTRIES_AT_ONCE = 1000 };
 
 static const char doing[] = "looking at files";
 
@@ -27,6 +28,8 @@ void observe_dirty(weir *w)
 
 int observe_write(weir *w, bool complete, weir_error *err)
 {
+    bool is_large = sigcache_dirty_entries(w->sigs) > ENTRIES_AT_ONCE;
+    if (is_large && !sigcache_is_urgent(w->sigs) && watching_defers(w)) return 0;
     int rc = sigcache_is_dirty(w->sigs) ? sigcache_write(w->sigs, w->journal, err) : 0;
     if (rc == 0 && complete) sigcache_mark(w->sigs, w->journal, true);
     return rc;

@@ -22,7 +22,8 @@ struct sigcache {
     folder *folders;
     size_t count, capacity;
     mem_arena arena; /* names, paths, packed rows; lives until clear */
-    bool dirty;
+    bool dirty, urgent;
+    size_t dirty_entries; /* of dirty folders, when they became so */
     bool complete; /* the row SIGCACHE_MARK is there */
 };
 
@@ -56,8 +57,8 @@ void sigcache_clear(sigcache *s)
         mem_free(s->folders[i].entries);
         if (s->folders[i].unpacked) map_deinit(&s->folders[i].names);
     }
-    s->count = 0;
-    s->dirty = s->complete = false;
+    s->count = s->dirty_entries = 0;
+    s->dirty = s->urgent = s->complete = false;
     map_clear(&s->by_path);
     arena_reset(&s->arena);
 }
@@ -120,6 +121,17 @@ int sigcache_folders(sigcache *s, scan_folder **folders, size_t *count, weir_err
     return 0;
 }
 
+static void make_dirty(sigcache *s, folder *f)
+{
+    if (!f->dirty) s->dirty_entries += f->count;
+    f->dirty = s->dirty = true;
+}
+
+static bool is_same_signature(const scan_sig *a, const scan_sig *b)
+{
+    return a->ino == b->ino && a->dev == b->dev && a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
 static int remember(sigcache *s, folder *f, scan_entry entry, weir_error *err)
 {
     bool added = false;
@@ -131,7 +143,9 @@ static int remember(sigcache *s, folder *f, scan_entry entry, weir_error *err)
         entry.name = arena_bytes(&s->arena, entry.name);
         *slot = f->count++;
     } else {
-        entry.name = f->entries[*slot].name;
+        const scan_entry *before = &f->entries[*slot];
+        entry.name = before->name;
+        if (is_same_signature(&before->sig, &entry.sig) && !hash_equal(before->hash, entry.hash)) s->urgent = true;
     }
     f->entries[*slot] = entry;
     return s->arena.failed ? error_nomem(err, "remembering a signature") : 0;
@@ -163,7 +177,7 @@ int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err)
     int rc = unpack_folder(s, f, err);
     for (size_t i = 0; rc == 0 && i < scanned->entry_count; i++)
         rc = remember(s, f, scanned->entries[i], err);
-    f->dirty = s->dirty = true;
+    make_dirty(s, f);
     return rc;
 }
 
@@ -187,7 +201,7 @@ int sigcache_put(sigcache *s, bytes path, uint64_t item, const scan_sig *sig, ha
     int rc = unpack_folder(s, f, err);
     if (rc != 0) return rc;
     size_t at = path_name_at(path);
-    f->dirty = s->dirty = true;
+    make_dirty(s, f);
     return remember(s, f, (scan_entry){item, bytes_of(path.data + at, path.size - at), *sig, hash, racy}, err);
 }
 
@@ -196,8 +210,7 @@ void sigcache_drop(sigcache *s, bytes path)
     scan_entry *e = (scan_entry *)(uintptr_t)sigcache_get(s, path);
     if (!e) return;
     e->item = 0;
-    s->dirty = true;
-    s->folders[*map_get(&s->by_path, folder_of(path))].dirty = true;
+    make_dirty(s, &s->folders[*map_get(&s->by_path, folder_of(path))]);
 }
 
 static int by_name(const void *a, const void *b)
@@ -229,8 +242,19 @@ int sigcache_write(sigcache *s, journal *j, weir_error *err)
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < s->count; i++)
         if (s->folders[i].dirty) rc = write_folder(&s->folders[i], j, err);
-    s->dirty = false;
+    s->dirty = s->urgent = false;
+    s->dirty_entries = 0;
     return rc;
+}
+
+size_t sigcache_dirty_entries(const sigcache *s)
+{
+    return s->dirty_entries;
+}
+
+bool sigcache_is_urgent(const sigcache *s)
+{
+    return s->urgent;
 }
 
 void sigcache_each(const sigcache *s, void (*each)(void *ctx, bytes path), void *ctx)

@@ -46,6 +46,10 @@ size_t sigcache_memory(const sigcache *s);
 /** Write the rows of changed folders. */
 int sigcache_write(sigcache *s, journal *j, weir_error *err);
 bool sigcache_is_dirty(const sigcache *s);
+/** How many entries the rows have that would be written. */
+size_t sigcache_dirty_entries(const sigcache *s);
+/** Is one of them needed after a kill: another content under the signature that the table has? All others only save hashing. */
+bool sigcache_is_urgent(const sigcache *s);
 /** Does the table say that it holds every item in use? As loaded, or as last marked. */
 bool sigcache_is_complete(const sigcache *s);
 /** Say so (or not any more) in the table; nothing if it says so already. */

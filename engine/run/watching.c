@@ -24,6 +24,7 @@
 #include "generated/schema.h"
 
 enum { SIGNATURES_SPARE = 1024 * 1024 };
+#define DEFER_NS (30 * INT64_C(1000000000))
 #define RECENT_NS (60 * INT64_C(1000000000)) /* a page that was written to may stay so without a new stamp about that long */
 
 /* An open question. Outlives it when it is withdrawn. */
@@ -40,6 +41,8 @@ struct watching {
     bool again;   /* something is watched that was not when it was looked at */
     bool ripe;
     watching_links links;
+    int64_t deferred_ns; /* since when signatures wait to be written; 0: they do not */
+    bool is_flushing;
     suspects noted;    /* since the last run began */
     suspects news;     /* of them, those of the last watching_news */
     suspects looked_at; /* of the run that is under way */
@@ -297,6 +300,28 @@ void watching_cover(weir *w)
     while (x->covered < sigcache_folder_count(w->sigs)) cover_bytes(w, sigcache_folder_path(w->sigs, x->covered++));
 }
 
+bool watching_defers(weir *w)
+{
+    struct watching *x = w->watching;
+    int64_t now = os_monotonic_ns();
+    if (!x || !x->has_looked || x->is_flushing || atomic_load(&w->interrupts) > 0) return false;
+    if (x->deferred_ns == 0) x->deferred_ns = now;
+    if (now - x->deferred_ns < DEFER_NS) return true;
+    x->deferred_ns = 0;
+    return false;
+}
+
+/* The table is to hold what memory holds. */
+static int flush_signatures(weir *w, weir_error *err)
+{
+    struct watching *x = w->watching;
+    x->is_flushing = true;
+    int rc = observe_write(w, true, err);
+    x->is_flushing = false;
+    x->deferred_ns = 0;
+    return rc == 0 ? catalog_refresh(w->catalog, err) : rc;
+}
+
 bool watching_keeps(const weir *w, int rc)
 {
     return w->watching && !is_end(rc);
@@ -526,7 +551,10 @@ static void begin_look(weir *w)
     x->noted = before;
     suspects_clear(&x->noted);
     w->suspects = x->has_looked ? &x->looked_at : NULL;
-    if (x->has_looked && x->looked_at.all) w->scan.distrust_from_ns = w->scan_recent_ns;
+    if (x->has_looked && x->looked_at.all) {
+        w->scan.distrust_from_ns = w->scan_recent_ns;
+        flush_signatures(w, &x->failure); /* all of them are taken from the table, to be looked at */
+    }
     if (x->looked_at.all && !x->is_overflow_told && watch_stats(x->watch).overflows > 0) {
         x->is_overflow_told = true;
         tell_message(w, "the kernel lost track of what changed (fs.inotify.max_queued_events); everything is looked at again, and so whenever it does");
@@ -538,7 +566,7 @@ static void trim_signatures(weir *w)
 {
     struct watching *x = w->watching;
     if (!x->has_looked) x->loaded_memory = sigcache_memory(w->sigs);
-    if (sigcache_memory(w->sigs) < 2 * x->loaded_memory + SIGNATURES_SPARE) return;
+    if (sigcache_memory(w->sigs) < 2 * x->loaded_memory + SIGNATURES_SPARE || flush_signatures(w, &x->failure) != 0) return;
     sigcache_clear(w->sigs);
     x->covered = 0;
     if (sigcache_load(w->sigs, catalog_db(w->catalog), &x->failure) == 0) x->loaded_memory = sigcache_memory(w->sigs);
@@ -640,6 +668,10 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     s.again.trigger = "watch";
     x.again_request = &s.again;
     rc = runs(&s, err);
+    if (rc == WEIR_CANCELLED && x.has_looked && sigcache_folder_count(w->sigs) > 0) {
+        flush_signatures(w, NULL);
+        journal_sync(w->journal, false, NULL);
+    }
     weir_summary none = {.size = sizeof none};
     while (x.first) answer_first(&x, &none, WEIR_CANCELLED, &(weir_error){.code = WEIR_CANCELLED, .message = "the watch has ended"});
     atomic_store(&w->interrupts, 0);

@@ -87,6 +87,9 @@ void watching_moved_folder(struct weir *w);
 /** A path has a signature that had none: it may be a link. NUL behind it. Harmless without a watch. */
 void watching_new_path(struct weir *w, bytes path);
 
+/** May the signatures be written later? Then they will be, by the end of the watch. */
+bool watching_defers(struct weir *w);
+
 /** Do the signatures stay in memory for the next run, after one that ended with `rc`? */
 bool watching_keeps(const struct weir *w, int rc);
 

@@ -103,13 +103,48 @@ echo last > src/new/f.txt
 await 11
 ran 1 "an edit in the new folder"
 
+# Signatures are written at the end, or, after a kill, as far as they are needed: what follows has nothing to do either way.
+afterwards() {
+    line=$("$WEIR_BIN" run --json --stats | tail -n 1)
+    case $line in
+    *'"ran":0,"unchanged":10001,"restored":0,'*) ;;
+    *) fail "a run after $1" "nothing to do for 10001 nodes" "$line" ;;
+    esac
+    most files_hashed 100 "a run after $1"
+}
+
 kill -TERM "$pid"
 wait "$pid"
 pid=
-out=$("$WEIR_BIN" run --json)
-case $out in
-*'"ran":0,"unchanged":10001,"restored":0,'*) ;;
-*) fail "a run afterwards" "nothing to do for 10001 nodes" "$out" ;;
+afterwards "the end"
+mkdir src/flat
+awk 'BEGIN { for (i = 0; i < 3000; i++) { f = "src/flat/n" i ".no"; print i > f; close(f) } }'
+sed -i 's|^for _, f in|weir.concat "flat" { inputs = { parts = weir.glob "src/flat/*.no" }, outputs = { to = "build/flat" } }\n&|' weir.lua
+"$WEIR_BIN" run -q || fail "a large folder" "exit code 0" "$?"
+"$WEIR_BIN" watch --json --stats > "$work/out" 2> "$work/err" &
+pid=$!
+await 1
+sleep 1
+echo edit > src/flat/n5.no
+await 2
+[ "$(number ran)" -eq 1 ] || fail "an edit in a large folder" "1 ran" "$line"
+sleep 1
+echo edit > src/flat/n7.no
+await 3
+most rows_written 100 "an edit in a large folder"
+"$WEIR_BUILD/tests/watch_tool_mapped" src/flat/n9.no || fail "a store through mmap" "exit code 0" "$?"
+await 5
+kill -KILL "$pid"
+wait "$pid" 2> /dev/null
+pid=
+grep -q '^mapped$' build/flat || fail "a store through mmap" "mapped" "$(grep -c . build/flat)"
+line=$("$WEIR_BIN" run --json --stats | tail -n 1)
+case $line in
+*'"ran":0,'*'"restored":0,'*) ;;
+*) fail "a run after a kill" "nothing to do" "$line" ;;
 esac
+most files_hashed 100 "a run after a kill"
+echo last > src/flat/n11.no
+"$WEIR_BIN" run -q && grep -q '^last$' build/flat || fail "an edit after a kill" "last" "$(grep -c . build/flat)"
 [ $failures -eq 0 ] && echo "ok: 11 runs in a tree of 10,000 files"
 exit $((failures > 0))
