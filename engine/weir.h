@@ -84,7 +84,8 @@ typedef enum weir_event_kind {
     WEIR_EVENT_MESSAGE,   /* something a person should know: `message` */
     WEIR_EVENT_DIAGNOSTIC,
     WEIR_EVENT_VOIDED,    /* weir_void: the node is due */
-    WEIR_EVENT_PROGRESS   /* counts moved; at most ten a second */
+    WEIR_EVENT_PROGRESS,  /* counts moved; at most ten a second */
+    WEIR_EVENT_PLAN       /* the definition is another one than before: `added`, `removed`, `altered`; a watch: none, mended */
 } weir_event_kind;
 
 typedef struct weir_event {
@@ -105,6 +106,7 @@ typedef struct weir_event {
     const weir_diagnostic *diagnostic;
     size_t done, open, running; /* nodes settled, due or running, running */
     int64_t tried_us;          /* settled, failed as before: when it was run last, microseconds since 1970; 0: not known */
+    size_t added, removed, altered; /* nodes; altered: in their declaration, or by the code of their effect */
 } weir_event;
 
 typedef void (*weir_listener)(void *ctx, const weir_event *event); /* borrowed during the call */

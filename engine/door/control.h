@@ -2,16 +2,15 @@
  * control.h - the control socket of a watch: .weir/socket.
  *
  * Who wants something of a project that a watch works on asks the watch. The socket is there as
- * long as the watch; its mode is 0600, and
- * only processes of the same user are heard. Both sides write JSON objects, one a line. A line
- * to the watch has at most CONTROL_LINE bytes.
+ * long as the watch; its mode is 0600, and only processes of the same user are heard. Both sides
+ * write JSON objects, one a line. A line to the watch has at most CONTROL_LINE bytes.
  *
- *   <- {"weir":"0.1.0","protocol":1,"process":4711,"workflow":"weir.lua"}           at once
- *   -> {"weir":"0.1.0","protocol":1}                                                 "weir" may be left out by other programs
- *   -> {"ask":"run","targets":["build/a"],"force":false,...}                         one question at a time
- *   <- {"queued":true}                                                               if another run is first
- *   <- {"event":"execution_finished","node":"a",...}                                 as it happens: the lines of run --json
- *   <- {"end":"run","code":0,"message":"","run":12,"ran":1,...}                      then the next question may come
+ *   <- {"weir":"0.1.0","protocol":1,"process":4711,"workflow":"weir.lua"}     at once
+ *   -> {"weir":"0.1.0","protocol":1}                    other programs may leave out "weir"
+ *   -> {"ask":"run","targets":["build/a"],"force":true}       one question at a time
+ *   <- {"queued":true}                                        if another run is first
+ *   <- {"event":"execution_finished","node":"a",...}          the lines of run --json
+ *   <- {"end":"run","code":0,"message":"","run":12,...}       the next question may come
  *
  *   run      targets, values [{"name","json"}], force, stop_first, jobs, mem_bytes, load, workflow,
  *            environment ["A=b"]: events, then {"end":"run",...}
@@ -25,17 +24,18 @@
  *   cancel   as ^C: the first one starts nothing more, the second one ends what runs
  *
  * A run, accept, void or set comes after every edit that was made before the question. Any member
- * may be left out. A text that is no UTF-8 is {"base64":"..."}. To close the connection takes a
- * question back, like cancel. {"error":"version","message":"..."} (or "request", "workflow",
- * "full",
- * "user") is the last line before the watch closes the connection. "code" is 0 or one of those of
- * weir.h. Fields are only ever added.
+ * may be left out: limits and values are then those of the watch, and so is the environment. The
+ * values and the environment of a run that was asked for count for the watch until the next such
+ * run. A text that is no UTF-8 is {"base64":"..."}; long output comes ahead of its event in lines
+ * {"log":"..."}. To close the connection takes a question back, like cancel. The last line before
+ * the watch closes the connection is {"error":"version","message":"..."}, or "request",
+ * "workflow", "full", "user". "code" is 0 or one of those of weir.h. Fields are only ever added.
  *
  * C1  Nothing here waits: a client that stalls, or never reads, keeps only its own answer back.
  * C2  A client holds at most CONTROL_LINE bytes of unread input and CONTROL_KEPT of unsent
- * answers; above that it is given up.
+ *     answers; above that it is given up.
  * C3  Only the holder of the lock listens, so a socket file that answers nobody is a leftover,
- * and goes.
+ *     and goes.
  *
  * Engine's thread; handles live in its loop.
  */

@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "engine/door/log.h"
 #include "engine/door/relay.h"
-#include "engine/door/report.h"
 #include "engine/store/jsonout.h"
 #include "engine/store/value.h"
 #include "generated/schema.h"

@@ -19,6 +19,9 @@ const command COMMANDS[] = {
      "Stays until ^C. What is watched: the workflow, every file that was looked at, the folders of its globs, and the outputs. A touch, or a\n"
      "change that was taken back, runs nothing. A failed node or a broken workflow waits for the next change. Other commands work meanwhile: run,\n"
      "set, accept and void are done by the watch, and who looks is shown what it knows after the last edit. They ask at .weir/socket.\n"
+     "On a terminal each run is a block, below it stands a status line, and keys are read: r runs what is due, a all, f what failed; p pauses, w says\n"
+     "why the last node ran, l shows the last runs, q quits, h helps. An edited workflow tells what became of the graph (+2 -1 ~3 nodes: new, gone,\n"
+     "altered); a broken one shows its error, and the graph stays as it was until it is mended.\n"
      "With --json: the events of all runs, one object a line.",
      command_watch},
     {"check", "", 0, 0, "load the workflow and check it; runs nothing", "All static errors are told, each with its place.", command_check},
@@ -31,7 +34,8 @@ const command COMMANDS[] = {
     {"why", "NODE", 1, 1, "why a node ran, or did not, in the last run or in run N",
      "Answers from what was stored when it was decided. NODE is a name or an output path.", command_why},
     {"log", "[NODE]", 0, 1, "the runs; or the executions of a node, with their output",
-     "With --run N: what happened in that run. With --events: the log itself.", command_log},
+     "With --run N: what happened in that run. With --events: the log itself. With --follow: the last 10 events (-n COUNT, --from SEQ), then\n"
+     "each as it is recorded, one a line; from a watch at once, else from the database.", command_log},
     {"get", "NAME|HASH", 1, 1, "the content of an output, the value of a node, or stored bytes by hash",
      "NAME is an output path (its last content, also when the file is gone) or a node (its value, as JSON). HASH may be cut off\n"
      "after four digits or more if nothing else begins like it.", command_get},

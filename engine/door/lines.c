@@ -145,6 +145,12 @@ bool lines_put_event(buf *to, const weir_event *e)
         put_text(to, "node", e->node);
         put_text(to, "message", e->message);
         return true;
+    case WEIR_EVENT_PLAN:
+        begin(to, "plan");
+        put_number(to, "added", e->added);
+        put_number(to, "removed", e->removed);
+        put_number(to, "altered", e->altered);
+        return true;
     case WEIR_EVENT_PROGRESS: return false;
     }
     return false;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "engine/door/commands.h"
-#include "engine/door/query.h"
+#include "engine/door/log.h"
 #include "engine/door/report.h"
 #include "engine/store/jsonout.h"
 
@@ -286,20 +286,25 @@ int log_put_event(buf *to, db_stmt *s, weir_error *err)
     return rc;
 }
 
+void log_put_head(buf *to, uint64_t seq, int64_t at_us, const char *kind)
+{
+    buf_printf(to, "%-6" PRIu64 " ", seq);
+    print_time(to, at_us);
+    buf_printf(to, "  %-15s ", kind);
+}
+
 static int put_event(listing *l, db_stmt *s)
 {
     buf *to = &l->out;
     int kind = (int)db_int(s, 3);
     if (l->o->json) return log_put_event(to, s, &l->q->err);
-    buf_printf(to, "%-6" PRId64 " ", db_int(s, 0));
-    print_time(to, db_int(s, 2));
-    buf_printf(to, "  %-15s ", event_kind_name(kind));
+    log_put_head(to, (uint64_t)db_int(s, 0), db_int(s, 2), event_kind_name(kind));
     int rc = event_to_json(kind, db_bytes(s, 4), to, &l->q->err);
     buf_byte(to, '\n');
     return rc;
 }
 
-static int first_event(query *q, const options *o, uint64_t limit, uint64_t *first)
+int log_first_event(query *q, const options *o, uint64_t limit, uint64_t *first)
 {
     *first = o->from > 0 ? (uint64_t)o->from : 1;
     if (o->from >= 0) return 0;
@@ -317,7 +322,7 @@ static int log_events(query *q, const options *o)
     listing l;
     uint64_t first = 1;
     uint64_t limit = limit_of(o, o->from >= 0 ? INT64_MAX : EVENTS);
-    int rc = first_event(q, o, limit, &first);
+    int rc = log_first_event(q, o, limit, &first);
     db_stmt *s = rc == 0 ? QUERY_ASK(q, SQL_DOOR_EVENTS, first, limit) : NULL;
     if (!s) return q->err.code;
     list_begin(&l, q, o);
@@ -333,6 +338,7 @@ static int log_events(query *q, const options *o)
 int command_log(const options *o)
 {
     query q;
+    if (o->follow) return log_follow(o);
     int rc = query_open(&q, o);
     if (rc == 0 && o->events && o->word_count) rc = query_fail(&q, WEIR_USAGE, "--events is the whole log, not that of a node");
     else if (rc == 0 && o->events) rc = log_events(&q, o);

@@ -30,6 +30,7 @@ const flag FLAGS[] = {
     {FLAG_RUN, 0, "run", "N", " why log ", "as of this run (default: the last one)"},
     {FLAG_COUNT, 'n', "count", "COUNT", " log ", "how many, newest first; 0: all"},
     {FLAG_EVENTS, 0, "events", NULL, " log ", "the log itself, event by event"},
+    {FLAG_FOLLOW, 0, "follow", NULL, " log ", "the log itself, and what comes to it from now on; until ^C"},
     {FLAG_FROM, 0, "from", "SEQ", " log ", "events from this number on"},
     {FLAG_OUTPUT, 'o', "output", "FILE", " get ", "write to FILE instead of standard output"},
     {FLAG_CSV, 0, "csv", NULL, " sql ", "comma-separated values, with a head line"},
@@ -171,6 +172,7 @@ static int set_flag(options *o, const flag *f, const char *value, weir_error *er
     case FLAG_EXIT_CODE: o->exit_code = true; return 0;
     case FLAG_CHECK: o->check = true; return 0;
     case FLAG_EVENTS: o->events = true; return 0;
+    case FLAG_FOLLOW: o->follow = true; return 0;
     case FLAG_UNSET: o->unset = true; return 0;
     }
     return 0;

@@ -37,13 +37,13 @@ struct options {
     uint64_t mem_bytes;     /* 0: not given */
     int64_t count, run, from, limit; /* -1: not given */
     color_choice color;
-    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, check, events, unset, has_load;
+    bool stop_first, dry, force, stats, json, csv, quiet, verbose, help, version, exit_code, check, events, follow, unset, has_load;
 };
 
 typedef enum flag_id {
     FLAG_FOLDER, FLAG_FILE, FLAG_COLOR, FLAG_QUIET, FLAG_VERBOSE, FLAG_HELP, FLAG_VERSION, FLAG_JOBS, FLAG_STOP_FIRST, FLAG_DRY,
     FLAG_FORCE, FLAG_STATS, FLAG_JSON, FLAG_EXIT_CODE, FLAG_CHECK, FLAG_RUN, FLAG_COUNT, FLAG_EVENTS, FLAG_FROM, FLAG_OUTPUT, FLAG_CSV,
-    FLAG_LIMIT, FLAG_UNSET, FLAG_LOAD, FLAG_MEM
+    FLAG_LIMIT, FLAG_UNSET, FLAG_LOAD, FLAG_MEM, FLAG_FOLLOW
 } flag_id;
 
 typedef struct flag {

@@ -9,14 +9,10 @@
  *   failed    compile[unit=main]: exit code 1, 0.05 s
  *   weir: 3 ran (input-changed 2, code-changed 1), 1 cut off, 136 unchanged, 0.02 s
  */
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "engine/base/os.h"
 #include "engine/door/report.h"
 
-enum { REASON_NAMES = 24, DRAW_EVERY_MS = 100, RUNNING_SHOWN = 3 };
+enum { REASON_NAMES = 24, DRAW_EVERY_MS = 100, RUNNING_SHOWN = 3, BLOCK_SHOWN = 10 };
 
 typedef struct running {
     char *node; /* owned */
@@ -31,7 +27,6 @@ typedef struct reason_count {
 struct present {
     const options *o;
     bool color, is_terminal;
-    bool is_drawn;             /* a status line stands there */
     int64_t started_ns, drawn_ns;
     running *running;          /* in order of their start */
     size_t running_count, running_capacity;
@@ -39,6 +34,10 @@ struct present {
     size_t reason_count;
     size_t done, open;
     uint64_t diagnostics;
+    bool is_watch;             /* present_as_block */
+    bool is_block, has_head;   /* the same, on a terminal */
+    char who[48];
+    uint64_t shown, hidden;    /* lines of nodes in a block */
     buf text;                  /* scratch */
 };
 
@@ -46,10 +45,9 @@ present *present_new(const options *o)
 {
     present *p = mem_zero(1, sizeof *p);
     if (!p) return NULL;
-    const char *term = getenv("TERM");
     p->o = o;
     p->color = print_has_color(stderr);
-    p->is_terminal = isatty(STDERR_FILENO) == 1 && term && strcmp(term, "dumb") != 0;
+    p->is_terminal = print_is_terminal();
     p->started_ns = os_monotonic_ns();
     return p;
 }
@@ -63,33 +61,49 @@ void present_free(present *p)
     mem_free(p);
 }
 
-/* --- the status line --------------------------------------------------------------------------------------------- */
+/* --- a block ----------------------------------------------------------------------------------------------------- */
 
-static void erase(present *p)
+void present_as_block(present *p, const char *who)
 {
-    if (!p->is_drawn) return;
-    (void)!write(STDERR_FILENO, "\r\x1b[K", 4);
-    p->is_drawn = false;
+    p->is_watch = true;
+    p->is_block = p->is_terminal && !p->o->quiet;
+    snprintf(p->who, sizeof p->who, "%s", who);
 }
 
-static size_t terminal_width(void)
+/* Before the first line of a run. */
+static void put_head(present *p)
 {
-    struct winsize size;
-    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+    buf head;
+    if (!p->is_block || p->has_head) return;
+    p->has_head = true;
+    buf_init(&head);
+    buf_text(&head, "--- ");
+    print_time(&head, os_wall_us());
+    buf_printf(&head, " %s%s---", p->who, *p->who ? " " : "");
+    const char *text = buf_cstr(&head);
+    buf line;
+    buf_init(&line);
+    buf_byte(&line, '\n');
+    print_styled(&line, p->color, STYLE_DIM, text ? text : "");
+    buf_byte(&line, '\n');
+    print_err(&line);
+    buf_deinit(&line);
+    buf_deinit(&head);
 }
 
-/* Cut to so many characters. */
-static void cut(buf *text, size_t width)
+/* Is this one of the lines that a block has room for? */
+static bool fits_block(present *p)
 {
-    size_t used = 0;
-    for (size_t i = 0; i < text->size; i++) {
-        if ((text->data[i] & 0xc0) != 0x80) used++;
-        if (used > width) {
-            text->size = i;
-            return;
-        }
+    if (!p->is_block) return false;
+    if (p->shown < BLOCK_SHOWN) {
+        p->shown++;
+        return true;
     }
+    p->hidden++;
+    return false;
 }
+
+/* --- the status line --------------------------------------------------------------------------------------------- */
 
 static void put_whole_seconds(buf *to, int64_t nanoseconds)
 {
@@ -111,7 +125,7 @@ static void put_estimate(present *p, int64_t now)
 static void draw(present *p)
 {
     int64_t now = os_monotonic_ns();
-    if (!p->is_terminal || p->o->quiet || (p->is_drawn && now - p->drawn_ns < (int64_t)DRAW_EVERY_MS * 1000000)) return;
+    if (!p->is_terminal || p->o->quiet || (p->drawn_ns && now - p->drawn_ns < (int64_t)DRAW_EVERY_MS * 1000000)) return;
     buf_clear(&p->text);
     buf_printf(&p->text, "[%zu/%zu] %zu running", p->done, p->done + p->open, p->running_count);
     put_estimate(p, now);
@@ -121,11 +135,7 @@ static void draw(present *p)
         put_whole_seconds(&p->text, now - p->running[i].since_ns);
     }
     if (p->running_count > RUNNING_SHOWN) buf_text(&p->text, ", ...");
-    if (p->text.failed) return;
-    cut(&p->text, terminal_width() - 1);
-    erase(p);
-    print_err(&p->text);
-    p->is_drawn = true;
+    print_status(&p->text);
     p->drawn_ns = now;
 }
 
@@ -150,6 +160,7 @@ static void stop_running(present *p, const char *node)
 
 static void begin_line(present *p, print_style style, const char *word, const char *node)
 {
+    put_head(p);
     buf_clear(&p->text);
     print_styled(&p->text, p->color, style, word);
     size_t size = strlen(word);
@@ -161,7 +172,6 @@ static void begin_line(present *p, print_style style, const char *word, const ch
 static void end_line(present *p)
 {
     buf_byte(&p->text, '\n');
-    erase(p);
     print_err(&p->text);
 }
 
@@ -229,14 +239,13 @@ static void show_failed(present *p, const weir_event *e)
     }
     buf_byte(&p->text, '\n');
     put_log(p, e);
-    erase(p);
     print_err(&p->text);
 }
 
 static void show_ran(present *p, const weir_event *e)
 {
     bool has_log = e->log && e->log_size > 0;
-    if (p->o->quiet || (p->is_terminal && !p->o->verbose && !has_log)) return;
+    if (p->o->quiet || (p->is_terminal && !p->o->verbose && !has_log && !fits_block(p))) return;
     begin_line(p, STYLE_GOOD, e->outcome && *e->outcome ? e->outcome : "ran", e->node);
     put_reasons(p, e);
     if (e->seconds >= 0.001) { /* less says nothing */
@@ -246,7 +255,6 @@ static void show_ran(present *p, const weir_event *e)
     if (!e->changed) buf_text(&p->text, ", same result as before");
     buf_byte(&p->text, '\n');
     put_log(p, e);
-    erase(p);
     print_err(&p->text);
 }
 
@@ -271,7 +279,8 @@ static void settled(present *p, const weir_event *e)
         show_failed(p, e);
         return;
     }
-    if (p->o->quiet || (!p->o->verbose && (is_unchanged || (p->is_terminal && !p->o->dry)))) return;
+    if (p->o->quiet || (!p->o->verbose && (is_unchanged || (p->is_terminal && !p->o->dry && !is_blocked && !fits_block(p))))) return;
+    if (is_blocked && p->is_terminal && !p->o->verbose && !p->o->dry && !p->is_block) return;
     if (p->o->dry && strcmp(what, "restored") == 0) what = "would restore";
     begin_line(p, is_blocked ? STYLE_WARN : is_unchanged ? STYLE_DIM : STYLE_NOTE, what, e->node);
     if (is_blocked && e->cause && *e->cause) {
@@ -318,12 +327,19 @@ void present_event(void *ctx, const weir_event *e)
         return;
     case WEIR_EVENT_WOULD_RUN: case WEIR_EVENT_MAYBE: would_run(p, e); return;
     case WEIR_EVENT_DIAGNOSTIC:
-        erase(p);
+        put_head(p);
         if (e->diagnostic && (p->diagnostics++ < PRINT_DIAGNOSTICS || p->o->verbose)) print_diagnostic(e->diagnostic);
         return;
     case WEIR_EVENT_MESSAGE:
-        erase(p);
+        put_head(p);
         print_message("%s", e->message ? e->message : "");
+        return;
+    case WEIR_EVENT_PLAN:
+        if (!p->is_watch || p->o->quiet) return;
+        put_head(p);
+        buf_clear(&p->text);
+        buf_printf(&p->text, "weir: the workflow: +%zu -%zu ~%zu nodes\n", e->added, e->removed, e->altered);
+        print_err(&p->text);
         return;
     case WEIR_EVENT_PROGRESS: draw(p); return;
     }
@@ -393,12 +409,20 @@ static void show_stats(const weir_counters *c)
 void present_finish(present *p, const weir_summary *s, int rc)
 {
     buf reasons;
-    erase(p);
+    print_status(NULL);
     print_more_diagnostics(p->o->verbose ? 0 : p->diagnostics);
     bool has_end = rc == 0 || rc == WEIR_FAILED || rc == WEIR_CANCELLED;
     if (has_end && (!p->o->quiet || rc != 0)) {
         buf_init(&reasons);
         put_reason_counts(p, &reasons);
+        put_head(p);
+        if (p->hidden > 0) {
+            buf_clear(&p->text);
+            buf_text(&p->text, "          and ");
+            print_count(&p->text, p->hidden);
+            buf_text(&p->text, " more (`weir log --run` lists them)\n");
+            print_err(&p->text);
+        }
         const char *because = buf_cstr(&reasons);
         buf_clear(&p->text);
         buf_text(&p->text, "weir: ");

@@ -48,13 +48,15 @@ void print_styled(buf *to, bool color, print_style style, const char *text)
 void print_out(buf *data)
 {
     if (data->failed && out_errno == 0) out_errno = ENOMEM;
+    if (data->size) print_status_hide();
     if (!data->failed && data->size && out_errno == 0 && fwrite(data->data, 1, data->size, stdout) != data->size) out_errno = errno;
     buf_clear(data);
 }
 
 void print_err(buf *data)
 {
-    if (!data->failed && data->size) (void)fwrite(data->data, 1, data->size, stderr);
+    if (!data->failed && data->size && print_is_terminal()) print_above_status(data);
+    else if (!data->failed && data->size) (void)fwrite(data->data, 1, data->size, stderr);
     (void)fflush(stderr);
     buf_clear(data);
 }
@@ -62,6 +64,12 @@ void print_err(buf *data)
 void print_flush(void)
 {
     if (fflush(stdout) != 0 && out_errno == 0) out_errno = errno;
+    print_status_show();
+}
+
+bool print_has_failed(void)
+{
+    return out_errno != 0;
 }
 
 int print_end(int code)

@@ -51,10 +51,27 @@ void print_more_diagnostics(uint64_t count);
 void print_out(buf *data);
 /** What was written goes out now; a failure is kept for print_end. */
 void print_flush(void);
+/** Nobody reads what is written any more, or it could not be written. */
+bool print_has_failed(void);
 /** Flush stdout; gives `code`, or EXIT_INFRASTRUCTURE with a message if something could not be written. */
 int print_end(int code);
 /** To stderr, and clear. */
 void print_err(buf *data);
+
+/* The status line (print_status.c): what print_err and print_out write comes above it. */
+/** Is stderr a terminal whose cursor can be moved? */
+bool print_is_terminal(void);
+/** Is this job in the foreground of the terminal (or is it none)? */
+bool print_is_foreground(int fd);
+/** From now on this line stands at the bottom, cut to the width; NULL: none. Copied. */
+void print_status(const buf *line);
+/** Take it away for a while; put it back. */
+void print_status_hide(void);
+void print_status_show(void);
+/** The terminal has another width. */
+void print_status_resized(void);
+/** For print_err. */
+void print_above_status(buf *data);
 
 /* Pieces. */
 void print_count(buf *to, uint64_t number);             /* 10,101 */

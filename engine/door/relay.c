@@ -173,6 +173,7 @@ static const struct event_name {
     {"diagnostic", WEIR_EVENT_DIAGNOSTIC},
     {"message", WEIR_EVENT_MESSAGE},
     {"progress", WEIR_EVENT_PROGRESS},
+    {"plan", WEIR_EVENT_PLAN},
 };
 
 static bool kind_of(const char *name, weir_event_kind *kind)
@@ -258,7 +259,11 @@ static relay_kind read_event(relay_reader *r, bytes object, weir_event *e, weir_
                       .cause = text_or_base64(arena, object, "cause"),
                       .done = (size_t)relay_number(object, "done"),
                       .open = (size_t)relay_number(object, "open"),
-                      .running = (size_t)relay_number(object, "running")};
+                      .running = (size_t)relay_number(object, "running"),
+                      .tried_us = relay_number(object, "tried_us"),
+                      .added = (size_t)relay_number(object, "added"),
+                      .removed = (size_t)relay_number(object, "removed"),
+                      .altered = (size_t)relay_number(object, "altered")};
     read_reasons(arena, object, e);
     if (kind == WEIR_EVENT_DIAGNOSTIC) {
         read_diagnostic(arena, object, d);

@@ -354,8 +354,16 @@ static bool await_look(remote *r, bool *busy, weir_error *err)
     return rc == 0 || rc == WEIR_BUSY;
 }
 
+static bool is_here;
+
+void remote_is_here(void)
+{
+    is_here = true;
+}
+
 void remote_look(const project *p, const options *o)
 {
+    if (is_here) return;
     remote *r = NULL;
     weir_error err = {0};
     bool busy = false;
@@ -374,13 +382,14 @@ void remote_look(const project *p, const options *o)
     session_release_signals();
 }
 
-int remote_follow(remote *r, uint64_t from, void (*line)(void *ctx, bytes json), void *ctx,
+int remote_follow(remote *r, uint64_t from, bool (*take)(void *ctx, bytes json), void *ctx,
                   weir_error *err)
 {
     bytes one = {0};
     buf_printf(&r->line, "{\"ask\":\"events\",\"from\":%llu}\n", (unsigned long long)from);
     int rc = send_all(r, &r->line, err);
-    while (rc == 0 && (rc = next_line(r, -1, false, &one, err)) == 0) line(ctx, one);
+    while (rc == 0 && (rc = next_line(r, -1, false, &one, err)) == 0)
+        if (!take(ctx, one)) rc = error_set(err, WEIR_CANCELLED, "nobody reads");
     if (rc != WEIR_NOTFOUND) return rc;
     error_clear(err);
     return 0;

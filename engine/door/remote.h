@@ -44,10 +44,15 @@ int remote_ask(remote *r, const remote_question *q, weir_summary *summary, int *
  * under way. Says on stderr what keeps it from knowing. Without a watch: nothing.
  */
 void remote_look(const project *p, const options *o);
+/** This process is the watch: remote_look has nobody to ask. */
+void remote_is_here(void);
 
-/** Follow the events from number `from` on: each line of the log goes to `line`, as JSON without its newline. Until the watch ends (0),
- *  or a signal came (WEIR_CANCELLED). */
-int remote_follow(remote *r, uint64_t from, void (*line)(void *ctx, bytes json), void *ctx,
+/**
+ * Follow the events from number `from` on: each of them goes to `take`, as JSON without its newline,
+ * until that gives false.
+ * @return 0: the watch has ended; WEIR_CANCELLED: a signal came, or `take` has enough
+ */
+int remote_follow(remote *r, uint64_t from, bool (*take)(void *ctx, bytes json), void *ctx,
                   weir_error *err);
 
 #endif

@@ -7,11 +7,12 @@
 #define WEIR_DOOR_REPORT_H
 
 #include "engine/door/print.h"
-#include "engine/store/db.h"
 
 typedef struct present present;
 /** NULL: out of memory. */
 present *present_new(const options *o);
+/** It is a run of a watch: on a terminal a block of its own, with a head line and the nodes that ran. `who`: the head line's end, or "". */
+void present_as_block(present *p, const char *who);
 void present_free(present *p);
 /** weir_listener. */
 void present_event(void *ctx, const weir_event *event);
@@ -30,9 +31,6 @@ void lines_error(lines *l, const weir_error *err);
 bool lines_put_event(buf *to, const weir_event *event);
 /** The members of "run_finished"; `dry`: also those of a dry run. */
 void lines_put_summary(buf *to, const weir_summary *summary, int rc, bool dry, bool stats);
-
-/** A row of SQL_DOOR_EVENTS as an object (log.c). */
-int log_put_event(buf *to, db_stmt *row, weir_error *err);
 
 /** " (input-changed content/a.md)"; without `all` only the first one, and how many more. */
 void present_reasons(buf *to, const weir_event *event, bool all);

@@ -7,6 +7,7 @@
 #include "engine/door/commands.h"
 #include "engine/door/print.h"
 #include "engine/door/project.h"
+#include "engine/door/remote.h"
 #include "engine/store/db.h"
 #include "engine/store/jsonout.h"
 #include "engine/store/value.h"
@@ -310,6 +311,7 @@ int command_sql(const options *o)
     if (rc == 0) rc = read_question(o, &sql, &a.err);
     const char *text = buf_cstr(&sql);
     if (rc == 0 && !text) rc = error_nomem(&a.err, "reading the question");
+    if (rc == 0) remote_look(&p, o);
     if (rc == 0) rc = db_open(&a.d, p.db_path, DB_QUERY, NULL, &a.err);
     if (rc == 0) db_deadline(a.d, DEADLINE_MS);
     if (rc == 0) rc = ask(&a, text);

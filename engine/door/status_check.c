@@ -80,7 +80,7 @@ static void listen(void *ctx, const weir_event *e)
     case WEIR_EVENT_MESSAGE:
         if (!c->o->json) print_message("%s", e->message ? e->message : "");
         return;
-    case WEIR_EVENT_STARTED: case WEIR_EVENT_VOIDED: case WEIR_EVENT_PROGRESS: return;
+    case WEIR_EVENT_STARTED: case WEIR_EVENT_VOIDED: case WEIR_EVENT_PROGRESS: case WEIR_EVENT_PLAN: return;
     }
 }
 

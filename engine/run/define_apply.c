@@ -23,6 +23,7 @@ typedef struct application {
     buf spec;      /* stored form of the node in hand */
     map heirs;     /* what a vanished node leaves: base and first output, or inputs -> its id */
     map said;      /* node ids that became due here */
+    size_t added;
     bool has_heirs, changed;
     bool has_needs; /* some node has ever needed another one by name */
 } application;
@@ -216,6 +217,7 @@ static int say_node(application *a, const declared_node *n, weir_error *err)
     if (a->body->failed) return error_nomem(err, doing);
     uint64_t seq = journal_say(a->journal, EVENT_NODE, a->body);
     a->changed = true;
+    a->added += !is_live;
     return remember_node(a, n, seq, successor_of, err);
 }
 
@@ -329,6 +331,15 @@ static int say_all(application *a, weir_error *err)
     return rc == 0 ? list_due(a, err) : rc;
 }
 
+/* What an edited workflow comes to. */
+static void tell_difference(application *a)
+{
+    weir *w = a->c->w;
+    weir_event e = {.kind = WEIR_EVENT_PLAN, .added = a->added, .removed = a->c->gone_count};
+    e.altered = a->said.count > a->added ? a->said.count - a->added : 0;
+    if (!a->c->parent && !a->c->is_new_graph && e.added + e.removed + e.altered > 0) tell(w, &e);
+}
+
 int define_apply(comparison *c, bool *changed, weir_error *err)
 {
     catalog *known = c->w->catalog;
@@ -337,6 +348,7 @@ int define_apply(comparison *c, bool *changed, weir_error *err)
     map_init(&a.heirs);
     map_init(&a.said);
     int rc = say_all(&a, err);
+    if (rc == 0) tell_difference(&a);
     if (rc == 0 && !c->w->dry) rc = catalog_refresh(known, err);
     *changed = a.changed;
     if (!c->parent) {

@@ -618,8 +618,10 @@ static void one_run(series *s, int *rc, weir_error *err)
     x->is_running = false;
     bool is_stopped = end == WEIR_CANCELLED && x->stops > 0;
     forget_stops(w);
+    bool is_mended = s->is_broken && end == 0;
     s->is_broken = end == WEIR_WORKFLOW || (end == WEIR_USAGE && (request == s->first || request == &s->again));
     bool is_news = s->first || (question && question->request) || end != 0 || summary.run != 0;
+    if (is_mended && !is_news) tell(w, &(weir_event){.kind = WEIR_EVENT_PLAN});
     if (request == s->first) s->first = NULL;
     if (is_news && s->watcher->turned) s->watcher->turned(s->watcher->ctx, &summary, end, err);
     if (asked && !is_stopped && leaves_something(s, request)) x->again = true;

@@ -38,6 +38,7 @@ local site = weir.sh "site" {
 weir.sh "list" { inputs = { site = site }, outputs = { list = "list.txt" }, cmd = "cd {{site}} && find . -type f | sort > ../{{list}}" }
 LUA
 printf 'index.html one\ncss/a.css red\n' > pages.txt
+: > "$work/out"
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
 pid=$!
 until_true "the first run" 'grep -q css/a.css list.txt 2> /dev/null && grep -q run_finished "$work/out"'

@@ -69,6 +69,41 @@ with Client(p) as c, Client(p) as late:
         kinds.append(late.line()["kind"])
     check("the run of an edit in the events", "run_started" in kinds, kinds)
 
+# weir log --follow: with a watch, without one, and with another one; nothing twice, nothing left out.
+follower = subprocess.Popen([WEIR, "log", "--follow", "--json", "--from", "5"], cwd=p.folder, stdout=subprocess.PIPE, text=True)
+followed = []
+
+
+def follow_until(what, is_it):
+    while not followed or not is_it(followed[-1]):
+        line = follower.stdout.readline()
+        if not check("follow: " + what, line != "", followed[-1:]):
+            sys.exit(1)
+        followed.append(json.loads(line))
+
+
+last = json.loads(p.weir("log", "--events", "-n", "1", "--json").stdout)[0]["seq"]
+follow_until("what was there", lambda e: e["seq"] == last)
+p.write("src/b.txt", "for the follower\n")
+follow_until("from the watch", lambda e: e["seq"] > last and e["kind"] == "run_finished")
+p.stop()
+alone = p.weir("run", "--force", "up*")
+check("a run without a watch", alone.returncode == 0, alone)
+last = followed[-1]["seq"]
+follow_until("from the database", lambda e: e["seq"] > last and e["kind"] == "run_finished")
+p.start("--json")
+p.write("src/b.txt", "for the follower, once more\n")
+last = followed[-1]["seq"]
+follow_until("from the next watch", lambda e: e["seq"] > last and e["kind"] == "run_finished")
+until("quiet", p.is_quiet)
+recorded = json.loads(p.weir("log", "--events", "--from", "5", "--json").stdout)
+follow_until("to the end", lambda e: e["seq"] == recorded[-1]["seq"])
+check("each event once, in order", followed == recorded)
+follower.send_signal(signal.SIGINT)
+check("^C ends it", follower.wait(PATIENCE) == 130)
+done = p.weir("log", "--follow", "up")
+check("--follow of a node", done.returncode == 2 and b"whole log" in done.stderr, done)
+
 # --- those who do not speak it well -----------------------------------------------------------------------------------------
 
 for text in (b"nonsense\n", b"[1,2]\n", b"{\"ask\":\"run\",\"ask\":\"run\"}\n", b"\xff\xfe\n", b"{}\n", b"{\"ask\":\"dance\"}\n", b"[" * 3000 + b"\n",

@@ -66,6 +66,7 @@ while [ $folder -lt 100 ]; do
     echo "$folder" | awk '{ for (i = 0; i < 100; i++) { f = "src/d" $1 "/f" i ".txt"; print $1, i > f; close(f) } }'
     folder=$((folder + 1))
 done
+: > "$work/out" # there before it is asked for
 "$WEIR_BIN" watch --json --stats > "$work/out" 2> "$work/err" &
 pid=$!
 await 1
