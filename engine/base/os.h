@@ -110,6 +110,8 @@ int os_cpu_count(void);
 int64_t os_free_memory(void);
 /** Peak resident memory of this process, bytes. */
 int64_t os_peak_memory(void);
+/** What was freed goes back to the system, as far as it can; for a process that stays. */
+void os_give_back_memory(void);
 /**
  * May what fails now fail because something is short? Less than a MiB (or no file more) is free behind this descriptor or where temporary
  * files go, or this process and its children are held to some memory, processor time or file size, or to few open files. Unknown: false.

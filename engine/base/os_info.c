@@ -9,6 +9,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -132,6 +135,13 @@ int64_t os_free_memory(void)
     int64_t used = number_in("/sys/fs/cgroup/memory.current");
     if (limit > 0 && used >= 0 && limit - used < free_bytes) free_bytes = limit > used ? limit - used : 0;
     return free_bytes > 0 ? free_bytes : FALLBACK;
+}
+
+void os_give_back_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 int64_t os_peak_memory(void)

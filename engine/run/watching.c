@@ -565,7 +565,10 @@ static void begin_look(weir *w)
 static void trim_signatures(weir *w)
 {
     struct watching *x = w->watching;
-    if (!x->has_looked) x->loaded_memory = sigcache_memory(w->sigs);
+    if (!x->has_looked) {
+        x->loaded_memory = sigcache_memory(w->sigs);
+        os_give_back_memory(); /* the first run may have loaded much more than those that follow */
+    }
     if (sigcache_memory(w->sigs) < 2 * x->loaded_memory + SIGNATURES_SPARE || flush_signatures(w, &x->failure) != 0) return;
     sigcache_clear(w->sigs);
     x->covered = 0;

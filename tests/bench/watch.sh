@@ -5,7 +5,8 @@
 #
 # WEIR_BIN: the program to measure (a release build), BENCH_WATCH: its tests/bench_bench_watch, ROUNDS: saves (100), SCRATCH: where (/dev/shm).
 # weir has a node for every file of the tree: those that are edited have a C effect or a command that sends the time of its start, or a Lua effect,
-# which knows no time: there it is the appearance of its output, a little later. The others are copied. The other programs run one command, whatever was edited. Those that are not installed are left out.
+# which knows no time: there it is the appearance of its output, a little later. The others are copied. The other programs run one command, whatever was edited.
+# tup hears nothing on a tmpfs: SCRATCH on a disk shows it. Those that are not installed are left out.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 WEIR_BIN=${WEIR_BIN:-$root/build/release/weir}
