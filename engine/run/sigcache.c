@@ -299,7 +299,10 @@ bytes sigcache_folder_path(const sigcache *s, size_t index)
 
 size_t sigcache_memory(const sigcache *s)
 {
-    return s->arena.used;
+    enum { MAP_ENTRY = 40 };
+    size_t sum = s->arena.used;
+    for (size_t i = 0; i < s->count; i++) sum += s->folders[i].capacity * sizeof(scan_entry) + s->folders[i].names.capacity * MAP_ENTRY;
+    return sum;
 }
 
 bool sigcache_is_dirty(const sigcache *s)

@@ -41,7 +41,7 @@ int sigcache_each_entry(sigcache *s, bool (*wanted)(void *ctx, bytes folder), vo
 /** How many folders there are, and the path of one; new ones come behind the others, until the cache is cleared. */
 size_t sigcache_folder_count(const sigcache *s);
 bytes sigcache_folder_path(const sigcache *s, size_t index);
-/** Bytes that names and rows take; grows until the cache is cleared and loaded again. */
+/** Bytes that it takes, about; grows with every folder that is unpacked, until the cache is cleared and loaded again. */
 size_t sigcache_memory(const sigcache *s);
 /** Write the rows of changed folders. */
 int sigcache_write(sigcache *s, journal *j, weir_error *err);

@@ -561,18 +561,19 @@ static void begin_look(weir *w)
     }
 }
 
-/* Names and rows of signatures that are not needed any more stay in memory: now and then they are loaded anew. */
+/* What was unpacked, and what is not needed any more, stays in memory: now and then all is loaded anew, packed. */
 static void trim_signatures(weir *w)
 {
     struct watching *x = w->watching;
-    if (!x->has_looked) {
+    size_t most = x->has_looked ? 2 * x->loaded_memory + SIGNATURES_SPARE : SIGNATURES_SPARE;
+    if (sigcache_memory(w->sigs) > most && flush_signatures(w, &x->failure) == 0) {
+        sigcache_clear(w->sigs);
+        x->covered = 0;
+        if (sigcache_load(w->sigs, catalog_db(w->catalog), &x->failure) == 0) x->loaded_memory = sigcache_memory(w->sigs);
+        os_give_back_memory();
+    } else if (!x->has_looked) {
         x->loaded_memory = sigcache_memory(w->sigs);
-        os_give_back_memory(); /* the first run may have loaded much more than those that follow */
     }
-    if (sigcache_memory(w->sigs) < 2 * x->loaded_memory + SIGNATURES_SPARE || flush_signatures(w, &x->failure) != 0) return;
-    sigcache_clear(w->sigs);
-    x->covered = 0;
-    if (sigcache_load(w->sigs, catalog_db(w->catalog), &x->failure) == 0) x->loaded_memory = sigcache_memory(w->sigs);
 }
 
 static void end_look(weir *w, int end)
