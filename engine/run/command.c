@@ -10,8 +10,30 @@
  * On failure what the attempt wrote is removed and the old outputs are renamed back; after a kill recover.c does the same.
  */
 #include <stdio.h>
+#include <inttypes.h>
 
 #include "engine/run/command_internal.h"
+
+enum { SHOWN_FIRST = 32 * 1024 };
+
+/* What people see of a long output at once: how it began and how it ended. All that is kept of it is in a file. */
+static bytes shown_output(task *t, const process_result *result)
+{
+    buf text;
+    if (!result->in_file) return arena_bytes(&t->arena, result->output);
+    buf_init(&text);
+    size_t first = result->output.size < SHOWN_FIRST ? result->output.size : SHOWN_FIRST;
+    if (result->output_bytes <= first + result->tail.size) first = (size_t)result->output_bytes - result->tail.size;
+    uint64_t left_out = result->output_bytes - first - result->tail.size;
+    buf_append(&text, result->output.data, first);
+    if (left_out > 0)
+        buf_printf(&text, "\n[weir: %" PRIu64 " of %" PRIu64 " bytes are not shown here; `weir log %s` has what is kept]\n", left_out,
+                   result->output_bytes, (const char *)t->node->spec.name.data);
+    buf_append(&text, result->tail.data, result->tail.size);
+    bytes shown = arena_bytes(&t->arena, buf_bytes(&text));
+    buf_deinit(&text);
+    return shown;
+}
 
 static void ended(void *ctx, const process_result *result)
 {
@@ -21,7 +43,8 @@ static void ended(void *ctx, const process_result *result)
     t->w->commands_running--;
     t->w->commands_begun--;
     limits_give(t);
-    t->log = arena_bytes(&t->arena, result->output);
+    t->log = shown_output(t, result);
+    t->log_in_file = result->in_file;
     t->end.exit_code = result->exit_code;
     t->end.signal = (uint64_t)result->signal;
     t->end.duration_us = (uint64_t)result->wall_us;
@@ -117,7 +140,8 @@ static int spawn(task *t, weir_error *err)
         for (size_t i = 0; i < t->line.count; i++) argv[i] = (const char *)arena_bytes(&t->arena, t->line.argv[i]).data;
     if (rc != 0) return rc;
     process_spec p = {.program = t->program, .argv = argv, .envp = process_environment(&t->arena, names, values, env_count),
-                      .cwd_fd = w->rootfd, .token = t->token, .timeout_ms = (int64_t)spec->timeout_ms, .output_cap = PROCESS_OUTPUT_CAP};
+                      .cwd_fd = w->rootfd, .token = t->token, .timeout_ms = (int64_t)spec->timeout_ms, .output_cap = PROCESS_OUTPUT_CAP,
+                      .output_path = command_output_path(t), .is_detached = spec->job == JOB_DAEMON || spec->job == JOB_SERVICE};
     if (t->is_guest) p.job_fds = jobserver_child_fds(w->limits.tokens);
     if (t->arena.failed) return error_nomem(err, "starting a command");
     int64_t pid = 0;

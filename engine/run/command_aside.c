@@ -28,6 +28,24 @@ static int make_folders(task *t, weir_error *err)
     return rc;
 }
 
+char *command_output_path(task *t)
+{
+    char hex[HASH_HEX];
+    return arena_printf(&t->arena, ".weir/tmp/%s/" COMMAND_OUTPUT_NAME, hash_hex(t->token, hex));
+}
+
+void command_keep_log(task *t)
+{
+    uint64_t size = 0;
+    blob_row row = {0};
+    char *path = command_output_path(t);
+    int fd = path ? os_openat(t->w->rootfd, path, OS_READ | OS_NOFOLLOW, 0, NULL) : -1;
+    if (fd < 0) return;
+    if (blob_take_file(t->w->blobs, fd, path, true, &t->end.log, &size, &row, NULL) != 0) t->end.log = HASH_NONE;
+    if (row.stored) journal_payload(t->w->journal, &row);
+    os_close(fd);
+}
+
 int command_put_aside(task *t, weir_error *err)
 {
     weir *w = t->w;

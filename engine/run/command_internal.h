@@ -8,10 +8,17 @@
 #include "engine/run/engine.h"
 #include "engine/world/manifest.h"
 
+/** What a command wrote, when it is long, in .weir/tmp/<token>. */
+#define COMMAND_OUTPUT_NAME "output"
+
 /** Rename the old outputs into .weir/tmp/<token>, which is made. */
 int command_put_aside(task *t, weir_error *err);
 /** Where an old output waits; in the task's arena. */
 char *command_aside_path(task *t, const struct aside *a);
+/** Where the output of a command is that is long; in the task's arena. */
+char *command_output_path(task *t);
+/** The file there goes into the store, as t->end.log; it is removed with the folder once that is committed. */
+void command_keep_log(task *t);
 /** The attempt failed: what it wrote goes, the old outputs come back, FINISHED is said. Frees the task. */
 void command_failed(task *t, execution_result result, const char *message);
 /** Outputs and reads are in t->end: FINISHED is said; asides go once that is committed. Frees the task. */

@@ -335,7 +335,8 @@ struct task {
     size_t aside_count;
     scan_request *requests; /* of the scan under way */
     size_t request_count;
-    bytes log;              /* captured output; in the arena */
+    bytes log;              /* captured output, or of a long one what is shown; in the arena */
+    bool log_in_file;       /* what is kept of it is at command_output_path */
     event_finished end;     /* being filled in */
     task *next, *prev;
 };

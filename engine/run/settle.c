@@ -7,6 +7,7 @@
  *   observe                -> files are looked at, then the lookup starts again
  *   miss, no key, forced   -> TASK_READY
  */
+#include "engine/run/command_internal.h"
 #include "engine/run/engine.h"
 #include "engine/world/manifest.h"
 
@@ -620,6 +621,10 @@ static bytes keep_log(task *t, weir_error *err)
 {
     if (t->log.size == 0) return t->log;
     blob_row row = {0};
+    if (t->log_in_file) {
+        command_keep_log(t);
+        return t->log;
+    }
     if (blob_take_bytes(t->w->blobs, t->log, &t->end.log, &row, err) == 0 && row.stored) journal_payload(t->w->journal, &row);
     return t->log;
 }

@@ -44,6 +44,7 @@
 #include <unistd.h>
 
 #include "engine/base/os.h"
+#include "engine/world/capture.h"
 #include "engine/world/orphan.h"
 #include "engine/world/spawn.h"
 
@@ -68,8 +69,7 @@ struct process {
     uv_timer_t timer;
     unsigned handles; /* open ones; the last close callback frees the process */
     hash128 token;
-    buf output;
-    size_t output_cap;
+    capture output;
     int64_t start_ns;
     int64_t timeout_ns; /* when it is too late; 0: never */
     int64_t kill_ns;    /* when TERM was long enough ago; 0: not sent */
@@ -106,7 +106,7 @@ static void free_table(process_table *t)
 static void free_process(process *p)
 {
     process_table *t = p->table;
-    buf_deinit(&p->output);
+    capture_deinit(&p->output);
     mem_free(p);
     t->unfreed--;
     if (t->is_closing && t->unfreed == 0) free_table(t);
@@ -153,17 +153,6 @@ static void unlink_process(process *p)
 
 /* --- output ------------------------------------------------------------------------------------------------------ */
 
-static void keep_output(process *p, const uint8_t *data, size_t size)
-{
-    size_t room = p->output_cap - p->output.size;
-    if (size > room) p->result.truncated = true;
-    buf_append(&p->output, data, size < room ? size : room);
-    if (!p->output.failed) return;
-    buf_deinit(&p->output); /* no memory: what is there is given up rather than the command */
-    p->output_cap = 0;
-    p->result.truncated = true;
-}
-
 /* Takes what is there, but leaves the loop its turn when somebody floods us. */
 static void read_output(process *p)
 {
@@ -172,7 +161,7 @@ static void read_output(process *p)
         ssize_t got = read(p->output_fd, space, READ_SIZE);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 && errno == EAGAIN) return;
-        if (got > 0) keep_output(p, space, (size_t)got);
+        if (got > 0) capture_add(&p->output, space, (size_t)got);
         else close_poll(&p->output_poll, &p->output_fd); /* everybody has closed it */
         if (got > 0 && got < READ_SIZE / 16) return; /* probably all: the loop asks again if not */
     }
@@ -186,7 +175,7 @@ static void drain_output(process *p)
         ssize_t got = read(p->output_fd, space, READ_SIZE);
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return;
-        keep_output(p, space, (size_t)got);
+        capture_add(&p->output, space, (size_t)got);
     }
 }
 
@@ -213,14 +202,29 @@ static void set_timer_at(process *p, int64_t at_ns)
     set_timer(p, left_ns > 0 ? (uint64_t)((left_ns + 999999) / 1000000) : 0);
 }
 
+static void tell_done(process *p)
+{
+    process_result *r = &p->result;
+    buf tail;
+    buf_init(&tail);
+    capture_end(&p->output);
+    r->output = buf_bytes(&p->output.head);
+    r->in_file = capture_in_file(&p->output);
+    if (r->in_file) capture_put_tail(&p->output, &tail);
+    r->tail = buf_bytes(&tail);
+    r->truncated = p->output.is_truncated;
+    r->output_bytes = p->output.total;
+    p->done(p->ctx, r);
+    buf_deinit(&tail);
+}
+
 static void finish(process *p)
 {
     drain_output(p);
     p->state = ENDED;
     unlink_process(p);
     close_handles(p);
-    p->result.output = buf_bytes(&p->output);
-    p->done(p->ctx, &p->result);
+    tell_done(p);
 }
 
 /* Looks once more, with a signal for those who live (0: none). */
@@ -354,6 +358,17 @@ static int make_pipe(int ends[2], const char *program, weir_error *err)
     return rc;
 }
 
+/* ends[0]: what we read, -1: nothing; ends[1]: what the child writes to. */
+static int make_output(process *p, const process_spec *spec, int ends[2], weir_error *err)
+{
+    if (!spec->is_detached) return make_pipe(ends, spec->program, err);
+    ends[0] = ends[1] = -1;
+    int rc = capture_direct(&p->output, err);
+    if (rc != 0) return rc;
+    ends[1] = fcntl(p->output.fd, F_DUPFD_CLOEXEC, 3);
+    return ends[1] < 0 ? error_errno(err, errno, "preparing the output of %s", spec->program) : 0;
+}
+
 /* The given variables and WEIR_TOKEN; the strings are borrowed, but the last, which is written to `token`. */
 static const char **with_token(const char *const *envp, hash128 hash, char token[64])
 {
@@ -403,12 +418,14 @@ static int uv_fail(weir_error *err, int status, const char *program)
 static int watch_and_spawn(process_table *t, process *p, const process_spec *spec, int ends[2],
                            uint64_t *start_ticks, weir_error *err)
 {
-    int status = uv_poll_init(t->loop, &p->output_poll, ends[0]);
+    int status = ends[0] >= 0 ? uv_poll_init(t->loop, &p->output_poll, ends[0]) : 0;
     if (status != 0) return uv_fail(err, status, spec->program);
-    p->output_poll.data = p;
-    p->output_fd = ends[0];
-    ends[0] = -1;
-    p->handles++;
+    if (ends[0] >= 0) {
+        p->output_poll.data = p;
+        p->output_fd = ends[0];
+        ends[0] = -1;
+        p->handles++;
+    }
     int rc = spawn(t, p, spec, ends[1], start_ticks, err);
     if (rc != 0) return rc;
     status = uv_poll_init(t->loop, &p->exit_poll, p->pidfd);
@@ -426,7 +443,7 @@ static int watch_and_spawn(process_table *t, process *p, const process_spec *spe
 
 static void start_watching(process *p, int64_t timeout_ms)
 {
-    uv_poll_start(&p->output_poll, UV_READABLE, on_output);
+    if (p->output_fd >= 0) uv_poll_start(&p->output_poll, UV_READABLE, on_output);
     uv_poll_start(&p->exit_poll, UV_READABLE, on_pidfd);
     if (timeout_ms <= 0) return;
     p->timeout_ns = p->start_ns + timeout_ms * 1000000;
@@ -441,7 +458,7 @@ static process *new_process(process_table *t, const process_spec *spec, process_
     p->table = t;
     p->pidfd = p->output_fd = -1;
     p->token = spec->token;
-    p->output_cap = spec->output_cap;
+    capture_init(&p->output, spec->cwd_fd, spec->output_path, spec->output_cap);
     p->done = done;
     p->ctx = ctx;
     uv_timer_init(t->loop, &p->timer);
@@ -459,7 +476,7 @@ int process_start(process_table *t, const process_spec *spec, process_done done,
     *out = NULL;
     process *p = new_process(t, spec, done, ctx);
     if (!p) return error_nomem(err, "starting a command");
-    int rc = make_pipe(ends, spec->program, err);
+    int rc = make_output(p, spec, ends, err);
     if (rc == 0) rc = watch_and_spawn(t, p, spec, ends, &ticks, err);
     os_close(ends[0]);
     os_close(ends[1]);

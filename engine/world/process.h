@@ -2,7 +2,7 @@
  * process.h - commands: spawn, capture, deadline, end of the whole group.
  *
  * A child gets its own process group and session-independent standard streams: stdin is /dev/null, stdout and stderr are one
- * pipe, all other descriptors are closed. The engine is a subreaper. A pidfd in the loop tells the end. After the end
+ * pipe (a file for who may outlive the engine), all other descriptors are closed. The engine is a subreaper. A pidfd in the loop tells the end. After the end
  * the group gets TERM, and KILL after the grace time; a grandchild that keeps the pipe open does not hold anything up.
  * The token is in the child's environment as WEIR_TOKEN, so that recovery finds it.
  *
@@ -29,7 +29,9 @@ typedef struct process_spec {
     int cwd_fd;               /* folder to start in */
     hash128 token;
     int64_t timeout_ms;       /* 0: none */
-    size_t output_cap;        /* bytes kept; more is read and dropped */
+    size_t output_cap;        /* bytes kept; more is read and dropped, but for the last ones: capture.h */
+    const char *output_path;  /* below cwd_fd, borrowed until `done`: where output goes that is long; NULL: all of it stays in memory */
+    bool is_detached;         /* it writes to output_path itself: no pipe breaks when the engine dies */
     const int *job_fds;       /* two that the child gets as JOBSERVER_READ and JOBSERVER_WRITE, above these; NULL: none */
 } process_spec;
 
@@ -37,7 +39,10 @@ typedef struct process_result {
     int exit_code; /* 0..255; -1 when it ended by a signal */
     int signal;    /* 0: none */
     bool timed_out, stopped, truncated; /* stopped: by process_stop */
-    bytes output;  /* borrowed during the callback */
+    bytes output;  /* borrowed during the callback; its beginning alone when in_file */
+    bytes tail;    /* in_file: the last of it */
+    bool in_file;  /* all of it is at output_path */
+    uint64_t output_bytes; /* that it wrote */
     int64_t wall_us, cpu_us;
     int64_t memory_bytes; /* peak; the kernel counts the moment before exec too, so at least the engine's own size */
 } process_result;
