@@ -98,7 +98,7 @@ function Output:file(path) end
 ---@field depfile? string
 ---@field env? table<string, string|number|weir.Item>
 ---@field update? boolean outputs stay in place before the run
----@field job? "pure"|"batch"|"ops"|"daemon"|"service"
+---@field job? "pure"|"batch"|"ops"|"daemon"|"service" what happens if it is interrupted: run again, failed once, never repeated by itself, adopted
 
 ---@class weir.Input What i.PORT is inside an effect. Every look is recorded.
 ---@field path string

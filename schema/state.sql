@@ -36,7 +36,7 @@ CREATE TABLE node (
     effect    INTEGER NOT NULL,
     height    INTEGER NOT NULL,    -- 1 + the highest of its inputs
     status    INTEGER NOT NULL,    -- 0 settled, 1 due (see due), 2 failed, 3 blocked, 9 vanished
-    due       INTEGER NOT NULL,    -- reason_kind for status 1, else 0
+    due       INTEGER NOT NULL,    -- reason_kind for status 1; 11 for status 2: interrupted, and no run has said so yet; else 0
     always    INTEGER NOT NULL,    -- 1: due in every run
     spec      INTEGER NOT NULL,    -- seq of the event with the declaration
     successor INTEGER NOT NULL,    -- the node that this one took over from; 0: none
@@ -227,7 +227,8 @@ CREATE TABLE open_token (          -- of open executions
     execution INTEGER PRIMARY KEY,
     token     BLOB NOT NULL,
     job       INTEGER NOT NULL,    -- job_type
-    boot_id   BLOB NOT NULL        -- of the session that started it
+    boot_id   BLOB NOT NULL,       -- of the session that started it
+    adopted   INTEGER NOT NULL     -- 1: it outlived its engine, and goes on
 ) STRICT;
 
 CREATE TABLE vanished_output (     -- outputs of nodes that are gone (or that lost the path), still to be removed

@@ -76,7 +76,7 @@ SELECT e.seq, e.run,
                    WHEN 13 THEN 'settled' WHEN 14 THEN 'output_removed' WHEN 15 THEN 'foreign_kept' WHEN 16 THEN 'folder_made'
                    WHEN 17 THEN 'payloads_synced' WHEN 18 THEN 'edge_found' WHEN 19 THEN 'node_due' WHEN 20 THEN 'value_set'
                    WHEN 21 THEN 'traces_dropped' WHEN 22 THEN 'accepted' WHEN 25 THEN 'expanded'
-                   WHEN 26 THEN 'edge_dropped' END AS kind,
+                   WHEN 26 THEN 'edge_dropped' WHEN 31 THEN 'recovered' END AS kind,
        length(e.body) AS bytes
   FROM event e;
 

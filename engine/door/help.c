@@ -28,8 +28,9 @@ const command COMMANDS[] = {
     {"ls", "[PATTERN]", 0, 1, "list the nodes, with effect and status",
      "PATTERN is a name with *, the name of a node with or without its params, or the name of an effect.", command_ls},
     {"status", "", 0, 0, "what is up to date, as it was recorded",
-     "Looks at no file: what has changed since the last run is not known here. With --check it is: then files are looked at, and nodes\n"
-     "are listed as due (they will run), maybe (users of what will run), restore, failed (nothing has changed since) and blocked.", command_status},
+     "Looks at no file: what has changed since the last run is not known here. Processes that run are listed, also those of a daemon or\n"
+     "service that outlived its engine. With --check it is: then files are looked at, and nodes are listed as due (they will run), maybe\n"
+     "(users of what will run), restore, failed (nothing has changed since) and blocked.", command_status},
     {"show", "NODE", 1, 1, "one node: declaration, inputs, outputs, last execution, users", "NODE is a name or an output path.", command_show},
     {"why", "NODE", 1, 1, "why a node ran, or did not, in the last run or in run N",
      "Answers from what was stored when it was decided. NODE is a name or an output path.", command_why},
@@ -49,8 +50,8 @@ const command COMMANDS[] = {
      "rebuild: drop the derived tables and fold them from the log; a log that lost its end counts as it is from then on.", command_db},
     {"accept", "NODE...", 1, -1, "take what is there now as the result of nodes; runs nothing",
      "The outputs as they are on disk, the declaration, the code and the inputs as they are now are recorded as the result: the next run\n"
-     "has nothing to do for these nodes. Users of an output that differs from what was recorded are due. A value stays what it was. NODE is a\n"
-     "name, a name with *, an output path or a folder. Exit code 2: an unknown NODE, an output that is not there.",
+     "has nothing to do for these nodes. An operation (job = \"ops\") that failed or was interrupted is done with it. Users of an output that\n"
+     "differs from what was recorded are due. A value stays what it was. NODE is a name, a name with *, an output path or a folder. Exit code 2: an unknown NODE, an output that is not there.",
      command_accept},
     {"void", "NODE...", 1, -1, "do not use the results of nodes any more; the next run makes them anew",
      "Every stored result of the present key of NODE is given up, for all states of its inputs; the outputs stay where they are until then.\n"

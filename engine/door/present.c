@@ -234,8 +234,6 @@ static void show_failed(present *p, const weir_event *e)
         buf_text(&p->text, " (as before: run last on ");
         print_time(&p->text, e->tried_us);
         buf_text(&p->text, ", and nothing that it read has changed; `weir run --force NODE` runs it)");
-    } else {
-        buf_text(&p->text, " (as before; `weir run --force NODE` runs it)");
     }
     buf_byte(&p->text, '\n');
     put_log(p, e);

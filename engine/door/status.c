@@ -19,6 +19,8 @@ typedef struct open_node {
 typedef struct state {
     uint64_t nodes, due, failed, blocked, always;
     run_row run;       /* id 0: there was none */
+    struct running_row { bytes name; int job; int64_t pid, at_us; bool adopted; } *running; /* processes of open executions */
+    size_t running_count, running_capacity;
     open_node *open;   /* unsettled ones */
     size_t open_count, open_capacity;
 } state;
@@ -97,12 +99,35 @@ static int list_pending(query *q, state *s)
     return rc;
 }
 
+/* Of those that are recorded as open: the ones whose process is there. */
+static int list_running(query *q, state *s)
+{
+    char boot_id[40];
+    int rc;
+    os_boot_id(boot_id);
+    db_stmt *stmt = QUERY_ASK(q, SQL_DOOR_RUNNING, q->graph);
+    if (!stmt) return q->err.code;
+    while ((rc = query_step(q, stmt)) == 1) {
+        struct running_row row = {query_bytes(q, stmt, 0), (int)db_int(stmt, 1), db_int(stmt, 2), db_int(stmt, 4), db_int(stmt, 6) != 0};
+        bool is_here = row.pid > 0 && bytes_equal(db_bytes(stmt, 5), bytes_str(boot_id)) && db_int(stmt, 3) != 0;
+        if (!is_here || os_process_start(row.pid) != (uint64_t)db_int(stmt, 3)) continue;
+        if (!MEM_GROW(s->running, s->running_capacity, s->running_count + 1)) {
+            rc = error_nomem(&q->err, "listing processes");
+            break;
+        }
+        s->running[s->running_count++] = row;
+    }
+    db_reset(stmt);
+    return rc;
+}
+
 static int gather(query *q, const options *o, state *s)
 {
     int rc = count_statuses(q, s);
     if (rc == 0) rc = list_unsettled(q, s, o->verbose || o->json ? INT64_MAX : SHOWN);
     if (rc == 0) rc = find_failures(q, s);
     if (rc == 0) rc = list_pending(q, s);
+    if (rc == 0) rc = list_running(q, s);
     if (rc != 0) return rc;
     rc = query_run(q, -1, &s->run);
     if (rc != WEIR_NOTFOUND) return rc;
@@ -134,6 +159,22 @@ static void put_json(buf *to, const state *s, const char *workflow)
     } else {
         jsonout_string(to, NULL);
     }
+    jsonout_key(to, "running");
+    jsonout_open(to, '[');
+    for (size_t i = 0; i < s->running_count; i++) {
+        const struct running_row *r = &s->running[i];
+        jsonout_open(to, '{');
+        jsonout_member(to, "node", r->name);
+        jsonout_key(to, "job");
+        jsonout_string(to, spec_job_name(r->job));
+        jsonout_key(to, "pid");
+        jsonout_signed(to, r->pid);
+        print_json_time(to, "started", r->at_us);
+        jsonout_key(to, "adopted");
+        jsonout_bool(to, r->adopted);
+        jsonout_close(to, '}');
+    }
+    jsonout_close(to, ']');
     jsonout_key(to, "unsettled");
     jsonout_open(to, '[');
     for (size_t i = 0; i < s->open_count; i++) {
@@ -208,6 +249,14 @@ static void put_text(buf *to, const state *s, const options *o)
         buf_byte(to, '\n');
     }
     if (s->failed) buf_text(to, "  `weir why NODE` says why, `weir run --force NODE` tries again\n");
+    for (size_t i = 0; i < s->running_count; i++) {
+        buf_text(to, "  ");
+        print_name(to, s->running[i].name);
+        buf_printf(to, "  running since ");
+        print_time(to, s->running[i].at_us);
+        buf_printf(to, ": process %" PRId64 ", %s%s\n", s->running[i].pid, spec_job_name(s->running[i].job),
+                   s->running[i].adopted ? ", adopted after its engine had died" : "");
+    }
     uint64_t open = s->due + s->failed + s->blocked;
     if (open > shown) buf_printf(to, "  and %" PRIu64 " more (-v names all)\n", open - shown);
 }
@@ -226,6 +275,7 @@ int command_status(const options *o)
     print_out(&out);
     buf_deinit(&out);
     mem_free(s.open);
+    mem_free(s.running);
     bool is_stale = s.due + s.failed + s.blocked > 0 || s.run.id == 0;
     return query_end(&q, rc, o->exit_code && is_stale ? EXIT_STALE : EXIT_DONE);
 }

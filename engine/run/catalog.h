@@ -36,21 +36,21 @@ typedef struct cat_effect {
     uint64_t graph;
 } cat_effect;
 
-enum { HAS_FAILED = 1, WAS_BLOCKED = 2 };
+enum { HAS_FAILED = 1, WAS_BLOCKED = 2, IS_RUNNING = 3 };
 enum cat_status { CAT_SETTLED = 0, CAT_DUE = 1, CAT_FAILED = 2, CAT_BLOCKED = 3, CAT_GONE = 9 };
 
 typedef struct cat_node {
     uint64_t id, graph, effect, spec_seq, successor, settled, execution;
     uint32_t height;
     int status;        /* cat_status */
-    int due;           /* reason_kind while CAT_DUE */
+    int due;           /* reason_kind while CAT_DUE; REASON_INTERRUPTED while CAT_FAILED: no run has said so yet */
     bool always;
     hash128 value;
     node_spec spec;    /* decoded; name set */
     uint64_t blocked_by; /* this turn: the failed node above it; 0: none */
     bool forced;       /* this run: run whatever is stored */
     bool looked;       /* this run: due only because what it needs may not be up to date */
-    int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; 0: neither */
+    int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; IS_RUNNING: adopt.c; 0: none of them */
     bool planned;      /* dry run: it would run, or may; what it makes is unknown */
     uint64_t waited;   /* this run: the turn, + 1, in which it waited for its expand node */
     bool raced;        /* this run: its last attempt was */

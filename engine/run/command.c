@@ -58,7 +58,8 @@ static void ended(void *ctx, const process_result *result)
     } else if (t->superseded && result->stopped) {
         command_failed(t, EXECUTION_INTERRUPTED, t->superseded);
     } else if (result->stopped || t->stopping) {
-        command_failed(t, EXECUTION_INTERRUPTED, "interrupted");
+        bool counts = t->node->spec.job == JOB_BATCH || t->node->spec.job == JOB_OPS; /* it began: not as if nothing had been */
+        command_failed(t, counts ? EXECUTION_FAILED : EXECUTION_INTERRUPTED, "interrupted");
     } else if (result->signal != 0) {
         snprintf(message, sizeof message, "ended by signal %d", result->signal);
         command_failed(t, EXECUTION_TRANSIENT, message);
@@ -267,6 +268,7 @@ void command_begin(task *t)
     buf *body = catalog_body(w->catalog);
     event_put_started(body, &intent);
     journal_say(w->journal, EVENT_STARTED, body);
+    if (intent.job != JOB_PURE) journal_want_durable(w->journal); /* after a power loss, too, it is known that it was to begin */
     w->commands_begun++;
     journal_when_committed(w->journal, armed, t);
 }

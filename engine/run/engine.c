@@ -219,6 +219,7 @@ void weir_close(weir *w)
     if (w->catalog) jobs_end(w, false);
     limits_end(w);
     output_notes_free(w);
+    adopt_free(w);
     jobs_free(w);
     process_table_close(w->processes);
     plan_free(w->plan);
@@ -400,12 +401,14 @@ static int is_anything_due(weir *w, bool *due, weir_error *err)
 static int bring_up_to_date(weir *w, weir_error *err)
 {
     bool changed = false;
-    int rc = observe_start(w, err);
+    int rc = w->dry ? 0 : adopt_begin(w, err);
+    if (rc == 0) rc = observe_start(w, err);
     if (rc == 0) w->scan.distrust = false; /* everything was read */
     w->scan.distrust_from_ns = 0;
     if (rc == 0 && w->is_reader) rc = recover_foresee(w, err);
     if (rc == 0) rc = observe_outside(w, err);
     if (rc == 0) rc = define_graph(w, &changed, err);
+    if (rc == 0 && !w->dry && !(w->request->flags & WEIR_RUN_CHECK)) rc = adopt_check(w, err);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
     if (rc == 0 && changed) rc = observe_trees(w, true, err); /* what is an output may be another path now */
     if (rc == 0) rc = observe_unused_values(w, err);

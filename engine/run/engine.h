@@ -8,6 +8,8 @@
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   failure.c   failures that are found again, not repeated
+ *   adopt.c     daemons and services that outlived their engine
+ *   held.c      failed nodes that are not tried again by themselves
  *   flight.c    identical work asked for twice runs once
  *   inflight.c  inflight = "queue", "restart", "ignore"
  *   policy.c    code = "track", "warn", "pin"
@@ -80,6 +82,7 @@ struct weir {
     definition declared;   /* by weir_declare */
     atomic_int interrupts;
     uv_async_t interrupt_wake;
+    struct adopted *adopted; /* adopt.c */
     struct output_notes *notes; /* output_note.c; NULL: none taken */
     bool has_wake, session_said, run_said;
     struct watching *watching; /* while weir_watch runs; watching.c */
@@ -346,6 +349,8 @@ int schedule_turn(weir *w, weir_error *err);
 task *schedule_new(weir *w, uint64_t node, weir_error *err);
 /** The first infrastructure failure stops the run. */
 void schedule_fail(weir *w, const weir_error *err);
+/** The node has a process of an earlier engine: its users wait for another run. Frees the task. */
+void schedule_running(task *t);
 /** The node is settled: records are said; tells the planner, frees the task. */
 void schedule_settled(task *t, bool changed, bool failed);
 void schedule_free(task *t);
@@ -431,6 +436,10 @@ int failure_would_read(task *t, bool *sure, weir_error *err);
 /* --- inflight.c -------------------------------------------------------------------------------------------------- */
 /** Has an input of a running node that is to be restarted then changed? Looks at what a watch has noted meanwhile. */
 void inflight_look(weir *w);
+
+/* --- held.c ------------------------------------------------------------------------------------------------------ */
+/** Why a failed node that must run does not run again by itself; NULL: it does. */
+int held_why(task *t, const char **why, weir_error *err);
 
 /* --- flight.c ---------------------------------------------------------------------------------------------------- */
 /** A task that must run: *follows when identical work is under way (it is TASK_FOLLOWING then). */
@@ -612,9 +621,33 @@ void output_notes_free(weir *w);
 int output_is_stored(weir *w, hash128 fingerprint, uint32_t mode, hash128 *content, bool *stored,
                      weir_error *err);
 
+/* --- adopt.c ----------------------------------------------------------------------------------------------------- */
+typedef struct adopted_process {
+    uint64_t execution, node;
+    uint64_t started; /* seq of its intent */
+    int64_t pid, at_us;
+    uint64_t ticks;
+    hash128 token;
+} adopted_process;
+/** From now on it is known: its node is not started again as long as it runs. Once more for the same execution: nothing. */
+int adopt_take(weir *w, const adopted_process *of, weir_error *err);
+/** Is .weir/tmp/<name> of one of them? */
+bool adopt_owns(const weir *w, const char *name);
+/** The start of a run, before anything is looked at: those that have ended are settled, their nodes are due. */
+int adopt_begin(weir *w, weir_error *err);
+/** After the definition: those whose node is not declared any more, or otherwise than when it began, are ended. */
+int adopt_check(weir *w, weir_error *err);
+/** Does the node run already, so that there is nothing to do for it? One that is forced or voided is ended for the new one. */
+int adopt_settle(task *t, bool *runs, weir_error *err);
+/** Does it run, and is nothing to be done about it? */
+bool adopt_runs(const weir *w, uint64_t node);
+void adopt_free(weir *w);
+
 /* --- recover.c --------------------------------------------------------------------------------------------------- */
 /** Settle executions that an earlier engine left open; sweep .weir/tmp. */
 int recover_open(weir *w, weir_error *err);
+/** Settle one execution that was adopted: it has ended, or is to end. */
+int recover_one(weir *w, uint64_t execution, weir_error *err);
 /** What that would come to, for a dry run that must not do it: nodes and outputs as they will be then. */
 int recover_foresee(weir *w, weir_error *err);
 

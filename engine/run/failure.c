@@ -22,7 +22,7 @@
 
 #include "generated/schema.h"
 
-enum { EXIT_BY_CHANCE = 124, LOG_MOST = 16 * 1024 * 1024 };
+enum { EXIT_BY_CHANCE = 124, LOG_MOST = 256 * 1024 };
 
 bool failure_may_be_known(const task *t)
 {
@@ -63,9 +63,10 @@ static int load_log(task *t, hash128 hash, buf *log, weir_error *err)
 {
     if (hash_is_none(hash)) return 0;
     int rc = blob_read(t->w->blobs, catalog_db(t->w->catalog), hash, LOG_MOST, log, err);
-    if (rc != WEIR_NOTFOUND && rc != WEIR_CORRUPT) return rc;
+    if (rc != WEIR_NOTFOUND && rc != WEIR_CORRUPT && rc != WEIR_LIMIT) return rc;
     error_clear(err);
     buf_clear(log);
+    if (rc == WEIR_LIMIT) buf_printf(log, "[weir: its output is long; `weir log %s` has what is kept]\n", (const char *)t->node->spec.name.data);
     return 0;
 }
 

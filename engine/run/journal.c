@@ -234,12 +234,18 @@ uint64_t journal_last(const journal *j)
 void journal_flush(journal *j, bool durable)
 {
     if (!j->filling || (batch_is_empty(j->filling) && !durable)) return;
-    j->filling->durable = durable;
+    j->filling->durable |= durable;
     j->submitted = j->last;
     j->in_flight++;
     log_batch *b = j->filling;
     j->filling = NULL;
     log_submit(j->writer, b);
+}
+
+void journal_want_durable(journal *j)
+{
+    log_batch *b = j->dry ? NULL : filling(j);
+    if (b) b->durable = true;
 }
 
 void journal_when_committed(journal *j, void (*then)(void *ctx), void *ctx)

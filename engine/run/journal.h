@@ -35,6 +35,8 @@ uint64_t journal_last(const journal *j);
 void journal_when_committed(journal *j, void (*then)(void *ctx), void *ctx);
 /** `told` is called on the loop whenever more is committed, with the last number; once at once, from the loop. NULL: nobody is. */
 void journal_tell(journal *j, void (*told)(void *ctx, uint64_t seq), void *ctx);
+/** What was said since the last batch will be synced with its commit. */
+void journal_want_durable(journal *j);
 /** Submit what has gathered; the loop does it by itself in each tick. */
 void journal_flush(journal *j, bool durable);
 /** Flush and wait until all is committed (durable: and synced). */

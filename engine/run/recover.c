@@ -14,13 +14,18 @@
  *     replaced (P13), recorded but not announced.
  * R3  Cost grows with the executions that were open, not with history.
  *
- * Loop thread, while the engine opens: no run, no signatures yet.
+ * R4  What the start of recovery says of an execution (EVENT_RECOVERED) stands in the batch of its end: both or none.
+ * R5  A daemon or service that still runs is nobody's to touch: it stays open, with its outputs and what waits in tmp (adopt.c).
+ *
+ * Loop thread, while the engine opens: no run, no signatures yet. recover_one comes later, for one that was adopted.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/run/command_internal.h"
 #include "engine/run/output_internal.h"
+#include "engine/world/capture.h"
 #include "generated/schema.h"
 
 typedef struct old_output {
@@ -40,6 +45,9 @@ typedef struct open_execution {
     old_output *outputs; /* owned */
     size_t count, capacity;
     uint64_t spec, effect, at_us; /* of its intent */
+    uint64_t started;  /* seq of that */
+    bool was_adopted;  /* by an earlier engine already */
+    bool lives;        /* it is ours now */
 } open_execution;
 
 typedef struct recovery {
@@ -47,6 +55,7 @@ typedef struct recovery {
     mem_arena arena;
     open_execution *open; /* owned */
     size_t count, capacity;
+    uint64_t only; /* this execution; 0: all that are open */
 } recovery;
 
 static const char *text_of(mem_arena *arena, bytes from)
@@ -62,6 +71,7 @@ static int read_open(recovery *r, weir_error *err)
     db_stmt *q = db_get(catalog_db(r->w->catalog), SQL_EXECUTIONS_OPEN, err);
     if (!q) return err->code;
     while ((rc = db_step(q, err)) == 1) {
+        if (r->only != 0 && (uint64_t)db_int(q, 0) != r->only) continue;
         const char *boot_id = text_of(&r->arena, db_bytes(q, 7));
         if (!boot_id || !MEM_GROW(r->open, r->capacity, r->count + 1)) {
             db_reset(q);
@@ -74,7 +84,10 @@ static int read_open(recovery *r, weir_error *err)
                                                .ticks = (uint64_t)db_int(q, 4),
                                                .token = db_hash(q, 5),
                                                .job = (int)db_int(q, 6),
-                                               .boot_id = boot_id};
+                                               .boot_id = boot_id,
+                                               .was_adopted = db_int(q, 8) != 0,
+                                               .started = (uint64_t)db_int(q, 9),
+                                               .at_us = (uint64_t)db_int(q, 10)};
     }
     return rc;
 }
@@ -141,6 +154,38 @@ static int end_processes(const open_execution *x, const char *boot_id, weir_erro
     size_t found = 0;
     if (strcmp(x->boot_id, boot_id) != 0) return 0;
     return process_end_leftover(x->token, x->pid, x->ticks, PROCESS_GRACE_MS, &found, err);
+}
+
+static void say_recovered(recovery *r, const open_execution *x, recovery_kind how)
+{
+    event_recovered e = {.execution = x->id, .node = x->node, .how = how};
+    if (how == RECOVERED_ADOPTED) {
+        e.pid = (uint64_t)x->pid;
+        e.start_ticks = x->ticks;
+    }
+    buf *body = catalog_body(r->w->catalog);
+    event_put_recovered(body, &e);
+    journal_say(r->w->journal, EVENT_RECOVERED, body);
+}
+
+static bool is_long_lived(int type)
+{
+    return type == JOB_DAEMON || type == JOB_SERVICE;
+}
+
+/* A daemon or service that outlived its engine. */
+static int adopt_living(recovery *r, open_execution *x, const char *boot_id, weir_error *err)
+{
+    if (!is_long_lived(x->job) || strcmp(x->boot_id, boot_id) != 0 || !process_find(x->token, &x->pid, &x->ticks)) return 0;
+    int rc = adopt_take(r->w, &(adopted_process){.execution = x->id, .node = x->node, .started = x->started, .pid = x->pid,
+                                                 .ticks = x->ticks, .at_us = (int64_t)x->at_us, .token = x->token}, err);
+    if (rc != 0) return rc;
+    uint64_t before = journal_run(r->w->journal);
+    journal_set_run(r->w->journal, x->run, false);
+    if (!x->was_adopted) say_recovered(r, x, RECOVERED_ADOPTED);
+    journal_set_run(r->w->journal, before, false);
+    x->lives = true;
+    return 0;
 }
 
 /* --- outputs ----------------------------------------------------------------------------------------------------- */
@@ -277,8 +322,36 @@ static execution_result result_of(int type)
     return type == JOB_BATCH || type == JOB_OPS ? EXECUTION_FAILED : EXECUTION_INTERRUPTED;
 }
 
+static recovery_kind kind_of(int type)
+{
+    if (result_of(type) == EXECUTION_FAILED) return RECOVERED_FAILED;
+    return is_long_lived(type) ? RECOVERED_RESTART : RECOVERED_AGAIN;
+}
+
+/* What it wrote before its end, if that went to a file. */
+static hash128 keep_log(recovery *r, const open_execution *x)
+{
+    char path[96];
+    char hex[HASH_HEX];
+    hash128 log = HASH_NONE;
+    uint64_t size = 0;
+    blob_row row = {0};
+    weir_error ignored = {0};
+    snprintf(path, sizeof path, ".weir/tmp/%s/" COMMAND_OUTPUT_NAME, hash_hex(x->token, hex));
+    int fd = os_openat(r->w->rootfd, path, OS_READ | OS_WRITE | OS_NOFOLLOW, 0, &ignored);
+    if (fd < 0) return log;
+    if (capture_trim(fd, path, PROCESS_OUTPUT_CAP, &ignored) != 0 ||
+        blob_take_file(r->w->blobs, fd, path, true, &log, &size, &row, &ignored) != 0 || size == 0)
+        log = HASH_NONE;
+    if (row.stored && !hash_is_none(log)) journal_payload(r->w->journal, &row);
+    else mem_free(row.stored);
+    os_close(fd);
+    return log;
+}
+
 static void say_finished(recovery *r, const open_execution *x)
 {
+    hash128 log = keep_log(r, x);
     buf *body = catalog_body(r->w->catalog);
     event_put_finished(body, &(event_finished){.execution = x->id,
                                                .node = x->node,
@@ -286,8 +359,10 @@ static void say_finished(recovery *r, const open_execution *x)
                                                .spec_seq = x->spec,
                                                .effect_seq = x->effect,
                                                .started_us = x->at_us,
+                                               .log = log,
                                                .message = bytes_str("interrupted")});
     journal_say(r->w->journal, EVENT_FINISHED, body);
+    say_recovered(r, x, kind_of(x->job));
 }
 
 /* Events count for the run that the execution belonged to. */
@@ -316,10 +391,14 @@ static int settle_all(recovery *r, weir_error *err)
         rc = read_outputs(r, &r->open[i], err);
         if (rc == 0) rc = read_intent(r, &r->open[i], err);
     }
-    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = end_processes(&r->open[i], boot_id, err);
-    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = add_depfile(r, &r->open[i], err);
+    for (size_t i = 0; rc == 0 && r->only == 0 && i < r->count; i++) rc = adopt_living(r, &r->open[i], boot_id, err);
+    for (size_t i = 0; rc == 0 && i < r->count; i++)
+        if (!r->open[i].lives) rc = end_processes(&r->open[i], boot_id, err);
+    for (size_t i = 0; rc == 0 && i < r->count; i++)
+        if (!r->open[i].lives) rc = add_depfile(r, &r->open[i], err);
     os_kill_point("recover_ended");
-    for (size_t i = 0; rc == 0 && i < r->count; i++) rc = settle(r, &r->open[i], err);
+    for (size_t i = 0; rc == 0 && i < r->count; i++)
+        if (!r->open[i].lives) rc = settle(r, &r->open[i], err);
     return rc;
 }
 
@@ -376,11 +455,29 @@ static int sweep_tmp(recovery *r, weir_error *err)
     char path[300];
     int rc = list_tmp(r, &entries, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (adopt_owns(r->w, entries[i].name)) continue;
         snprintf(path, sizeof path, "tmp/%.255s", entries[i].name);
         rc = os_remove_tree(r->w->weirfd, path, err);
         os_kill_point("recover_sweep");
     }
     return rc;
+}
+
+static void recovery_end(recovery *r)
+{
+    for (size_t i = 0; i < r->count; i++) mem_free(r->open[i].outputs);
+    mem_free(r->open);
+    arena_deinit(&r->arena);
+}
+
+/* What is not repeated by itself is told by the run that finds it (settle.c). */
+static void tell_interrupted(const recovery *r)
+{
+    size_t ended = 0;
+    for (size_t i = 0; i < r->count; i++) ended += !r->open[i].lives;
+    if (ended > 0)
+        tell_message(r->w, "%zu execution%s of an earlier run %s interrupted; outputs are as before it", ended, ended == 1 ? "" : "s",
+                     ended == 1 ? "was" : "were");
 }
 
 int recover_open(weir *w, weir_error *err)
@@ -397,13 +494,27 @@ int recover_open(weir *w, weir_error *err)
     os_kill_point("recover_synced");
     if (r.count > 0) catalog_clear(w->catalog); /* nodes as they were before their executions were ended */
     if (rc == 0) rc = sweep_tmp(&r, &why);
-    if (rc == 0 && r.count > 0)
-        tell_message(w, "%zu execution%s of an earlier run %s interrupted; outputs are as before it",
-                     r.count, r.count == 1 ? "" : "s", r.count == 1 ? "was" : "were");
-    for (size_t i = 0; i < r.count; i++) mem_free(r.open[i].outputs);
-    mem_free(r.open);
-    arena_deinit(&r.arena);
+    if (rc == 0) tell_interrupted(&r);
+    recovery_end(&r);
     return rc == 0 ? 0 : error_set(err, rc, "recovery: %s", why.message);
+}
+
+int recover_one(weir *w, uint64_t execution, weir_error *err)
+{
+    char path[96];
+    char hex[HASH_HEX];
+    recovery r = {.w = w, .only = execution};
+    arena_init(&r.arena);
+    int rc = catalog_refresh(w->catalog, err);
+    if (rc == 0) rc = read_open(&r, err);
+    if (rc == 0) rc = settle_all(&r, err);
+    if (rc == 0) rc = journal_sync(w->journal, false, err);
+    for (size_t i = 0; rc == 0 && i < r.count; i++) {
+        snprintf(path, sizeof path, "tmp/%s", hash_hex(r.open[i].token, hex));
+        rc = os_remove_tree(w->weirfd, path, err);
+    }
+    recovery_end(&r);
+    return rc;
 }
 
 /* --- for a dry run ----------------------------------------------------------------------------------------------- */
@@ -423,17 +534,23 @@ int recover_foresee(weir *w, weir_error *err)
 {
     recovery r = {.w = w};
     arena_init(&r.arena);
+    char boot_id[40];
+    os_boot_id(boot_id);
     int rc = read_open(&r, err);
     for (size_t i = 0; rc == 0 && i < r.count; i++) {
         open_execution *x = &r.open[i];
         cat_node *node = catalog_node(w->catalog, x->node, err);
         if (!node) rc = err->code ? err->code : WEIR_BUG;
-        else if (result_of(x->job) == EXECUTION_FAILED) node->status = CAT_FAILED;
+        else if (result_of(x->job) == EXECUTION_FAILED) {
+            node->status = CAT_FAILED;
+            node->due = REASON_INTERRUPTED;
+            node->settled = journal_last(w->journal); /* what changes from now on is a change since */
+        }
+        if (rc == 0) rc = adopt_living(&r, x, boot_id, err); /* says nothing: the journal of a reader is silent */
+        if (rc == 0 && x->lives) continue;
         if (rc == 0) rc = read_outputs(&r, x, err);
         for (size_t k = 0; rc == 0 && k < x->count; k++) rc = foresee_output(w, &x->outputs[k], err);
     }
-    for (size_t i = 0; i < r.count; i++) mem_free(r.open[i].outputs);
-    mem_free(r.open);
-    arena_deinit(&r.arena);
+    recovery_end(&r);
     return rc;
 }

@@ -117,6 +117,13 @@ void schedule_settled(task *t, bool changed, bool failed)
     schedule_free(t);
 }
 
+void schedule_running(task *t)
+{
+    cat_node *node = t->node;
+    schedule_settled(t, false, true);
+    node->has_failed = IS_RUNNING;
+}
+
 void schedule_again(task *t)
 {
     weir *w = t->w;

@@ -309,11 +309,10 @@ void settle_failed_before(task *t, uint64_t execution, weir_event *how)
     schedule_settled(t, false, true);
 }
 
-/* What an operation did before it failed or was interrupted is unknown: a person decides whether it runs again. */
-static void settle_held(task *t)
+/* What it did before it failed or was interrupted is unknown: a person, or a change, decides whether it runs again. */
+static void settle_held(task *t, const char *message)
 {
-    settle_failed_before(t, t->node->execution,
-                         &(weir_event){.message = "its last attempt failed or was interrupted, and an operation is never repeated by itself"});
+    settle_failed_before(t, t->node->execution, &(weir_event){.message = message});
 }
 
 /* Why an input cannot be read, in `err`; 0: all can. */
@@ -353,11 +352,16 @@ static void settle_miss(task *t)
         infrastructure(t, &unreadable);
         return;
     }
-    if (t->node->spec.job == JOB_OPS && t->node->status == CAT_FAILED && !t->node->forced) {
-        settle_held(t);
+    weir_error err = {0};
+    const char *held = NULL;
+    if (held_why(t, &held, &err) != 0) {
+        infrastructure(t, &err);
         return;
     }
-    weir_error err = {0};
+    if (held) {
+        settle_held(t, held);
+        return;
+    }
     bool follows = false;
     uint64_t maker = 0;
     rc = output_bring_inputs(t, &maker, &err);
@@ -553,6 +557,12 @@ void settle_begin(task *t)
         infrastructure(t, &err);
         return;
     }
+    bool runs = false;
+    if (adopt_settle(t, &runs, &err) != 0) {
+        infrastructure(t, &err);
+        return;
+    }
+    if (runs) return;
     if (t->node->blocked_by == 0 && t->node->status == CAT_BLOCKED && w->turns > 0 && find_blocker(t, &err) != 0) {
         infrastructure(t, &err);
         return;

@@ -452,6 +452,7 @@ static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
 {
     *node = NULL;
     if (!targets_wanted(w, id) || (w->taken_in && !map_get(w->taken_in, map_key_u64(&id)))) return 0;
+    if (w->turns > 0 && adopt_runs(w, id)) return 0; /* said once in a run */
     cat_node *n = catalog_node(w->catalog, id, err);
     if (!n) return err->code;
     if (n->status != CAT_GONE && n->graph == w->graph && !n->planned) *node = n;

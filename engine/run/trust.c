@@ -212,7 +212,8 @@ static int accept_outputs(task *t, weir_error *err)
 {
     size_t count = t->node->spec.output_count;
     int rc = 0;
-    if (count == 0 && t->node->execution == 0) return cannot_accept(t, err, "it", "has no outputs and was never run; `weir run` runs it");
+    bool may_have_run = t->node->spec.job != JOB_PURE && t->node->status == CAT_FAILED; /* a person says what became of it */
+    if (count == 0 && t->node->execution == 0 && !may_have_run) return cannot_accept(t, err, "it", "has no outputs and was never run; `weir run` runs it");
     t->end.outputs = arena_zero(&t->arena, count + 1, sizeof *t->end.outputs);
     if (!t->end.outputs) return error_nomem(err, "accepting a node");
     t->end.output_count = count;
@@ -270,6 +271,7 @@ static int accept_node(weir *w, uint64_t id, weir_error *err)
     t->accepting = true;
     t->effect = catalog_effect(w->catalog, t->node->effect, err);
     int rc = t->effect ? settle_key(t, err) : err->code ? err->code : WEIR_BUG;
+    if (rc == 0 && adopt_runs(w, id)) rc = cannot_accept(t, err, "it", "is still running");
     if (rc == 0 && (t->node->spec.flags & SPEC_ALWAYS || t->effect->spec.always.size))
         rc = cannot_accept(t, err, "it", "runs in every run");
     if (rc == 0) rc = settle_reasons(t, err);

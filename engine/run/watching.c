@@ -88,6 +88,11 @@ static bool is_relied_on(void *ctx, const char *folder, const char *name)
     return is;
 }
 
+void watching_wake(weir *w)
+{
+    if (w->watching) w->watching->again = true;
+}
+
 /* --- what is covered ----------------------------------------------------------------------------------------------- */
 
 static void cover_bytes(void *ctx, bytes folder);

@@ -96,6 +96,9 @@ bool watching_keeps(const struct weir *w, int rc);
 /** At the end of each run of a watch, while its signatures are in memory: what it relied on is watched from now on. */
 void watching_cover(struct weir *w);
 
+/** Something beside files asks for another run: it is looked at as if a path had changed. Without a watch: nothing. */
+void watching_wake(struct weir *w);
+
 /** Before the hosts of a run end: what loading the workflow looked at, also of a broken one. */
 void watching_definition(struct weir *w);
 

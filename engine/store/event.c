@@ -37,6 +37,7 @@ static const char *const OUTCOME_NAMES[] = {NULL, "ran", "restored", "unchanged"
 static const char *const RESULT_NAMES[] = {NULL, "ok", "failed", "transient", "interrupted", "raced", "impure"};
 static const char *const ASPECT_TEXTS[] = {NULL, "content", "value", "names", "params", "path", "list", "outpath"};
 static const char *const ITEM_NAMES[] = {NULL, "file", "glob", "env", "value", "tool", "build", "folder", "tree", "link", [ITEM_NODE] = "node", [ITEM_MEMBER] = "member"};
+static const char *const RECOVERY_NAMES[] = {NULL, "again", "failed", "adopted", "restart"};
 static const char *const JOB_NAMES[] = {"pure", "batch", "ops", "daemon", "service"};
 
 const event_names EVENT_REASONS = {REASON_NAMES, COUNT(REASON_NAMES)};
@@ -44,6 +45,7 @@ const event_names EVENT_ASPECTS = {ASPECT_TEXTS, COUNT(ASPECT_TEXTS)};
 static const event_names OUTCOMES = {OUTCOME_NAMES, COUNT(OUTCOME_NAMES)};
 static const event_names RESULTS = {RESULT_NAMES, COUNT(RESULT_NAMES)};
 static const event_names ITEMS = {ITEM_NAMES, COUNT(ITEM_NAMES)};
+static const event_names RECOVERIES = {RECOVERY_NAMES, COUNT(RECOVERY_NAMES)};
 static const event_names JOBS = {JOB_NAMES, COUNT(JOB_NAMES)};
 
 static const char *name_in(const event_names *list, int number)
@@ -229,6 +231,14 @@ static const event_field EXPANDED[] = {
     LIST(IDS, event_expanded, children, child_count),
 };
 
+static const event_field RECOVERED[] = {
+    FIELD(U64, event_recovered, execution),
+    FIELD(U64, event_recovered, node),
+    NAMED(event_recovered, how, RECOVERIES),
+    FIELD(U64, event_recovered, pid),
+    FIELD(U64, event_recovered, start_ticks),
+};
+
 #define FORM(kind, text) [EVENT_##kind] = {text, kind, COUNT(kind)}
 
 static const event_form FORMS[] = {
@@ -256,6 +266,7 @@ static const event_form FORMS[] = {
     [EVENT_ACCEPTED] = {"accepted", FINISHED, COUNT(FINISHED)},
     FORM(EXPANDED, "expanded"),
     FORM(EDGE_DROPPED, "edge_dropped"),
+    FORM(RECOVERED, "recovered"),
 };
 
 const event_form *event_form_of(int kind)

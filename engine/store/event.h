@@ -34,7 +34,8 @@ typedef enum event_kind {
     EVENT_TRACES_DROPPED = 21, /* results that are not found any more: weir void, or too many of one key */
     EVENT_ACCEPTED = 22,     /* weir accept: what is there is the result; laid out as EVENT_FINISHED */
     EVENT_EXPANDED = 25,     /* an expand node's list became nodes: these, in order */
-    EVENT_EDGE_DROPPED = 26  /* what was discovered earlier would now close a circle: only history */
+    EVENT_EDGE_DROPPED = 26, /* what was discovered earlier would now close a circle: only history */
+    EVENT_RECOVERED = 31     /* what became of an execution that an earlier engine left open */
 } event_kind;
 
 typedef enum outcome {
@@ -109,6 +110,14 @@ typedef enum execution_result {
     EXECUTION_IMPURE = 6       /* changed shared state of its worker: used, not memoised */
 } execution_result;
 
+/** What a start finds to do with an execution that an earlier engine left open; stored. */
+typedef enum recovery_kind {
+    RECOVERED_AGAIN = 1,   /* pure: due once more */
+    RECOVERED_FAILED = 2,  /* batch, ops: what it did is unknown; it does not run again by itself */
+    RECOVERED_ADOPTED = 3, /* daemon, service: it still runs, and stays open */
+    RECOVERED_RESTART = 4  /* daemon, service: it runs no more and is due */
+} recovery_kind;
+
 typedef struct event_session { bytes version, build, boot_id; uint64_t pid; } event_session;
 typedef struct event_run_started { bytes trigger; uint64_t graph; bytes *targets; size_t target_count; bool forced; } event_run_started;
 typedef struct event_run_finished {
@@ -168,6 +177,7 @@ typedef struct event_traces_dropped {
     bool voided; /* by weir void: the node is due; else the least used ones of a key */
 } event_traces_dropped;
 typedef struct event_expanded { uint64_t node; hash128 value; uint64_t *children; size_t child_count; } event_expanded;
+typedef struct event_recovered { uint64_t execution, node; recovery_kind how; uint64_t pid, start_ticks; /* adopted: of its process */ } event_recovered;
 typedef event_finished event_accepted; /* result is EXECUTION_OK; nothing was executed */
 
 void event_put_session(buf *b, const event_session *e);
@@ -194,6 +204,7 @@ void event_put_value_set(buf *b, const event_value_set *e);
 void event_put_traces_dropped(buf *b, const event_traces_dropped *e);
 void event_put_expanded(buf *b, const event_expanded *e);
 void event_put_accepted(buf *b, const event_accepted *e);
+void event_put_recovered(buf *b, const event_recovered *e);
 
 /** A decoded event: `kind` says which member is set. */
 typedef struct event_body {
@@ -205,7 +216,7 @@ typedef struct event_body {
         event_finished finished; event_settled settled; event_output_removed output_removed;
         event_foreign_kept foreign_kept; event_folder_made folder_made; event_payloads_synced payloads_synced;
         event_traces_dropped traces_dropped; event_accepted accepted; event_expanded expanded;
-        event_edge_found edge_found; event_edge_dropped edge_dropped; event_node_due node_due; event_value_set value_set;
+        event_edge_found edge_found; event_edge_dropped edge_dropped; event_recovered recovered; event_node_due node_due; event_value_set value_set;
     };
 } event_body;
 

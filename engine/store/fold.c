@@ -178,6 +178,7 @@ static int apply(fold *f, const event_body *e)
     case EVENT_NODE_DUE: return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node_due.node, NODE_IS_DUE, e->node_due.reason);
     case EVENT_VALUE_SET: return value_set(f, &e->value_set);
     case EVENT_TRACES_DROPPED: return fold_traces_dropped(f, &e->traces_dropped);
+    case EVENT_RECOVERED: return fold_recovered(f, &e->recovered);
     case EVENT_ACCEPTED: return fold_accepted(f, &e->accepted);
     }
     return error_set(f->err, WEIR_NEWER, "an event of kind %d", (int)e->kind);

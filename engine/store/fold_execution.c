@@ -223,6 +223,15 @@ int fold_accepted(fold *f, const event_accepted *e)
     return finished(f, e, OUTCOME_ACCEPTED);
 }
 
+/* After what it was ended with, if it was. A failure that nobody was told of yet is marked on its node. */
+int fold_recovered(fold *f, const event_recovered *e)
+{
+    if (e->how == RECOVERED_FAILED) return FOLD_RUN(f, SQL_FOLD_NODE_STATUS, e->node, NODE_FAILED, REASON_INTERRUPTED);
+    if (e->how != RECOVERED_ADOPTED) return 0;
+    int rc = FOLD_RUN(f, SQL_FOLD_EXECUTION_SPAWNED, e->execution, e->pid, e->start_ticks);
+    return rc == 0 ? FOLD_RUN(f, SQL_FOLD_TOKEN_ADOPTED, e->execution) : rc;
+}
+
 /* --- settled without an execution -------------------------------------------------------------------------------- */
 
 static int discover_as(fold *f, uint64_t node, uint64_t execution)

@@ -67,6 +67,7 @@ int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count);
 int fold_started(fold *f, const event_started *e);
 int fold_finished(fold *f, const event_finished *e);
 int fold_settled(fold *f, const event_settled *e);
+int fold_recovered(fold *f, const event_recovered *e);
 int fold_accepted(fold *f, const event_accepted *e);
 
 /* traces: fold_trace.c */

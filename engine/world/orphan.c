@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,7 +33,8 @@ enum {
     CHILDREN_STEP = 4096,
     SLOWEST_POLL_MS = 20,
     GIVE_UP_ROUNDS = 10,
-    EMPTY_TRIES = 5
+    EMPTY_TRIES = 5,
+    LOOKS = 3
 };
 static const int64_t DEAD_NS = INT64_C(30) * 1000000000;
 static const int64_t DEAD_CHECK_NS = INT64_C(10) * 1000000000;
@@ -337,4 +339,61 @@ int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64
     }
     mem_free(l.signalled);
     return rc;
+}
+
+/* --- one that lives on ------------------------------------------------------------------------------------------- */
+
+static bool is_running(int64_t pid, uint64_t start_ticks)
+{
+    char state = '\0';
+    int64_t group;
+    if (pid <= 1 || start_ticks == 0 || os_process_start(pid) != start_ticks) return false;
+    return read_stat(pid, &state, &group) && state != 'Z' && state != 'X';
+}
+
+/* The leader of a group that carries the token, the oldest of them. */
+static bool find_by_token(hash128 token, int64_t *pid, uint64_t *start_ticks)
+{
+    mem_arena arena;
+    os_entry *entries;
+    size_t count = 0;
+    uint64_t oldest = 0;
+    arena_init(&arena);
+    if (os_list(AT_FDCWD, "/proc", &arena, &entries, &count, NULL) != 0) count = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t at = strtoll(entries[i].name, NULL, 10);
+        char state = '\0';
+        int64_t group = 0;
+        bool is_empty;
+        if (at <= 1 || !read_stat(at, &state, &group) || group != at || !hash_equal(token_of(at, &is_empty), token)) continue;
+        uint64_t start = os_process_start(at);
+        if (!is_running(at, start) || (oldest != 0 && start >= oldest)) continue;
+        oldest = start;
+        *pid = at;
+    }
+    arena_deinit(&arena);
+    if (oldest != 0) *start_ticks = oldest;
+    return oldest != 0;
+}
+
+bool process_find(hash128 token, int64_t *pid, uint64_t *start_ticks)
+{
+    bool is_empty;
+    for (int i = 0; *pid == 0 && i < LOOKS; i++) { /* in the middle of exec nobody has an environment */
+        if (i > 0) poll(NULL, 0, 2);
+        if (find_by_token(token, pid, start_ticks)) return true;
+    }
+    if (*pid == 0) return false;
+    if (!is_running(*pid, *start_ticks)) return false;
+    hash128 shown = token_of(*pid, &is_empty); /* some write over their environment */
+    return hash_is_none(shown) || hash_equal(shown, token);
+}
+
+int process_watch(int64_t pid, uint64_t start_ticks)
+{
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0u); /* close-on-exec */
+    if (fd < 0) return -1;
+    if (is_running(pid, start_ticks)) return fd;
+    os_close(fd);
+    return -1;
 }

@@ -67,6 +67,15 @@ uint64_t process_spawned(const process_table *t);
  */
 int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err);
 
+/**
+ * Does the first process of an execution of an earlier engine still run? Known by *pid and *start_ticks, as long as it shows no other
+ * token; *pid 0 (it died before it could say): looked for by its token. It leads its group, so what it started is not taken for it.
+ * @return true: *pid and *start_ticks are its
+ */
+bool process_find(hash128 token, int64_t *pid, uint64_t *start_ticks);
+/** A descriptor that becomes readable when this process has ended; owned, os_close. -1: it has, or the kernel gives none. */
+int process_watch(int64_t pid, uint64_t start_ticks);
+
 /** The closed environment: allow-listed variables of this process (PATH, HOME, TMPDIR, USER, LOGNAME, SHELL, LANG is not), LC_ALL=C.UTF-8, then `extra` (name, value pairs).
  *  NULL-terminated, in the arena. */
 const char *const *process_environment(mem_arena *arena, const bytes *names, const bytes *values, size_t count);

@@ -106,3 +106,7 @@ SELECT count(*) FROM node WHERE always = 1 AND status <> 9 AND graph = ?1;
 
 -- name: door_payload_prefix
 SELECT hash FROM payload WHERE hash >= ?1 AND hash <= ?2 LIMIT 3;
+
+-- name: door_running
+SELECT n.name, t.job, x.pid, x.ticks, x.at, t.boot_id, t.adopted FROM execution x JOIN open_token t ON t.execution = x.id
+  JOIN node n ON n.id = x.node WHERE x.result = 0 AND n.graph = ?1 ORDER BY x.id;

@@ -186,8 +186,16 @@ SELECT port, item, hash, size, mode FROM produced WHERE execution = ?1 ORDER BY 
 SELECT grp, aspect, port, member, sub, source, node, hash FROM read WHERE execution = ?1 ORDER BY position;
 
 -- name: executions_open
-SELECT x.id, x.node, x.run, x.pid, x.ticks, t.token, t.job, t.boot_id FROM execution x JOIN open_token t ON t.execution = x.id
+SELECT x.id, x.node, x.run, x.pid, x.ticks, t.token, t.job, t.boot_id, t.adopted, x.started, x.at FROM execution x JOIN open_token t ON t.execution = x.id
  WHERE x.result = 0;
+
+-- name: node_changed_since
+SELECT 1 FROM use u JOIN pending p ON p.node = 0 AND p.source = u.item WHERE u.node = ?1 AND p.seq > ?2
+UNION ALL
+SELECT 1 FROM use u JOIN item i ON i.id = u.item JOIN pending p ON p.node = 1 AND p.source = i.node WHERE u.node = ?1 AND p.seq > ?2
+UNION ALL
+SELECT 1 FROM edge e JOIN pending p ON p.node = 1 AND p.source = e.src WHERE e.dst = ?1 AND p.seq > ?2
+ LIMIT 1;
 
 -- name: execution_asides
 SELECT a.item, a.number, a.hash, a.mode, i.name FROM aside a JOIN item i ON i.id = a.item WHERE a.execution = ?1;

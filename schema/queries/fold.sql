@@ -192,7 +192,10 @@ ON CONFLICT(execution, item) DO UPDATE SET number = excluded.number, hash = excl
 DELETE FROM aside WHERE execution = ?1
 
 -- name: fold_token
-INSERT INTO open_token (execution, token, job, boot_id) VALUES (?1, ?2, ?3, (SELECT boot_id FROM synced WHERE id = 1))
+INSERT INTO open_token (execution, token, job, boot_id, adopted) VALUES (?1, ?2, ?3, (SELECT boot_id FROM synced WHERE id = 1), 0)
+
+-- name: fold_token_adopted
+UPDATE open_token SET adopted = 1 WHERE execution = ?1
 
 -- name: fold_token_delete
 DELETE FROM open_token WHERE execution = ?1

@@ -149,6 +149,21 @@ uint64_t process_spawned(const process_table *t)
     return fake_spawned;
 }
 
+bool process_find(hash128 token, int64_t *pid, uint64_t *start_ticks)
+{
+    (void)token;
+    (void)pid;
+    (void)start_ticks;
+    return false;
+}
+
+int process_watch(int64_t pid, uint64_t start_ticks)
+{
+    (void)pid;
+    (void)start_ticks;
+    return -1;
+}
+
 int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err)
 {
     (void)token, (void)pid, (void)start_ticks, (void)grace_ms, (void)err;

@@ -76,6 +76,8 @@ static void check_settled(const char *root, job_type type)
     CHECK_INT(7, world_ask(&o, "SELECT run FROM execution"));
     CHECK_INT(type == JOB_OPS ? EXECUTION_FAILED : EXECUTION_INTERRUPTED, world_ask(&o, "SELECT result FROM execution"));
     CHECK_INT(type == JOB_OPS ? CAT_FAILED : CAT_DUE, world_ask(&o, "SELECT status FROM node"));
+    CHECK_INT(REASON_INTERRUPTED, world_ask(&o, "SELECT due FROM node"));
+    CHECK_INT(1, world_ask(&o, "SELECT count(*) FROM event WHERE kind = 31"));
     arena_init(&arena);
     CHECK_OK(os_list(o.w.weirfd, "tmp", &arena, &entries, &count, &err), err);
     CHECK_INT(0, count);
@@ -84,6 +86,41 @@ static void check_settled(const char *root, job_type type)
     CHECK_OK(recover_open(&o.w, &err), err); /* nothing is left to do */
     CHECK_STR("", world_said(&o));
     world_close(&o);
+}
+
+/* Rows that one recovery reads and statements that it makes, behind a log of so many executions. */
+static void measure(const char *root, size_t history, uint64_t *rows, uint64_t *statements)
+{
+    world o;
+    weir_error err = {0};
+    world_open(&o, root);
+    for (size_t i = 0; i < history; i++)
+        WORLD_SAY(&o, finished, FINISHED, .execution = 2 + i, .node = 1, .result = EXECUTION_FAILED, .message = bytes_str("no"));
+    CHECK_OK(catalog_refresh(o.w.catalog, &err), err);
+    catalog_clear(o.w.catalog);
+    db_counts reader = db_stats(catalog_db(o.w.catalog)), writer = journal_counts(o.w.journal);
+    CHECK_OK(recover_open(&o.w, &err), err);
+    db_counts reader_after = db_stats(catalog_db(o.w.catalog)), writer_after = journal_counts(o.w.journal);
+    *rows = reader_after.rows_read - reader.rows_read + writer_after.rows_read - writer.rows_read;
+    *statements = reader_after.statements - reader.statements + writer_after.statements - writer.statements;
+    CHECK_INT(0, world_ask(&o, "SELECT count(*) FROM execution WHERE result = 0"));
+    world_close(&o);
+}
+
+static void check_cost(const char *dir, job_type type)
+{
+    char root[300];
+    uint64_t rows[2], statements[2];
+    static const size_t histories[] = {3, 3000};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(root, sizeof root, "%s/%zu", dir, i);
+        CHECK_INT(0, mkdir(root, 0777));
+        leave_open(root, type);
+        measure(root, histories[i], &rows[i], &statements[i]);
+    }
+    CHECK(rows[0] > 0);
+    CHECK_INT(rows[0], rows[1]);
+    CHECK_INT(statements[0], statements[1]);
 }
 
 /* true: it was killed there */
@@ -144,5 +181,8 @@ int main(void)
         CHECK(killed == (i != 0));
         in_child(check_settled, root, type);
     }
+    snprintf(root, sizeof root, "%s/cost", dir); /* `dir` itself is forgotten in a child */
+    CHECK_INT(0, mkdir(root, 0777));
+    in_child(check_cost, root, JOB_OPS);
     return check_done();
 }

@@ -128,6 +128,7 @@ static inline bool event_sample(int kind, mem_arena *arena, event_body *e)
     case EVENT_ACCEPTED: e->accepted = finished; break;
     case EVENT_EXPANDED: e->expanded = (event_expanded){9, hash, SAMPLE_IDS, 3}; break;
     case EVENT_EDGE_DROPPED: e->edge_dropped = (event_edge_dropped){8, 9}; break;
+    case EVENT_RECOVERED: e->recovered = (event_recovered){100, 9, RECOVERED_ADOPTED, 4243, 99}; break;
     default: return false;
     }
     return true;

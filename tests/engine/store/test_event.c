@@ -65,7 +65,8 @@ static void test_later_kinds(void)
     static const struct { int kind; const char *frozen, *name; } kinds[] = {
         {EVENT_TRACES_DROPPED, "0bc077781c4a43c80cd56861f202c65f", "traces_dropped"}, {EVENT_ACCEPTED, "759591bd530a5fdd92193d0130c0f814", "accepted"},
         {EVENT_EDGE_DROPPED, "741c6edefc45481557c95944022e769c", "edge_dropped"},
-        {EVENT_EXPANDED, "e2e16fb06142b5d7efe3f4890342867a", "expanded"}};
+        {EVENT_EXPANDED, "e2e16fb06142b5d7efe3f4890342867a", "expanded"},
+        {EVENT_RECOVERED, "7cabfc3f9d13177d70b44da8c12c1c90", "recovered"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char hex[HASH_HEX];
         buf b = {0};

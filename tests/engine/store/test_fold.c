@@ -219,6 +219,30 @@ static hash128 next(hash128 prefix, const read_record *reads, size_t count)
     return hash_end(&stream);
 }
 
+/* What a start found: one that goes on stays open, with its process; a failure that nobody was told of is marked until it is. */
+static void recovered(void)
+{
+    story s = begin("recovered");
+    story_node(&s, 1, NULL, 0, NULL, 0, NULL, 0, 0, 0);
+    TELL(&s, started, STARTED, .execution = 1, .node = 1, .token = story_hash(6), .job = JOB_DAEMON);
+    TELL(&s, recovered, RECOVERED, .execution = 1, .node = 1, .how = RECOVERED_ADOPTED, .pid = 7, .start_ticks = 70);
+    CHECK_STR("1|1", ask("SELECT execution, adopted FROM open_token"));
+    CHECK_STR("0|7|70", ask("SELECT result, pid, ticks FROM execution"));
+    CHECK_STR("1|11", ask("SELECT status, due FROM node WHERE id = 1"));
+    TELL(&s, finished, FINISHED, .execution = 1, .node = 1, .result = EXECUTION_INTERRUPTED);
+    TELL(&s, recovered, RECOVERED, .execution = 1, .node = 1, .how = RECOVERED_RESTART);
+    CHECK_STR("", ask("SELECT * FROM open_token"));
+    CHECK_STR("1|11", ask("SELECT status, due FROM node WHERE id = 1"));
+    TELL(&s, started, STARTED, .execution = 2, .node = 1, .token = story_hash(7), .job = JOB_BATCH);
+    TELL(&s, finished, FINISHED, .execution = 2, .node = 1, .result = EXECUTION_FAILED);
+    CHECK_STR("2|0", ask("SELECT status, due FROM node WHERE id = 1"));
+    TELL(&s, recovered, RECOVERED, .execution = 2, .node = 1, .how = RECOVERED_FAILED);
+    CHECK_STR("2|11", ask("SELECT status, due FROM node WHERE id = 1"));
+    TELL(&s, settled, SETTLED, .node = 1, .what = OUTCOME_FAILED);
+    CHECK_STR("2|0", ask("SELECT status, due FROM node WHERE id = 1"));
+    end();
+}
+
 static void executions(void)
 {
     story s = begin("executions");
@@ -234,6 +258,7 @@ static void executions(void)
     CHECK_STR("1|2|boot-1", ask("SELECT execution, job, boot_id FROM open_token"));
     TELL(&s, spawned, SPAWNED, .execution = 1, .pid = 99, .start_ticks = 1234);
     CHECK_STR("99|1234", ask("SELECT pid, ticks FROM execution"));
+    CHECK_STR("0", ask("SELECT adopted FROM open_token"));
 
     read_record reads[] = {read_of(0, 0, 1, 1), read_of(0, 0, 2, 2), read_of(1, -1, 5, 5), read_of(1, -1, 4, 4), read_of(2, -1, 5, 5)};
     output_record o = {0, 13, story_hash(30), 3, 0755};
@@ -450,6 +475,7 @@ int main(void)
     runs_and_items();
     declarations();
     executions();
+    recovered();
     given_up();
     known_failures();
     random_logs();

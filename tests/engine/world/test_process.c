@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "engine/base/os.h"
+#include "engine/world/capture.h"
 #include "engine/world/process.h"
 #include "tests/check.h"
 
@@ -470,6 +471,72 @@ static void test_leftover(void)
     while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
+/* What an earlier engine left and may be adopted: known by pid and start time, or looked for by its token. */
+static void test_find(void)
+{
+    hash128 token = new_token();
+    int64_t found = 0;
+    uint64_t at = 0;
+    CHECK(!process_find(token, &found, &at));
+    unlink(check_path("child"));
+    pid_t pid = leave_behind("sleep 60 & echo $! > child; wait", token, true);
+    (void)read_pid("child");
+    uint64_t ticks = os_process_start(pid);
+    CHECK(process_find(token, &found, &at)); /* not its child, which has the token too */
+    CHECK_INT(pid, found);
+    CHECK_INT(ticks, at);
+    at = ticks + 1;
+    CHECK(!process_find(token, &found, &at)); /* the pid was given to another one */
+    at = ticks;
+    CHECK(!process_find(new_token(), &found, &at)); /* it says that it is another one */
+    CHECK_INT(-1, process_watch(pid, ticks + 1));
+    int fd = process_watch(pid, ticks);
+    CHECK(fd >= 0);
+    kill(-pid, SIGKILL);
+    siginfo_t info;
+    CHECK_INT(0, waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+    CHECK(!process_find(token, &found, &at)); /* a zombie runs no more */
+    CHECK_INT(-1, process_watch(pid, ticks));
+    os_close(fd);
+    CHECK_INT(pid, waitpid(pid, NULL, 0));
+    while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+
+    pid = leave_behind("exec env -i /bin/sleep 60", token, true); /* who clears its environment is known by pid and time alone */
+    while (true) {
+        char name[64];
+        snprintf(name, sizeof name, "/proc/%d/environ", pid);
+        FILE *in = fopen(name, "r");
+        int first = in ? fgetc(in) : 0;
+        if (in) fclose(in);
+        if (first == EOF) break;
+        usleep(1000);
+    }
+    found = pid;
+    at = os_process_start(pid);
+    CHECK(process_find(token, &found, &at));
+    kill(-pid, SIGKILL);
+    CHECK_INT(pid, waitpid(pid, NULL, 0));
+}
+
+/* Its output goes to a file that has no other end. */
+static void test_detached(void)
+{
+    static outcome o;
+    process_spec spec = shell("readlink /proc/$$/fd/1; yes | head -c 3000000");
+    spec.output_path = "out";
+    spec.is_detached = true;
+    spec.output_cap = 1000000;
+    start(&o, spec);
+    wait_for(&o);
+    CHECK_INT(0, o.result.exit_code);
+    CHECK_HAS(check_path("out"), o.output);
+    CHECK(o.result.in_file && o.result.truncated);
+    CHECK(o.result.output_bytes >= 3000000);
+    struct stat st;
+    CHECK_INT(0, stat(check_path("out"), &st));
+    CHECK(st.st_size > 1000000 && st.st_size < 1000000 + CAPTURE_TAIL + 1000);
+}
+
 /* Closing the table kills what runs, with everything below it. */
 static void test_close(void)
 {
@@ -509,6 +576,8 @@ int main(void)
     test_daemon();
     test_others();
     test_leftover();
+    test_find();
+    test_detached();
     test_close();
     close(rootfd);
     arena_deinit(&arena);
