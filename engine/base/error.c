@@ -116,6 +116,7 @@ int error_errno(weir_error *err, int errnum, const char *format, ...)
     if (!err) return code;
     char buffer[128];
     const char *cause = strerror_r(errnum, buffer, sizeof buffer);
+    if (errnum == EMFILE) cause = "Too many open files; `ulimit -n` says how many there may be";
     va_list args;
     va_start(args, format);
     fill(err, code, cause, format, args);

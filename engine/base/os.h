@@ -108,6 +108,15 @@ uint64_t os_process_start(int64_t pid);
 int os_cpu_count(void);
 /** Bytes that can be taken without swapping: what the system has free, or what is left to our control group; a GiB if neither says. */
 int64_t os_free_memory(void);
+/** How many descriptors this process may have; as many as it can have, once raised (commands get the limit that was there before). */
+uint64_t os_files_limit(void);
+void os_files_raise(void);
+/** The limit for what we start: the one that was there before it was raised; 0: it was not. */
+uint64_t os_files_before(void);
+/** Bytes of address space that this process may have (ulimit -v); UINT64_MAX: no limit. */
+uint64_t os_address_limit(void);
+/** Descriptors that are open now. */
+size_t os_files_open(void);
 /** Peak resident memory of this process, bytes. */
 int64_t os_peak_memory(void);
 /** What was freed goes back to the system, as far as it can; for a process that stays. */

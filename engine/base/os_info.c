@@ -6,6 +6,7 @@
  *
  * Any thread.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -227,4 +228,43 @@ void os_wall_text(int64_t wall_us, char text[40])
     time_t seconds = (time_t)(wall_us / 1000000);
     struct tm parts;
     if (!gmtime_r(&seconds, &parts) || strftime(text, 40, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) text[0] = '\0';
+}
+
+/* --- limits ---------------------------------------------------------------------------------------------------- */
+
+static rlim_t files_before;
+
+uint64_t os_files_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+void os_files_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0) files_before = before;
+}
+
+uint64_t os_files_before(void)
+{
+    return files_before;
+}
+
+uint64_t os_address_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY ? limit.rlim_cur : UINT64_MAX;
+}
+
+size_t os_files_open(void)
+{
+    size_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder && readdir(folder)) count++;
+    if (folder) closedir(folder);
+    return count > 3 ? count - 3 : 0; /* "." and "..", and the folder itself */
 }

@@ -51,8 +51,22 @@ static int watch_tokens(weir *w, weir_error *err)
     return 0;
 }
 
+/* What runs takes descriptors of ours: better fewer at once than some that cannot start. */
+static void fit_files(weir *w)
+{
+    enum { EACH = 3, SPARE = 16, SURELY_ENOUGH = 256 };
+    uint64_t most = os_files_limit();
+    if (w->dry || (uint64_t)w->slots * EACH + SURELY_ENOUGH <= most) return;
+    uint64_t taken = os_files_open() + SPARE;
+    uint64_t fit = most > taken ? (most - taken) / EACH : 0;
+    if (fit >= (uint64_t)w->slots) return;
+    tell_message(w, "%d at once instead of %d: `ulimit -n` allows %llu open files", fit > 0 ? (int)fit : 1, w->slots, (unsigned long long)most);
+    w->slots = fit > 0 ? (int)fit : 1;
+}
+
 int limits_begin(weir *w, weir_error *err)
 {
+    fit_files(w);
     limits *l = &w->limits;
     const weir_request *r = w->request;
     *l = (limits){.load_most = -1};

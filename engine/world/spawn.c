@@ -50,6 +50,7 @@ typedef enum spawn_step { STEP_NONE, STEP_GROUP, STEP_STREAMS, STEP_FOLDER, STEP
 
 typedef struct child {
     const spawn_spec *spec;
+    uint64_t files; /* limit; 0: as it is */
     volatile spawn_step step; /* the one that failed */
     volatile int errnum;
 } child;
@@ -82,6 +83,15 @@ NOT_INSTRUMENTED static void default_signals(void)
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, MASK_SIZE);
 }
 
+/* As many descriptors as our user gave us, not as many as we took. */
+NOT_INSTRUMENTED static void limit_files(uint64_t most)
+{
+    struct { uint64_t now, most; } limit;
+    if (most == 0 || syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) != 0) return;
+    limit.now = most;
+    syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+}
+
 NOT_INSTRUMENTED static int child_main(void *arg)
 {
     child *c = arg;
@@ -98,6 +108,7 @@ NOT_INSTRUMENTED static int child_main(void *arg)
     }
     if (step == STEP_EXEC) {
         close_from(spec->job_fds ? 5 : 3);
+        limit_files(c->files);
         syscall(SYS_umask, SHELL_UMASK);
         default_signals();
         syscall(SYS_execve, spec->program, spec->argv, spec->envp);
@@ -153,7 +164,7 @@ static void reap(int pidfd)
 int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
                 uint64_t *start_ticks, weir_error *err)
 {
-    child c = {.spec = spec};
+    child c = {.spec = spec, .files = os_files_before()};
     uint64_t all = ~UINT64_C(0);
     uint64_t old = 0;
     int fd = -1;
