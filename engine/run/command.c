@@ -14,13 +14,33 @@
 
 #include "engine/run/command_internal.h"
 
-enum { SHOWN_FIRST = 32 * 1024 };
+enum { SHOWN_FIRST = 32 * 1024, SHOWN_WHOLE = 4608 * 1024, SHOWN_JSON = 6 * 1024 * 1024 };
 
-/* What people see of a long output at once: how it began and how it ended. All that is kept of it is in a file. */
+/* All of an output that is in a file, if it is not too long to be told in one piece. */
+static bool whole_output(task *t, const process_result *result, bytes *whole)
+{
+    size_t size = (size_t)result->output_bytes;
+    if (result->truncated || result->output_bytes > SHOWN_WHOLE) return false;
+    char *path = command_output_path(t);
+    uint8_t *to = arena_alloc(&t->arena, size + 1);
+    int fd = path && to ? os_openat(t->w->rootfd, path, OS_READ | OS_NOFOLLOW, 0, NULL) : -1;
+    size_t at = 0;
+    ssize_t got = 1;
+    while (fd >= 0 && at < size && (got = os_read(fd, to + at, size - at, path, NULL)) > 0) at += (size_t)got;
+    os_close(fd);
+    size_t as_json = at;
+    for (size_t i = 0; i < at; i++) as_json += to[i] < ' ' ? 5 : 0;
+    *whole = bytes_of(to, at);
+    return fd >= 0 && at == size && as_json <= SHOWN_JSON;
+}
+
+/* What people see of a very long output at once: how it began and how it ended. All that is kept of it is in a file. */
 static bytes shown_output(task *t, const process_result *result)
 {
     buf text;
+    bytes whole;
     if (!result->in_file) return arena_bytes(&t->arena, result->output);
+    if (whole_output(t, result, &whole)) return whole;
     buf_init(&text);
     size_t first = result->output.size < SHOWN_FIRST ? result->output.size : SHOWN_FIRST;
     if (result->output_bytes <= first + result->tail.size) first = (size_t)result->output_bytes - result->tail.size;

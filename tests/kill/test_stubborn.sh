@@ -79,7 +79,7 @@ sh("pipe", "sleep 300 & echo fine")
 sh("daemon", "(setsid sh -c 'trap \"\" TERM; echo 1 > up; while :; do sleep 1; done' &) ; while [ ! -s up ]; do sleep 0.02; done; echo fine")
 sh("silent_daemon", "(setsid sh -c 'exec 0<&- 1>&- 2>&-; echo 1 > up2; sleep 300' &) ; while [ ! -s up2 ]; do sleep 0.02; done; echo fine")
 sh("stopped_child", "sh -c 'echo $$ > up3; kill -STOP $$; sleep 300' & while [ ! -s up3 ]; do sleep 0.02; done; echo fine")
-sh("writes_on", "(trap '' TERM; echo 1 > up4; while :; do echo noise; done) & while [ ! -s up4 ]; do sleep 0.02; done; echo fine")
+sh("writes_on", "(trap '' TERM; echo 1 > up4; while :; do echo noise; sleep 0.01; done) & while [ ! -s up4 ]; do sleep 0.02; done; echo fine")
 sh("descriptors", "ls /proc/self/fd | wc -l; readlink /proc/$$/fd/0") -- the fourth is that of ls
 sh("reads", "cat; echo end")
 sh("flood", "head -c " .. tonumber(weir.read "flood") .. "000000 /dev/zero | tr '\\0' 'x'; echo; echo the last line", { outputs = { to = "flooded" } })
