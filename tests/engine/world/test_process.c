@@ -480,7 +480,7 @@ static void test_find(void)
     CHECK(!process_find(token, &found, &at));
     unlink(check_path("child"));
     pid_t pid = leave_behind("sleep 60 & echo $! > child; wait", token, true);
-    (void)read_pid("child");
+    pid_t child = (pid_t)read_pid("child");
     uint64_t ticks = os_process_start(pid);
     CHECK(process_find(token, &found, &at)); /* not its child, which has the token too */
     CHECK_INT(pid, found);
@@ -499,7 +499,7 @@ static void test_find(void)
     CHECK_INT(-1, process_watch(pid, ticks));
     os_close(fd);
     CHECK_INT(pid, waitpid(pid, NULL, 0));
-    while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+    CHECK_INT(child, waitpid(child, NULL, 0)); /* ours since then */
 
     pid = leave_behind("exec env -i /bin/sleep 60", token, true); /* who clears its environment is known by pid and time alone */
     while (true) {
