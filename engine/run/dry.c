@@ -31,6 +31,7 @@ struct dry_run {
     size_t declared_count, declared_capacity;
     map seen;      /* of one question */
     map keys;      /* of nodes that would run -> the first one */
+    bool nested;   /* a question within a question */
 };
 
 void dry_free(weir *w)
@@ -171,15 +172,67 @@ static int declared_users(weir *w, const cat_node *node, size_t *count, weir_err
     return rc;
 }
 
+/* Does a change of `from` come to `to`? Takes every path for one that is taken over. */
+static int leads_to(weir *w, uint64_t from, uint64_t to, bool *leads, weir_error *err)
+{
+    map done;
+    uint64_t *open = NULL;
+    size_t count = 0, capacity = 0;
+    map_init(&done);
+    int rc = MEM_GROW(open, capacity, 1) ? 0 : error_nomem(err, doing);
+    if (rc == 0) open[count++] = from;
+    *leads = false;
+    while (rc == 0 && count > 0 && !*leads) {
+        uint64_t id = open[--count];
+        size_t users = 0;
+        bool added = false;
+        if (!map_put(&done, map_key_u64(&id), &added)) rc = error_nomem(err, doing);
+        else if (id == to) *leads = true;
+        else if (added) rc = dry_users(w, id, &users, err);
+        if (rc == 0 && users > 0 && !MEM_GROW(open, capacity, count + users)) rc = error_nomem(err, doing);
+        for (size_t i = 0; rc == 0 && i < users; i++) open[count++] = w->users[i].node;
+    }
+    mem_free(open);
+    map_deinit(&done);
+    return rc;
+}
+
+/* Who reads what a node makes from now on. One that stands lower will be lifted, unless that closes a circle: what it read is history then. */
+static int path_readers(weir *w, const cat_node *node, uint64_t **ids, size_t *count, weir_error *err)
+{
+    uint64_t *all = NULL;
+    size_t found = 0, capacity = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < node->spec.output_count; i++)
+        rc = add_ids(w, SQL_ITEM_USERS, node->spec.outputs[i].id, w->graph, &all, &found, err);
+    bool nested = w->dry_run->nested;
+    w->dry_run->nested = true;
+    for (size_t i = 0; rc == 0 && i < found; i++) {
+        const cat_node *user = catalog_node(w->catalog, all[i], err);
+        bool circle = false;
+        if (!user) rc = err->code ? err->code : WEIR_BUG;
+        else if (user->height <= node->height && is_changed(w, user->id)) continue;
+        else if (user->height <= node->height && !nested) rc = leads_to(w, user->id, node->id, &circle, err);
+        if (rc == 0 && !circle && !MEM_GROW(*ids, capacity, *count + 1)) rc = error_nomem(err, doing);
+        if (rc == 0 && !circle) (*ids)[(*count)++] = all[i];
+    }
+    w->dry_run->nested = nested;
+    mem_free(all);
+    return rc;
+}
+
 int dry_users(weir *w, uint64_t id, size_t *count, weir_error *err)
 {
+    const cat_node *node = catalog_node(w->catalog, id, err);
+    uint64_t *readers = NULL;
+    size_t reader_count = 0;
+    if (!node) return err->code ? err->code : WEIR_BUG;
+    int rc = is_changed(w, id) ? path_readers(w, node, &readers, &reader_count, err) : 0;
     *count = 0;
     map_clear(&w->dry_run->seen);
-    const cat_node *node = catalog_node(w->catalog, id, err);
-    if (!node) return err->code ? err->code : WEIR_BUG;
-    int rc = stored_users(w, node, SQL_NODE_USERS, id, count, err);
-    for (size_t i = 0; rc == 0 && is_changed(w, id) && i < node->spec.output_count; i++) /* paths that it takes over */
-        rc = stored_users(w, node, SQL_ITEM_USERS, node->spec.outputs[i].id, count, err);
+    if (rc == 0) rc = stored_users(w, node, SQL_NODE_USERS, id, count, err);
+    for (size_t i = 0; rc == 0 && i < reader_count; i++) rc = add_user(w, node, readers[i], false, count, err);
+    mem_free(readers);
     return rc == 0 ? declared_users(w, node, count, err) : rc;
 }
 
@@ -216,27 +269,75 @@ static int spread_maybe(weir *w, uint64_t *queue, size_t count, weir_error *err)
     return rc;
 }
 
-static int readers_of(weir *w, uint64_t item, weir_error *err)
+/* Its users as they are declared from now on: does one of them name it? */
+static int is_declared(weir *w, const uint64_t *users, size_t count, uint64_t item, bool *declared, weir_error *err)
+{
+    *declared = false;
+    for (size_t i = 0; i < w->changed_count + count && !*declared; i++) {
+        uint64_t id = i < w->changed_count ? w->changed_nodes[i] : users[i - w->changed_count];
+        const cat_node *node = catalog_node(w->catalog, id, err);
+        if (!node) return err->code ? err->code : WEIR_BUG;
+        if (node->status == CAT_GONE) continue;
+        for (size_t j = 0; j < node->spec.input_count && !*declared; j++)
+            for (size_t k = 0; k < node->spec.inputs[j].count && !*declared; k++) {
+                const spec_member *m = &node->spec.inputs[j].members[k];
+                *declared = m->kind == MEMBER_ITEM && m->id == item;
+            }
+    }
+    return 0;
+}
+
+typedef struct left {
+    uint64_t item;
+    hash128 made; /* as weir wrote it */
+} left;
+
+/* What somebody declares as an input stays, and so does what was changed by hand (output_vanish.c). */
+static int readers_of(weir *w, uint64_t item, hash128 made, weir_error *err)
 {
     uint64_t *ids = NULL;
     size_t count = 0;
+    bool stays = false;
     const cat_item *known = catalog_item(w->catalog, item, err);
-    if (!known || known->node != 0) return err->code;
+    if (!known) return err->code ? err->code : WEIR_BUG;
+    if (known->node != 0 || known->disk_differs || !hash_equal(known->hash, made)) return 0;
     int rc = add_ids(w, SQL_ITEM_USERS, item, w->graph, &ids, &count, err);
-    if (rc == 0) rc = spread_maybe(w, ids, count, err);
+    if (rc == 0) rc = is_declared(w, ids, count, item, &stays, err);
+    if (rc == 0 && !stays) rc = spread_maybe(w, ids, count, err);
     mem_free(ids);
+    return rc;
+}
+
+/* Rows of item, hash, and in the last column: it is left to lie. */
+static int add_left(weir *w, int statement, uint64_t node, left **all, size_t *count, size_t *capacity, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
+    if (!s) return err->code;
+    if (node) db_bind_int(s, 1, (int64_t)node);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        if (db_int(s, 2) != 0) continue;
+        if (!MEM_GROW(*all, *capacity, *count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        (*all)[(*count)++] = (left){(uint64_t)db_int(s, 0), db_hash(s, 1)};
+    }
+    db_reset(s);
     return rc;
 }
 
 /* The last step of a full run without failures removes what nobody makes any more: who read it undeclared is due then. */
 int dry_vanished(weir *w, weir_error *err)
 {
-    uint64_t *items = NULL;
-    size_t count = 0;
-    int rc = add_ids(w, SQL_VANISHED_OUTPUTS, 0, 0, &items, &count, err);
-    for (size_t i = 0; rc == 0 && i < w->gone_count + w->changed_count; i++)
-        rc = add_ids(w, SQL_FOLD_CLAIMS, i < w->gone_count ? w->gone_nodes[i] : w->changed_nodes[i - w->gone_count], 0, &items, &count, err);
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = readers_of(w, items[i], err);
-    mem_free(items);
+    left *all = NULL;
+    size_t count = 0, capacity = 0;
+    int rc = add_left(w, SQL_DRY_VANISHED, 0, &all, &count, &capacity, err);
+    for (size_t i = 0; rc == 0 && i < w->gone_count + w->changed_count; i++) {
+        uint64_t node = i < w->gone_count ? w->gone_nodes[i] : w->changed_nodes[i - w->gone_count];
+        rc = add_left(w, SQL_DRY_CLAIMS, node, &all, &count, &capacity, err);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = readers_of(w, all[i].item, all[i].made, err);
+    mem_free(all);
     return rc;
 }

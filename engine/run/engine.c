@@ -427,9 +427,10 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
     if (full) rc = output_remove_vanished(w, err);
-    if (full && rc == 0 && w->summary->removed == removed) rc = output_drop_transient(w, err);
     if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
-    return rc;
+    if (rc != 0 || w->dry) return rc;
+    bool is_done = full && w->summary->failed == 0 && !schedule_stopping(w);
+    return is_done ? output_drop_transient(w, err) : output_leave_transient(w, err);
 }
 
 static void fill_counters(weir *w)

@@ -605,6 +605,9 @@ const char *output_plain_path(mem_arena *arena, bytes path);
 /** Outputs of transient nodes (output_transient.c): this one's are on disk; away with all, at the end of a full run. */
 int output_transient_used(weir *w, const cat_node *node, weir_error *err);
 int output_drop_transient(weir *w, weir_error *err);
+/** After any other run: what is on disk is looked at by the next one, which says so with output_transient_seen. */
+int output_leave_transient(weir *w, weir_error *err);
+int output_transient_seen(weir *w, const cat_item *item, weir_error *err);
 /** Is it fine that there is no file? */
 bool output_is_dropped(weir *w, const cat_item *item);
 /** The outputs of a settled transient node are there again, or *missing. The same for all declared inputs; *maker: who must run again. */

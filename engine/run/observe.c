@@ -52,7 +52,7 @@ static int take_output(weir *w, cat_item *item, hash128 hash, weir_error *err)
     item->disk_differs = !was_never_made && !is_dropped && !hash_equal(item->hash, hash);
     if (!item->disk_differs) {
         map_remove(&w->differing, item->name);
-        return 0;
+        return hash_equal(hash, HASH_ABSENT) ? 0 : output_transient_seen(w, item, err);
     }
     item->disk_hash = hash;
     if (w->watching && !map_put(&w->differing, item->name, NULL)) return error_nomem(err, doing);

@@ -3,11 +3,13 @@
  *
  *     made, or brought back -> ... -> end of a full run without failures: in the store and still as made? -> removed
  *     a reader is about to run -> from the store, or made again when the payload is gone
+ *     a target, a failure, an interrupt: they stay until the next full run without failures
  *
  * T1  The state does not change when such a file goes: its result holds. A file that is not there is as good as one that is (observe.c).
  * T2  Only what weir made, unchanged, and what is in the store is removed.
  * T3  A reader starts only when every file of its declared inputs is there again. A file that is read without being declared is found
  *     missing by that read, is brought back then, and the reader runs once more (jobs.c).
+ * T4  Files that a run leaves on disk have a signature that is not trusted, so the next run looks at them and knows that they are there.
  *
  * Loop thread only.
  */
@@ -63,6 +65,41 @@ int output_drop_transient(weir *w, weir_error *err)
         rc = drop_outputs(w, id, err);
     }
     return rc;
+}
+
+static int suspect_outputs(weir *w, uint64_t id, weir_error *err)
+{
+    const cat_node *node = catalog_node(w->catalog, id, err);
+    if (!node) return err->code;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < node->spec.output_count; i++) {
+        const cat_item *item = catalog_item(w->catalog, node->spec.outputs[i].id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        const scan_entry *entry = sigcache_get(w->sigs, item->name);
+        if (!entry || hash_equal(entry->hash, HASH_ABSENT)) continue;
+        scan_sig sig = entry->sig;
+        rc = sigcache_put(w->sigs, item->name, item->id, &sig, entry->hash, true, err);
+    }
+    return rc;
+}
+
+int output_leave_transient(weir *w, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    uint64_t id;
+    int rc = 0;
+    while (rc == 0 && map_next(&w->transient, &at, &key, NULL)) {
+        memcpy(&id, key.data, sizeof id);
+        rc = suspect_outputs(w, id, err);
+    }
+    return rc;
+}
+
+int output_transient_seen(weir *w, const cat_item *item, weir_error *err)
+{
+    const cat_node *maker = catalog_node(w->catalog, item->node, err);
+    return maker ? output_transient_used(w, maker, err) : err->code;
 }
 
 /* --- back -------------------------------------------------------------------------------------------------------- */

@@ -199,16 +199,18 @@ static bool same_outputs(const node_spec *a, const node_spec *b)
     return true;
 }
 
-/* The declaration under which the node itself was settled before; the result may be another node's with the same key. */
+/*
+ * The declaration under which the node itself was settled before: the result may be another node's with the same key, or of an earlier
+ * declaration, and have held under a later one since. A failure says nothing about a result of its own.
+ */
 static int own_spec_seq(task *t, const cat_result *before, uint64_t *seq, weir_error *err)
 {
-    *seq = before->spec_seq;
-    if (before->node == t->node->id) return 0;
-    db_stmt *q = db_get(catalog_db(t->w->catalog), SQL_SETTLED_SPEC, err);
+    bool own = before->node == t->node->id;
+    db_stmt *q = db_get(catalog_db(t->w->catalog), own ? SQL_SETTLED_WELL_SPEC : SQL_SETTLED_SPEC, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)t->node->id);
     int rc = db_step(q, err);
-    *seq = rc == 1 ? (uint64_t)db_int(q, 0) : t->node->spec_seq;
+    *seq = rc == 1 ? (uint64_t)db_int(q, 0) : own ? before->spec_seq : t->node->spec_seq;
     db_reset(q);
     return rc < 0 ? rc : 0;
 }

@@ -165,8 +165,8 @@ static int holds_already(task *t, const cat_result *result, bool *holds, weir_er
 
 static void settle_unchanged(task *t, const cat_result *result, bool moved)
 {
-    weir *w = t->w;
-    if (t->node->looked && t->node->status == CAT_SETTLED && plan_is_asked(w->plan, t->node->id)) { /* nothing was known against it */
+    weir_error err = {0};
+    if (t->node->looked && t->node->status == CAT_SETTLED && plan_is_asked(t->w->plan, t->node->id)) { /* nothing was known against it */
         schedule_settled(t, false, false);
         return;
     }
@@ -177,8 +177,8 @@ static void settle_unchanged(task *t, const cat_result *result, bool moved)
     t->node->due = 0;
     policy_used(t);
     tell_settled(t, &(weir_event){.kind = WEIR_EVENT_SETTLED, .outcome = outcome_name(OUTCOME_UNCHANGED)});
+    if (output_transient_used(t->w, t->node, &err) != 0) schedule_fail(t->w, &err); /* it may be transient from now on */
     schedule_settled(t, moved || t->shows_otherwise, false);
-    (void)w;
 }
 
 /* Whole and undamaged? */

@@ -8,3 +8,9 @@ SELECT e.kind FROM item i JOIN event e ON e.seq = i.seq WHERE i.id = ?1;
 
 -- name: execution_intent
 SELECT spec, effect, at FROM execution WHERE id = ?1;
+
+-- name: dry_vanished
+SELECT item, hash, keep FROM vanished_output;
+
+-- name: dry_claims
+SELECT id, hash, 0 FROM item WHERE node = ?1;
