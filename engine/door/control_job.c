@@ -124,12 +124,11 @@ static void put_environment(control *x, const job *j)
 
 /*
  * What was made with other values stays so until somebody asks for a run with others again: the
- * watch goes on with them. A question that was
- * not understood changes nothing.
+ * watch goes on with them. A question that was not understood, or taken back, changes nothing.
  */
 static void go_on_with(control *x, job *j, int rc)
 {
-    if (rc != 0 && rc != WEIR_FAILED && rc != WEIR_CANCELLED) {
+    if (rc != 0 && rc != WEIR_FAILED) {
         put_environment(x, x->basis);
         job_free(j);
         return;

@@ -18,7 +18,7 @@
 #include "engine/store/jsonout.h"
 #include "engine/store/value.h"
 
-enum { PIECE = 64 * 1024, ANSWER_MS = 10000, LOOK_MS = 2000, INSIDE_MS = 1000 };
+enum { PIECE = 64 * 1024, ANSWER_MS = 10000, LOOK_MS = 2000, INSIDE_MS = 1000, CANCELS = 2 };
 
 struct remote {
     const project *project;
@@ -26,6 +26,7 @@ struct remote {
     int64_t process; /* of the watch */
     buf in, line, encoded;
     size_t at;   /* bytes of `in` that were read as lines */
+    int cancels; /* sent */
     int signals; /* passed on so far */
     bool has_ended;
 };
@@ -97,8 +98,10 @@ static int receive(remote *r, weir_error *err)
     return 0;
 }
 
+/* As for an engine of one's own; who asks a third time does not want to wait for the answer. */
 static int cancel(remote *r, weir_error *err)
 {
+    if (++r->cancels > CANCELS) return error_set(err, WEIR_CANCELLED, "interrupted");
     r->signals++;
     buf_text(&r->line, "{\"ask\":\"cancel\"}\n");
     return send_all(r, &r->line, err);

@@ -198,5 +198,35 @@ done = p.weir("run", "inside=run")
 check("a run within a run does not wait for itself", done.returncode == 0 and "code 4" in p.read("inside.out"), p.read("inside.out"))
 done = p.weir("run", "inside=status", "--force")
 check("a look within a run", "code 0" in p.read("inside.out"), p.read("inside.out"))
+
+# A watch that was stopped (^Z) answers nobody, and nobody waits for it for ever.
+os.remove(p.path("started"))
+client = subprocess.Popen([WEIR, "run", "slow", "go=1"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+until("the slow node runs", lambda: p.has("started"))
+p.process.send_signal(signal.SIGSTOP)
+for i in range(3):
+    client.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+check("the third ^C leaves at once", client.wait(PATIENCE) == 130)
+done = p.weir("status")
+check("a look beside a stopped watch", done.returncode == 0 and b"does not answer" in done.stderr, done)
+p.process.send_signal(signal.SIGCONT)
+until("it goes on, and ends what nobody waits for", p.is_quiet)
+check("ended by TERM", p.stop() == 143)
+
+# The environment of who asks: also for what loading the workflow reads of it.
+p = Project("environment", """
+local weir = require "weir"
+local tail = weir.env "TAIL"
+local up = weir.effect "up" { run = function(i, o) o.to:write(i.tail.value or "none") end }
+up "up" { inputs = { tail = tail }, outputs = { to = "build/up" } }
+weir.sh "sh" { params = { n = 1 }, inputs = { tail = tail }, outputs = { to = "build/sh" }, cmd = "echo {{tail}} > {{to}}" }
+""").start()
+for text in ("one", "two", "one"):
+    done = p.weir("run", env={"TAIL": text})
+    check("run with TAIL=" + text, done.returncode == 0 and p.read("build/up") == text and p.read("build/sh") == text + "\n", (done, p.read("build/up")))
+    p.write("weir.lua", p.read("weir.lua") + "-- again\n")
+    until("quiet", p.is_quiet)
+    check("an edit after it goes on with TAIL=" + text, p.read("build/up") == text, p.read("build/up"))
 check("ended by TERM", p.stop() == 143)
 end()

@@ -195,8 +195,9 @@ with Client(p) as c:
     c.close()  # the first ^C, so to say: what runs comes to its end
 p.write("stop", "")
 until("quiet after its client is gone", p.is_quiet)
-check("what it asked for was made", p.read("build/slow") == "1\n", p.read("build/slow"))
-check("nothing else began", p.is_alive())
+done = json.loads(p.weir("log", "slow", "--json").stdout)[0]
+check("what ran came to its end", done["result"] == "ok", done)
+check("the watch lives on", p.is_alive())
 
 # --- ends -----------------------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class Project:
     def is_quiet(self):
         try:
             with Client(self) as c:
-                return c.ask(ask="look")[-1] == {"end": "look", "busy": False}
+                return c.ask(ask="look") == [{"end": "look", "busy": False}]
         except OSError:
             return False
 
