@@ -77,6 +77,7 @@ static int ask_file(job *j, read_aspect aspect, size_t port, size_t member, cons
 {
     if (m->kind == MEMBER_NODE && m->file_count != 1)
         return record_absent(j, aspect, port, member, 0);
+    if (m->kind == MEMBER_ITEM && m->file_count == 0 && job_is_needed(j, port)) return 0; /* was not there: recorded */
     bool has_path = m->item_type == ITEM_TOOL || job_member_is_tree(m);
     if (!job_member_is_file(m) && (aspect != ASPECT_PATH || m->kind != MEMBER_ITEM || !has_path))
         return 0;
