@@ -269,13 +269,15 @@ int plan_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_erro
     return rc ? rc : plan_lift_spread(p, err);
 }
 
-/* Only when the source was asked before is there anything to add: what it says is remembered for the turn. */
+/* Only when the source was asked before is there an edge to add: what it says is remembered for the turn. It may have been lifted, too. */
 int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_error *err)
 {
     uint32_t first, at;
-    if (!plan_table_find(p, on, &first) || !p->nodes[first].users_at || plan_has_edge(p, on, node)) return 0;
+    if (!plan_table_find(p, on, &first) || plan_has_edge(p, on, node)) return 0;
+    bool is_remembered = p->nodes[first].users_at != 0;
+    if (!is_remembered && height > p->nodes[first].height) return 0;
     int rc = plan_table_add(p, node, height, &at, err);
-    if (rc == 0) rc = plan_table_link(p, first, at, false, err);
+    if (rc == 0 && is_remembered) rc = plan_table_link(p, first, at, false, err);
     if (rc == 0) rc = plan_lift_raise(p, at, plan_above(p->nodes[first].height), err);
     if (rc == 0 && (p->nodes[first].flags & EXPANDED)) rc = plan_reach_count(p, at, err);
     return rc ? rc : plan_lift_spread(p, err);

@@ -243,6 +243,10 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
         return 0;
     }
     if (r->code != 0) return error_set(err, r->code, "%s", r->message);
+    if (item->node != 0) { /* declared as an output while it was looked at, by a list: what was seen is not what its node makes */
+        *raced = true;
+        return 0;
+    }
     bool first = hash_is_none(item->hash) || (found && !observe_known(w, item)); /* else: what was believed may be of long ago */
     if (!hash_equal(item->hash, r->hash)) {
         catalog_observe(w->catalog, item, r->hash, r->size, r->mode);

@@ -87,6 +87,10 @@ int define_expansion(weir *w, definition *def, cat_node *parent, hash128 value, 
 /** What was said of an expansion is taken into the turn under way. */
 int define_enter_turn(comparison *c, const map *said, weir_error *err);
 int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error *err);
+/** A node of these was found to read what `maker` makes, which is not among them: it is higher; or, in a circle, that is history. */
+int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err);
+/** After a workflow was said: nodes of lists are above what they take in. */
+int define_lift_children(comparison *c, weir_error *err);
 int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_error *err); /* pairs: node, parent */
 
 /** "file:line" of a declaration, or "" */

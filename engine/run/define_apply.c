@@ -328,6 +328,7 @@ static int say_all(application *a, weir_error *err)
     /* declared from C, the same again: nothing to say */
     if (rc == 0 && (a->changed || c->is_new_graph || c->w->workflow)) say_definition(a);
     if (rc == 0) rc = keep_defaults(a, err);
+    if (rc == 0 && a->changed) rc = define_lift_children(c, err);
     return rc == 0 ? list_due(a, err) : rc;
 }
 

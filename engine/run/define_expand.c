@@ -162,6 +162,82 @@ int check_circles(comparison *c, weir_error *err)
     return rc;
 }
 
+/* --- heights across the border ------------------------------------------------------------------------------------ */
+
+/* Does a node take in what another one makes, at whatever remove? What it needed while it ran does not count. */
+static int depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err)
+{
+    walk back = {0};
+    map_init(&back.seen);
+    int rc = push(&back, id, err);
+    *does = false;
+    while (rc == 0 && back.count > 0 && !*does) {
+        uint64_t at = back.stack[--back.count];
+        *does = at == on;
+        rc = push_rows(&back, w, SQL_NODE_SOURCES, at, err);
+    }
+    map_deinit(&back.seen);
+    mem_free(back.stack);
+    return rc;
+}
+
+int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
+{
+    const cat_node *node = maker ? catalog_node(c->w->catalog, maker, err) : NULL;
+    bool is_circle = false;
+    if (!node) return maker ? err->code : 0;
+    if (node->status == CAT_GONE || node->graph != c->graph || node->spec.parent == c->parent || c->w->dry) return 0;
+    int rc = depends(c->w, maker, c->nodes[number].id, &is_circle, err);
+    cat_node *to = rc == 0 && is_circle ? catalog_node(c->w->catalog, c->nodes[number].id, err) : NULL;
+    if (to) edge_say_dropped(c->w, maker, to);
+    else if (rc == 0 && !is_circle) raise_floor(c, number, node->height);
+    return rc ? rc : err->code;
+}
+
+typedef struct id_list {
+    uint64_t *ids;
+    size_t count, capacity;
+} id_list;
+
+static int read_sources(weir *w, uint64_t node, id_list *list, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)node);
+    int rc;
+    list->count = 0;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(list->ids, list->capacity, list->count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        list->ids[list->count++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int define_lift_children(comparison *c, weir_error *err)
+{
+    weir *w = c->w;
+    id_list sources = {0};
+    size_t at = 0;
+    bytes key;
+    int rc = c->parent || w->dry || c->kept.count == 0 ? 0 : catalog_refresh(w->catalog, err);
+    while (rc == 0 && !c->parent && !w->dry && map_next(&c->kept, &at, &key, NULL)) {
+        uint64_t id;
+        memcpy(&id, key.data, sizeof id);
+        rc = read_sources(w, id, &sources, err);
+        for (size_t i = 0; rc == 0 && i < sources.count; i++) {
+            const cat_node *node = catalog_node(w->catalog, id, err), *on = catalog_node(w->catalog, sources.ids[i], err);
+            if (!node || !on) rc = err->code ? err->code : WEIR_BUG;
+            else if (on->status != CAT_GONE) rc = edge_lift(w, on, node, err);
+        }
+    }
+    mem_free(sources.ids);
+    return rc;
+}
+
 /* --- into the turn ------------------------------------------------------------------------------------------------ */
 
 /* A run with targets is about the nodes of a list when it is about somebody who reads them all, or about the expand node itself. */
@@ -173,7 +249,21 @@ static int want(comparison *c, const walk *readers, weir_error *err)
     for (size_t i = 0; i < readers->count; i++) wanted = wanted || targets_wanted(w, readers->stack[i]);
     for (size_t i = 0; i < w->target_node_count; i++) wanted = wanted || w->target_nodes[i] == c->parent;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && wanted && i < c->count; i++) rc = targets_take_in(w, c->nodes[i].id, err);
+    for (size_t i = 0; rc == 0 && wanted && i < c->count; i++) rc = targets_take_in_now(w, c->nodes[i].id, err);
+    return rc;
+}
+
+/* What they take in now was perhaps not wanted until now. */
+static int want_sources(comparison *c, const declared_node *n, weir_error *err)
+{
+    int rc = 0;
+    for (size_t j = 0; rc == 0 && j < n->spec->input_count; j++)
+        for (size_t k = 0; rc == 0 && k < n->spec->inputs[j].count; k++) {
+            const spec_member *m = &n->spec->inputs[j].members[k];
+            const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
+            uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+            if (on && !targets_wanted(c->w, on)) rc = targets_take_in_now(c->w, on, err);
+        }
     return rc;
 }
 
@@ -214,6 +304,8 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err)
     int rc = catalog_refresh(w->catalog, err);
     if (rc == 0) rc = push_rows(&readers, w, SQL_EXPANSION_READERS, c->parent, err);
     if (rc == 0) rc = want(c, &readers, err);
+    for (size_t i = 0; rc == 0 && w->limited && i < c->count; i++)
+        if (targets_wanted(w, c->nodes[i].id)) rc = want_sources(c, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) {
         const declared_node *n = &c->nodes[i];
         bool is_due = map_get(said, map_key_u64(&n->id)) || plan_state_of(w->plan, n->id) == PLAN_DUE;

@@ -389,11 +389,35 @@ static int needed_edges(comparison *c, const map *by_id, weir_error *err)
     while ((rc = db_step(s, err)) == 1) {
         uint64_t user = (uint64_t)db_int(s, 0), source = (uint64_t)db_int(s, 1);
         const uint64_t *to = map_get(by_id, map_key_u64(&user)), *from = map_get(by_id, map_key_u64(&source));
-        rc = to && from && *from != *to ? add_edge(c, *from, *to, err) : 0;
+        if (!to) continue;
+        if (!from) rc = resolve_found(c, *to, source, err);
+        else rc = *from != *to ? add_edge(c, *from, *to, err) : 0;
         if (rc != 0) break;
     }
     db_reset(s);
     return rc < 0 ? rc : 0;
+}
+
+/* Files that were read when no node made them, or that were not there, and that a node makes from now on. */
+static int found_makers(comparison *c, size_t number, const map *by_id, weir_error *err)
+{
+    const node_spec *spec = c->nodes[number].spec;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < spec->output_count; i++) {
+        const cat_item *item = spec->outputs[i].id ? catalog_item(c->w->catalog, spec->outputs[i].id, err) : NULL;
+        if (!item || item->node != 0) continue;
+        db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_ITEM_DISCOVERED, err);
+        if (!s) return err->code;
+        db_bind_int(s, 1, (int64_t)item->id);
+        while ((rc = db_step(s, err)) == 1) {
+            uint64_t user = (uint64_t)db_int(s, 0);
+            const uint64_t *to = map_get(by_id, map_key_u64(&user));
+            rc = to && *to != number ? add_edge(c, number, *to, err) : 0;
+            if (rc != 0) break;
+        }
+        db_reset(s);
+    }
+    return rc < 0 ? rc : err->code;
 }
 
 static int discovered_edges(comparison *c, weir_error *err)
@@ -413,11 +437,15 @@ static int discovered_edges(comparison *c, weir_error *err)
     while (s && (rc = db_step(s, err)) == 1) {
         uint64_t user = (uint64_t)db_int(s, 0), item = (uint64_t)db_int(s, 1);
         const uint64_t *to = map_get(&by_id, map_key_u64(&user)), *from = map_get(&c->by_item, map_key_u64(&item));
-        rc = to && from && *from - 1 != *to ? add_edge(c, *from - 1, *to, err) : 0;
+        const cat_item *made = to && !from ? catalog_item(c->w->catalog, item, err) : NULL;
+        if (to && from) rc = *from - 1 != *to ? add_edge(c, *from - 1, *to, err) : 0;
+        else if (to) rc = made ? resolve_found(c, *to, made->node, err) : err->code;
+        else rc = 0;
         if (rc != 0) break;
     }
     if (s) db_reset(s);
     if (s && rc >= 0) rc = needed_edges(c, &by_id, err);
+    for (size_t i = 0; s && rc >= 0 && i < c->count; i++) rc = found_makers(c, i, &by_id, err);
     map_deinit(&by_id);
     return rc < 0 ? rc : 0;
 }

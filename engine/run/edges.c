@@ -205,7 +205,7 @@ static int raise_users(lifting *l, uint64_t id, weir_error *err)
     int rc = targets_all_users(l->w, id, &users, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (users[i].height <= low->height) rc = raise_node(l, 0, users[i].node, low->height + 1, err);
-    while (rc == 0 && plan_each_edge(l->w->plan, id, &at, &found)) rc = raise_node(l, 0, found.node, low->height + 1, err);
+    while (rc == 0 && l->w->plan && plan_each_edge(l->w->plan, id, &at, &found)) rc = raise_node(l, 0, found.node, low->height + 1, err);
     return rc;
 }
 

@@ -121,6 +121,7 @@ struct weir {
     int worker_failures;
     map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run -> when that was noticed, monotonic ns; 0: not known */
+    map read_lost;         /* nodes that had read an output before its maker failed or was blocked: for the next turn */
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
@@ -324,6 +325,7 @@ struct task {
     bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
     bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
     bool shows_otherwise;   /* its params or outputs, which users may have read, are not those of its last result */
+    bool list_changed;   /* an expand node: its nodes were declared anew */
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
     int slots;              /* taken: limits.c */
     uint64_t mem_bytes;
@@ -489,8 +491,8 @@ typedef enum need_end { NEED_NONE, NEED_RESTART, NEED_BLOCKED, NEED_FAILED } nee
 int need_begin(task *t, const job_request *request, weir_error *err);
 /** Answer those who have what they asked for; true: something moved, the planner may have more to do. */
 bool need_pump(weir *w);
-/** All that is left waits, and nothing can come: a job fails. */
-void need_stuck(weir *w);
+/** All that is left waits, and nothing can come: one waits for no list any more (true), or a job fails. */
+bool need_stuck(weir *w);
 /** How waiting ended the attempt of this task. */
 need_end need_ended(const task *t);
 /** The node is due again, behind what it needs; the task is the caller's to free. */
@@ -499,6 +501,8 @@ int need_restart(task *t, weir_error *err);
 int need_node(weir *w, bytes name, cat_node **node, weir_error *err);
 /** Take a node in and see to it that it becomes up to date in this turn; *waits: it is not yet. */
 int need_look(weir *w, cat_node *node, bool *waits, weir_error *err);
+/** Nothing has a name that `node` asks for: *on: an expand node that is not settled yet, whose list may have it; 0: none. */
+int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err);
 /** Hash of everything that a node has made. */
 int resolve_node_hash(weir *w, const cat_node *node, hash128 *hash, weir_error *err);
 

@@ -204,6 +204,7 @@ int expand_apply(task *t, hash128 value, const char **message, weir_error *err)
     if (!w->plan) return 0;
     int rc = stored_expansion(w, t->node->id, &stored, NULL, &count, err);
     if (rc != 0 || (!hash_is_none(stored) && hash_equal(stored, value))) return rc;
+    t->list_changed = true; /* the value may be that of an attempt that did not come as far */
     if (w->dry) {
         t->node->planned = true; /* another list: what is on it is not known before it is declared */
         return expand_plan(t, err);

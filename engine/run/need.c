@@ -35,6 +35,7 @@ struct need {
     needed_thing *things;
     size_t count;
     bool is_resolved;
+    bool for_list, no_lists; /* `on` is an expand node, whose list may have the name; they are not waited for (any more) */
     uint64_t on;      /* it waits for this node at least */
     need_end end;
 };
@@ -117,6 +118,51 @@ int need_look(weir *w, cat_node *node, bool *waits, weir_error *err)
     return rc;
 }
 
+/* Expand nodes, each with its own question: what is asked here reads the database too. */
+static int read_expanding(weir *w, uint64_t **ids, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODES_EXPAND, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)w->graph);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(*ids, capacity, *count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        (*ids)[(*count)++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    *on = 0;
+    if (w->dry) return 0;
+    int rc = read_expanding(w, &ids, &count, err);
+    for (size_t i = 0; rc == 0 && *on == 0 && i < count; i++) {
+        cat_node *list = ids[i] == node->id ? NULL : catalog_node(w->catalog, ids[i], err);
+        bool waits = false;
+        if (!list) rc = err->code;
+        if (!list || list->status == CAT_GONE) continue;
+        if (!targets_wanted(w, list->id)) rc = targets_take_in_now(w, list->id, err);
+        if (rc == 0) rc = edge_check(w, node, list, err);
+        if (rc == WEIR_WORKFLOW) { /* its list comes after this node */
+            error_clear(err);
+            rc = 0;
+            continue;
+        }
+        if (rc == 0) rc = need_look(w, list, &waits, err);
+        if (waits) *on = list->id;
+    }
+    mem_free(ids);
+    return rc;
+}
+
 /* WEIR_FAILED: a circle. */
 static int take_edge(task *t, needed_thing *thing, weir_error *err)
 {
@@ -124,7 +170,8 @@ static int take_edge(task *t, needed_thing *thing, weir_error *err)
     if (thing->node == t->node)
         return error_set(err, WEIR_FAILED, "nodes wait for one another: %s -> %s", (const char *)t->node->spec.name.data,
                          (const char *)t->node->spec.name.data);
-    int rc = edge_add(w, t->node, thing->node, err);
+    int rc = targets_wanted(w, thing->node->id) ? 0 : targets_take_in_now(w, thing->node->id, err); /* else the way of a circle is not known */
+    if (rc == 0) rc = edge_add(w, t->node, thing->node, err);
     thing->is_edge = rc == 0;
     return rc;
 }
@@ -140,6 +187,20 @@ static int force_lost(weir *w, cat_node *node, weir_error *err)
     return rc;
 }
 
+/* A name that nothing has, or had until now, may be on a list that is not made yet. *on: the expand node. */
+static int look_for_lists(task *t, uint64_t *on, weir_error *err)
+{
+    need *n = t->need;
+    bool is_known = true;
+    for (size_t i = 0; i < n->count && is_known; i++)
+        is_known = n->things[i].node ? n->things[i].node->status != CAT_GONE : n->things[i].path.size > 0;
+    n->for_list = false;
+    if (is_known) return 0;
+    int rc = n->no_lists ? 0 : need_lists(t->w, t->node, on, err);
+    n->for_list = *on != 0; /* no edge: it is not what the node is made from */
+    return rc == 0 && *on == 0 ? resolve_names(t, err) : rc;
+}
+
 /* *on: 0, or a node that is not settled yet. */
 static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
 {
@@ -147,10 +208,11 @@ static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
     *on = 0;
     *failed = NULL;
     int rc = n->is_resolved ? 0 : resolve_names(t, err);
+    if (rc == 0) rc = look_for_lists(t, on, err);
     for (size_t i = 0; rc == 0 && i < n->count; i++) {
         needed_thing *thing = &n->things[i];
         bool waits = false;
-        if (!thing->node) continue;
+        if (!thing->node || thing->node->status == CAT_GONE) continue;
         if (!thing->is_edge) rc = take_edge(t, thing, err);
         if (rc == 0) rc = force_lost(t->w, thing->node, err);
         if (rc == 0) rc = need_look(t->w, thing->node, &waits, err);
@@ -318,14 +380,22 @@ bool need_pump(weir *w)
     return moved;
 }
 
-void need_stuck(weir *w)
+bool need_stuck(weir *w)
 {
     weir_error err = {0};
     for (task *t = w->tasks; t; t = t->next) {
+        if (t->state != TASK_WAITING || !t->need->for_list) continue;
+        t->need->no_lists = true; /* the list waits for this node */
+        t->need->on = 0;
+        t->need->is_resolved = false;
+        return true;
+    }
+    for (task *t = w->tasks; t; t = t->next) {
         if (t->state != TASK_WAITING) continue;
         if (end_job(t, NEED_FAILED, "it waits for nodes that cannot be made up to date", &err) != 0) schedule_fail(w, &err);
-        return;
+        return false;
     }
+    return false;
 }
 
 /* --- the end of an attempt ----------------------------------------------------------------------------------------- */

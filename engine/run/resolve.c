@@ -92,11 +92,16 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     *hash = HASH_ABSENT;
     *how = RESOLVE_KNOWN;
     int rc = need_node(w, item->name, &node, err);
+    if (rc == 0 && !node) {
+        rc = need_lists(w, t->node, wait_for, err);
+        if (*wait_for) *how = RESOLVE_WAIT;
+    }
     if (rc != 0 || !node) return rc;
     *how = RESOLVE_IMPOSSIBLE;
     if (node == t->node) return 0;
     if (!w->dry) {
-        rc = edge_check(w, t->node, node, err);
+        if (!targets_wanted(w, node->id)) rc = targets_take_in_now(w, node->id, err);
+        if (rc == 0) rc = edge_check(w, t->node, node, err);
         if (rc == WEIR_WORKFLOW) error_clear(err);
         if (rc != 0) return rc == WEIR_WORKFLOW ? 0 : rc;
     }

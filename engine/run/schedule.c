@@ -86,6 +86,17 @@ static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
     return rc;
 }
 
+/* Who found and read its output in this turn, before that was known, is looked at again in the next. */
+static int recall_readers(weir *w, uint64_t node, weir_error *err)
+{
+    size_t at = 0;
+    plan_user user;
+    while (w->plan && plan_each_edge(w->plan, node, &at, &user))
+        if (plan_state_of(w->plan, user.node) == PLAN_SETTLED && !map_put(&w->read_lost, map_key_u64(&user.node), NULL))
+            return error_nomem(err, "blocking users");
+    return 0;
+}
+
 /* What an earlier turn of this run counted for the node is taken back; was there anything? */
 static bool take_back(task *t)
 {
@@ -108,6 +119,7 @@ void schedule_settled(task *t, bool changed, bool failed)
         take_back(t);
         t->node->has_failed = t->node->blocked_by ? WAS_BLOCKED : HAS_FAILED;
         rc = blame_users(w, id, cause, &err);
+        if (rc == 0) rc = recall_readers(w, id, &err);
     } else if (take_back(t)) {
         changed = true; /* whoever it blocked is looked at again, even when it made what it had made before */
     }
@@ -295,7 +307,7 @@ int schedule_turn(weir *w, weir_error *err)
         bool stopping = schedule_stopping(w);
         if (stopping) drop_waiting(w);
         if (moved && !stopping) continue;
-        if (!stopping && w->jobs_waiting > 0 && w->jobs_waiting + w->following == w->task_count) need_stuck(w);
+        if (!stopping && w->jobs_waiting > 0 && w->jobs_waiting + w->following == w->task_count && need_stuck(w)) continue;
         if (w->task_count == 0) {
             if (stopping || plan_open(w->plan) == 0) break;
             start_stuck(w);

@@ -71,15 +71,12 @@ static int find_blocker(task *t, weir_error *err)
     db_stmt *q = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES_DECLARED, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)t->node->id);
-    int rc;
-    while ((rc = db_step(q, err)) == 1) {
+    while (t->node->blocked_by == 0 && db_step(q, err) == 1) {
         const cat_node *source = catalog_loaded(w->catalog, (uint64_t)db_int(q, 0)); /* whoever failed in this run is loaded */
-        if (!source || (source->status != CAT_FAILED && source->status != CAT_BLOCKED)) continue;
-        t->node->blocked_by = source->id;
-        break;
+        if (source && (source->status == CAT_FAILED || source->status == CAT_BLOCKED)) t->node->blocked_by = source->id;
     }
     db_reset(q);
-    return rc < 0 ? rc : 0;
+    return err->code;
 }
 
 /* --- key --------------------------------------------------------------------------------------------------------- */
@@ -461,6 +458,7 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     }
     if (rc == 0 && same) rc = holds_already(t, result, &holds, err);
     if (rc == 0 && same) rc = settle_moved(t, &moved, err);
+    moved |= t->list_changed;
     if (rc != 0 || !same) return rc;
     if (holds) {
         settle_unchanged(t, result, moved);
@@ -563,7 +561,9 @@ void settle_begin(task *t)
         return;
     }
     if (runs) return;
-    if (t->node->blocked_by == 0 && t->node->status == CAT_BLOCKED && w->turns > 0 && find_blocker(t, &err) != 0) {
+    bool came_late = (t->node->spec.parent != 0 || w->limited) && w->summary->failed > 0; /* its inputs may have failed before it was wanted */
+    bool was_blocked = t->node->status == CAT_BLOCKED && w->turns > 0;
+    if (t->node->blocked_by == 0 && (came_late || was_blocked) && find_blocker(t, &err) != 0) {
         infrastructure(t, &err);
         return;
     }
@@ -669,7 +669,7 @@ void settle_finish(task *t)
     }
     bool moved = false;
     if (settle_moved(t, &moved, &err) != 0) schedule_fail(w, &err);
-    e->changed |= moved;
+    e->changed |= moved || t->list_changed;
     bytes log = keep_log(t, &err);
     bool keeps = e->result == EXECUTION_OK && t->node->execution != 0;
     if (keeps && trust_cap(t, &err) != 0) schedule_fail(w, &err);

@@ -431,6 +431,27 @@ int targets_expand(weir *w, bool *any, weir_error *err)
     return rc;
 }
 
+/* The nodes on the list of an expand node are meant with it. */
+static int close_over_lists(weir *w, weir_error *err)
+{
+    id_list list = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) {
+        const cat_node *node = catalog_node(w->catalog, w->target_nodes[i], err);
+        if (!node) rc = err->code;
+        else if (node->spec.flags & SPEC_EXPAND) rc = query_rows(w, SQL_CHILDREN, node->id, 0, 1, &list, err);
+        else continue;
+        for (size_t k = 0; rc == 0 && k < list.count; k++) {
+            closure c = {.w = w};
+            rc = take_in(&c, list.ids[k], err);
+            while (rc == 0 && c.count > 0) rc = stored_sources(&c, c.stack[--c.count], err);
+            mem_free(c.stack);
+        }
+    }
+    mem_free(list.ids);
+    return rc;
+}
+
 int targets_select(weir *w, weir_error *err)
 {
     int rc = 0;
@@ -442,7 +463,8 @@ int targets_select(weir *w, weir_error *err)
     if (w->request->target_count == 0) rc = select_defaults(w, err);
     else w->limited = true;
     for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], err);
-    return rc == 0 && w->limited ? close_over(w, err) : rc;
+    if (rc == 0 && w->limited) rc = close_over(w, err);
+    return rc == 0 && w->limited ? close_over_lists(w, err) : rc;
 }
 
 /* --- where the first turn begins --------------------------------------------------------------------------------- */
@@ -594,6 +616,19 @@ static int mark_observed(weir *w, id_list *list, weir_error *err)
     return rc;
 }
 
+static int mark_recalled(weir *w, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    int rc = 0;
+    while (rc == 0 && map_next(&w->read_lost, &at, &key, NULL)) {
+        uint64_t id;
+        memcpy(&id, key.data, sizeof id);
+        rc = mark(w, id, err);
+    }
+    return rc;
+}
+
 /* Nodes that failed, always run or are forced have their one attempt in the first turn; later turns are for what moved meanwhile. */
 int targets_start(weir *w, weir_error *err)
 {
@@ -602,6 +637,7 @@ int targets_start(weir *w, weir_error *err)
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
     if (rc == 0) rc = mark_unsettled(w, &list, err);
     if (rc == 0) rc = mark_expansions(w, &list, err);
+    if (rc == 0) rc = mark_recalled(w, err);
     if (rc == 0 && w->turns == 0) rc = mark_needing(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
     if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
@@ -632,6 +668,22 @@ static int close_fresh(weir *w, uint64_t node, map *fresh, weir_error *err)
     return rc;
 }
 
+/* The planner may have asked who uses their sources while nobody wanted them. */
+static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    int rc = 0;
+    while (rc == 0 && !w->dry && map_next(fresh, &at, &key, NULL)) {
+        uint64_t id;
+        memcpy(&id, key.data, sizeof id);
+        const cat_node *node = catalog_node(w->catalog, id, err);
+        rc = node ? query_rows(w, SQL_NODE_SOURCES, id, 0, 1, list, err) : err->code;
+        for (size_t i = 0; rc == 0 && i < list->count; i++) rc = plan_new_user(w->plan, id, node->height, list->ids[i], err);
+    }
+    return rc;
+}
+
 int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
 {
     id_list list = {0};
@@ -639,6 +691,7 @@ int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
     map_init(&fresh);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* changes of this turn are to be found below */
     if (rc == 0) rc = close_fresh(w, node, &fresh, err);
+    if (rc == 0) rc = tell_sources(w, &fresh, &list, err);
     w->taken_in = &fresh;
     if (rc == 0) rc = mark_unsettled(w, &list, err);
     if (rc == 0) rc = mark_expansions(w, &list, err);

@@ -107,6 +107,8 @@ SELECT e.dst AS id, n.height, n.settled FROM node c JOIN edge e ON e.src = c.par
 SELECT origin FROM edge WHERE src = ?1 AND dst = ?2
 UNION ALL
 SELECT u.origin FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2
+UNION ALL
+SELECT e.origin FROM node c JOIN edge e ON e.src = c.parent WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND e.dst = ?2
  ORDER BY 1 LIMIT 1;
 
 -- name: node_sources
@@ -230,6 +232,9 @@ SELECT file FROM graph WHERE id = ?1;
 -- name: uses_discovered
 SELECT u.node, u.item FROM node n JOIN use u ON u.node = n.id AND u.origin = 1 JOIN item i ON i.id = u.item
  WHERE n.graph = ?1 AND i.node IS NOT NULL;
+
+-- name: item_discovered
+SELECT node FROM use WHERE item = ?1 AND origin = 1;
 
 -- name: edges_discovered
 SELECT e.dst, e.src FROM node n JOIN edge e ON e.dst = n.id AND e.origin = 1 WHERE n.graph = ?1;
