@@ -1,9 +1,8 @@
 /*
- * clean.h - what a clean run gives, and which results an earlier execution has already produced. A naive recomputation in slot
- * order; shares nothing with the engine.
+ * clean.h - what a clean run gives. A naive recomputation, each node when it is asked for; shares nothing with the engine.
  *
- * memo: prefix -> what is read next, or "leaf". An execution teaches its chain of groups, replacing what a prefix named before
- * (design.md section 5: a prefix has one next group).
+ * What cannot be foretold is unsure: what lies around without a maker was read, or the list of a failed expand node may be another one than was
+ * thought; and all that takes in what is unsure.
  */
 #ifndef WEIR_TESTS_SIM_CLEAN_H
 #define WEIR_TESTS_SIM_CLEAN_H
@@ -15,17 +14,34 @@
 typedef struct clean_node {
     bool failed, blocked; /* neither: done */
     bool barred;          /* blocked, and not by what it declares: the last of its reads is an output that nobody could make */
+    bool circular;        /* failed: it waits for itself, or it is blocked by one that does; which of them says so is not foretold */
+    bool needs_missing;   /* failed: it needs a node that there is not */
+    bool asks_missing;    /* it asked for one, be it blocked by what it asked for too */
+    bool bad_list;        /* failed: the list it made has mistakes */
     bool unsure;          /* it reads what cannot be foretold */
+    enum { CLEAN_NEW, CLEAN_OPEN, CLEAN_DONE } state;
+    sim_node n;           /* with the nodes that lists stand for */
     sim_result out;
     tracker reads;
     uint64_t key;
 } clean_node;
 
+/** What is not in the graph: how it came about. */
+typedef struct clean_past {
+    uint64_t stale;          /* paths o/<slot>.a that lie there without a maker */
+    char lists[SLOTS][TEXT]; /* of expand nodes: the nodes that are declared now, and stay when the node fails */
+    uint32_t vague_lists;    /* by slot: it may be another one */
+} clean_past;
+
 typedef struct clean_run {
-    const sim_graph *g;
-    int slot;
+    sim_graph *g; /* the nodes of lists are filled in */
+    const clean_past *past;
+    int slot, stack[SLOTS], depth;
     clean_node nodes[SLOTS];
 } clean_run;
+
+static inline bool is_lost(const clean_node *n) { return n->failed || n->blocked; }
+static inline bool clean_visit(clean_run *c, int slot);
 
 static inline uint64_t mix_text(uint64_t h, const char *text)
 {
@@ -43,11 +59,11 @@ static inline void key_ref(const clean_run *c, const sim_ref *r, char *text, siz
 }
 
 /* What decides a result before anything is read. */
-static inline uint64_t clean_key(const clean_run *c, int slot)
+static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n)
 {
-    const sim_node *n = &c->g->nodes[slot];
     char text[200], path[PATH];
-    snprintf(text, sizeof text, "%d %d %d %d %d %d %d %d", slot, n->command, n->command && n->shell, n->is_list || n->c_count != 1, n->kind, n->variant, n->shape, n->v_count);
+    snprintf(text, sizeof text, "%d %d %d %d %d %d %d %d %d", slot, n->command, n->command && n->shell, n->has_c && (n->is_list || n->c_count != 1), n->kind, n->variant, n->shape,
+             n->v_count, n->has_c);
     uint64_t h = mix_text(n->command || c->g->versions[n->kind] == 0 ? 0xcbf29ce484222325ULL : 0x9ae16a3b2f90404fULL, text);
     for (int k = 0; k < n->c_count; k++) {
         key_ref(c, &n->c[k], text, sizeof text);
@@ -63,53 +79,55 @@ static inline uint64_t clean_key(const clean_run *c, int slot)
     return h;
 }
 
-static inline void clean_file(const clean_run *c, const char *path, char text[TEXT])
+/* --- reading ------------------------------------------------------------------------------------------------------ */
+
+/* Does the node in this slot make that path? Nodes of lists are there only once their expand node is known. */
+static inline bool made_here(const clean_run *c, int slot, const char *path)
 {
     char p[PATH];
+    const sim_node *n = &c->g->nodes[slot];
+    if (row_parent(c->g, slot) >= 0 && c->nodes[slot].state != CLEAN_DONE) return true;
+    return n->present && ((has_a(n) && strcmp(made_path(c->g, slot, 'a', p), path) == 0) || (has_b(n) && strcmp(made_path(c->g, slot, 'b', p), path) == 0));
+}
+
+static inline bool named_here(const clean_run *c, int slot)
+{
+    const sim_node *n = &c->g->nodes[slot];
+    return (row_parent(c->g, slot) >= 0 && c->nodes[slot].state != CLEAN_DONE) || (n->present && n->letter == 'n');
+}
+
+static inline void clean_file(clean_run *c, const char *path, char text[TEXT])
+{
+    char p[PATH];
+    int slot = atoi(path + 2);
     snprintf(text, TEXT, "-");
-    for (int i = 0; i < SOURCES; i++)
+    for (int i = 0; i < SOURCES && path[0] == 's'; i++)
         if (c->g->sources[i].present && strcmp(source_path(c->g, i, p), path) == 0) snprintf(text, TEXT, "%s", c->g->sources[i].text);
-    for (int i = 0; i < c->slot; i++) {
-        const sim_node *n = &c->g->nodes[i];
-        if (!n->present) continue;
-        if (has_a(n) && strcmp(made_path(c->g, i, 'a', p), path) == 0) snprintf(text, TEXT, "%s", c->nodes[i].out.a);
-        if (has_b(n) && strcmp(made_path(c->g, i, 'b', p), path) == 0) snprintf(text, TEXT, "%s", c->nodes[i].out.b);
-    }
+    if (path[0] == 's' || slot < 0 || slot >= SLOTS || !made_here(c, slot, path) || !clean_visit(c, slot)) return;
+    const clean_node *n = &c->nodes[slot];
+    if (made_here(c, slot, path)) snprintf(text, TEXT, "%s", path[strlen(path) - 1] == 'a' ? n->out.a : n->out.b);
 }
 
-/* The slot whose output is read here and is not to be had; -1: none. */
-static inline int unmade(const clean_run *c, const char *path)
-{
-    char p[PATH];
-    for (int i = 0; i < c->slot; i++) {
-        const sim_node *n = &c->g->nodes[i];
-        if (!n->present || !(c->nodes[i].failed || c->nodes[i].blocked)) continue;
-        if (has_a(n) && strcmp(made_path(c->g, i, 'a', p), path) == 0) return i;
-        if (has_b(n) && strcmp(made_path(c->g, i, 'b', p), path) == 0) return i;
-    }
-    return -1;
-}
-
-/* What an effect would read after an output that is not there is no read; a command says all of its reads at once. */
+/* What an effect would read after an output that is not to be had is no read; a command says all of its reads at once. */
 static inline bool clean_read(void *ctx, const char *path, char text[TEXT])
 {
     clean_run *c = ctx;
-    clean_node *n = &c->nodes[c->slot];
+    clean_node *me = &c->nodes[c->slot];
     char id[32];
-    int maker = unmade(c, path);
+    int slot = path[0] == 's' ? -1 : atoi(path + 2);
     clean_file(c, path, text);
-    if (maker < 0 || declared_id(c->g, &c->g->nodes[c->slot], path, id)) return true;
-    n->barred = true;
-    if (c->g->nodes[c->slot].command) return true;
-    track(&n->reads, path, "", false);
-    n->reads.makers |= 1U << maker;
+    if (slot < 0 || slot >= SLOTS || !made_here(c, slot, path) || !is_lost(&c->nodes[slot]) || declared_id(c->g, &me->n, path, id)) return true;
+    me->barred = true;
+    if (me->n.command) return true;
+    track(&me->reads, path, "", false);
+    me->reads.makers |= 1U << slot;
     return false;
 }
 
 static inline bool clean_member(void *ctx, char port, int k, char text[TEXT])
 {
-    const clean_run *c = ctx;
-    const sim_node *n = &c->g->nodes[c->slot];
+    clean_run *c = ctx;
+    const sim_node *n = &c->nodes[c->slot].n;
     char path[PATH];
     if (port == 'v') snprintf(text, TEXT, "%s", c->nodes[n->v[k].index].out.value);
     else clean_file(c, port == 'x' ? source_path(c->g, n->x, path) : ref_path(c->g, &n->c[k], path), text);
@@ -135,106 +153,162 @@ static inline bool clean_names(void *ctx, char port)
 {
     clean_run *c = ctx;
     char text[TEXT], id[32];
-    names_text(c->g, &c->g->nodes[c->slot], port, text);
+    names_text(c->g, &c->nodes[c->slot].n, port, text);
     snprintf(id, sizeof id, "names %c", port);
     track(&c->nodes[c->slot].reads, id, text, true);
     return true;
 }
 
-/* Slots that a node declares to read. */
-static inline uint32_t declared_makers(const sim_graph *g, int slot)
+/* All that a node makes. */
+static inline void made_text(const clean_run *c, int slot, char text[TEXT])
 {
-    const sim_node *n = &g->nodes[slot];
+    const clean_node *n = &c->nodes[slot];
+    uint64_t h = mix_text(mix_text((uint64_t)n->n.shape + 1, has_a(&n->n) ? n->out.a : ""), n->n.shape >= SHAPE_A_VALUE ? n->out.value : "");
+    snprintf(text, TEXT, "made %d %c %llx", n->n.shape, has_a(&n->n) ? n->n.folder : '-', (unsigned long long)mix_text(h, has_b(&n->n) ? n->out.b : ""));
+}
+
+/* What an effect goes on with: the one file, and the value. */
+static inline void needed_text(const clean_node *n, char text[TEXT])
+{
+    bool one = has_a(&n->n) && !has_b(&n->n);
+    snprintf(text, TEXT, "%.30s,%.3s", one ? n->out.a : "-", has_value(&n->n) ? n->out.value : "-");
+}
+
+static inline bool clean_need(void *ctx, char names[NEEDS][32], int count, char texts[NEEDS][TEXT], char ids[NEEDS][TEXT])
+{
+    clean_run *c = ctx;
+    clean_node *me = &c->nodes[c->slot];
+    bool blocks = false, missing = false;
+    for (int i = 0; i < count; i++) {
+        bool is_node = names[i][0] == 'n';
+        int slot = atoi(names[i] + (is_node ? 1 : 2));
+        if (!is_node) clean_file(c, names[i], ids[i]), memcpy(texts[i], ids[i], TEXT);
+        bool is_there = names[i][0] != 's' && (is_node ? named_here(c, slot) : made_here(c, slot, names[i]));
+        if (is_there && !clean_visit(c, slot)) continue;
+        is_there = is_there && (is_node ? named_here(c, slot) : made_here(c, slot, names[i]));
+        if (!is_there && is_node) missing = me->asks_missing = true;
+        if (is_there && is_lost(&c->nodes[slot])) blocks = true;
+        if (is_there && is_node) made_text(c, slot, ids[i]), needed_text(&c->nodes[slot], texts[i]);
+    }
+    if (me->circular) return false;
+    if (blocks) me->blocked = true;
+    else if (missing) me->failed = me->needs_missing = true;
+    return !blocks && !missing;
+}
+
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
+
+/* Slots that a node declares to read. */
+static inline uint32_t declared_makers(const clean_run *c, int slot)
+{
+    const sim_node *n = &c->nodes[slot].n, *declared = &c->g->nodes[slot];
     uint32_t makers = 0;
     for (int k = 0; k < n->c_count; k++)
         if (n->c[k].kind != REF_FILE) makers |= 1U << n->c[k].index;
+    for (int k = 0; k < declared->c_count; k++)
+        if (declared->c[k].kind == REF_ROWS) makers |= 1U << declared->c[k].index;
     for (int k = 0; k < n->v_count; k++) makers |= 1U << n->v[k].index;
     return makers;
 }
 
-/** stale: paths o/<slot>.a that lie there without a maker. */
-static inline void clean_compute(clean_run *c, const sim_graph *g, uint64_t stale)
+/* A node of a list is there when the list says so; if that is not known, as before. */
+static inline void clean_row(clean_run *c, int slot, int parent)
+{
+    clean_node *n = &c->nodes[slot];
+    const clean_node *up = &c->nodes[parent];
+    bool closed = clean_visit(c, parent);
+    const char *list = closed && !is_lost(up) ? up->out.value : c->past->lists[parent];
+    char row = row_of(list, slot - parent);
+    n->unsure = up->unsure || (is_lost(up) && (c->past->vague_lists >> parent & 1));
+    for (int i = 0; i < SLOTS && (!closed || n->circular || up->circular); i++) /* its being there depends on itself: as before, or not */
+        if (i == slot || c->nodes[i].circular || c->nodes[i].state == CLEAN_OPEN) c->nodes[i].unsure = true;
+    c->g->nodes[slot] = row ? row_node(slot, parent, row) : (sim_node){.letter = 'n', .folder = 'o', .x = -1};
+}
+
+static inline void fill_rows(clean_run *c, sim_node *n)
+{
+    sim_node declared = *n;
+    n->c_count = 0;
+    for (int k = 0; k < declared.c_count; k++) {
+        int parent = declared.c[k].index;
+        const char *list = c->nodes[parent].out.value;
+        if (declared.c[k].kind != REF_ROWS) n->c[n->c_count++] = declared.c[k];
+        else if (!clean_visit(c, parent) || is_lost(&c->nodes[parent])) continue;
+        else
+            for (; list[0] && n->c_count < 4; list += 2) n->c[n->c_count++] = (sim_ref){.kind = REF_NODE, .index = parent + list[0] - '0'};
+    }
+}
+
+static inline void clean_inputs(clean_run *c, int slot)
+{
+    clean_node *n = &c->nodes[slot];
+    uint32_t makers = declared_makers(c, slot);
+    for (int i = 0; i < SLOTS; i++)
+        if ((makers >> i & 1) && clean_visit(c, i) && is_lost(&c->nodes[i])) n->blocked = true;
+}
+
+static inline void clean_node_here(clean_run *c, int slot)
+{
+    clean_node *n = &c->nodes[slot];
+    n->n = c->g->nodes[slot];
+    if (!n->n.present) return;
+    fill_rows(c, &n->n);
+    clean_inputs(c, slot);
+    n->key = clean_key(c, slot, &n->n);
+    if (n->blocked) return;
+    sim_io io = {.ctx = c, .member = clean_member, .names = clean_names, .file = clean_read, .need = clean_need};
+    bool ends = perform(c->g, slot, &n->n, &io, &n->reads, &n->out);
+    if (n->barred) n->blocked = true;
+    else if (ends && !n->out.ok) n->failed = true;
+    if (!is_lost(n) && is_expand(&n->n) && list_is_wrong(c->g, slot, n->out.value)) n->failed = n->bad_list = true;
+    if (n->circular) n->failed = true;
+    if (n->reads.ghosts & c->past->stale) n->unsure = true;
+}
+
+static inline bool takes_unsure(const clean_run *c, int slot)
+{
+    uint32_t above = declared_makers(c, slot) | c->nodes[slot].reads.needs | c->nodes[slot].reads.makers;
+    for (int i = 0; i < SLOTS; i++)
+        if ((above >> i & 1) && c->nodes[i].unsure) return true;
+    return false;
+}
+
+/* False: it is under way, so it waits for itself: all that wait for it do. */
+static inline bool clean_visit(clean_run *c, int slot)
+{
+    clean_node *n = &c->nodes[slot];
+    int before = c->slot, parent = row_parent(c->g, slot);
+    for (int i = c->depth; n->state == CLEAN_OPEN && i-- > 0;) {
+        c->nodes[c->stack[i]].circular = true;
+        if (c->stack[i] == slot) break;
+    }
+    if (n->state != CLEAN_NEW) return n->state == CLEAN_DONE;
+    n->state = CLEAN_OPEN;
+    c->stack[c->depth++] = c->slot = slot;
+    if (parent >= 0) clean_row(c, slot, parent);
+    clean_node_here(c, slot);
+    n->state = CLEAN_DONE;
+    c->slot = before;
+    c->depth--;
+    return true;
+}
+
+static inline void clean_spread(clean_run *c)
+{
+    for (int more = 1, i; more > 0;)
+        for (more = i = 0; i < SLOTS; i++)
+            if (c->nodes[i].n.present && !c->nodes[i].unsure && takes_unsure(c, i)) c->nodes[i].unsure = true, more++;
+}
+
+static inline void clean_compute(clean_run *c, sim_graph *g, const clean_past *past)
 {
     memset(c, 0, sizeof *c);
     c->g = g;
-    for (c->slot = 0; c->slot < SLOTS; c->slot++) {
-        clean_node *n = &c->nodes[c->slot];
-        if (!g->nodes[c->slot].present) continue;
-        n->key = clean_key(c, c->slot);
-        uint32_t makers = declared_makers(g, c->slot);
-        for (int i = 0; i < c->slot; i++) {
-            if (!(makers >> i & 1)) continue;
-            if (c->nodes[i].failed || c->nodes[i].blocked) n->blocked = true;
-            if (c->nodes[i].unsure) n->unsure = true;
-        }
-        sim_io io = {.ctx = c, .member = clean_member, .names = clean_names, .file = clean_read};
-        perform(g, c->slot, &io, &n->reads, &n->out);
-        if (n->blocked) n->barred = false;
-        if (n->barred) n->blocked = true;
-        if (!n->blocked && !n->out.ok) n->failed = true;
-        if (n->reads.ghosts & stale) n->unsure = true;
-        for (int i = 0; i < SLOTS; i++)
-            if ((n->reads.makers >> i & 1) && c->nodes[i].unsure) n->unsure = true;
-    }
-}
-
-/* --- memo --------------------------------------------------------------------------------------------------------- */
-
-enum { MEMO_SIZE = 1 << 16, MEMO_LEAF = 1 };
-typedef struct memo {
-    struct { uint64_t prefix, next; } *rows;
-    size_t count;
-} memo;
-
-static inline uint64_t *memo_row(memo *m, uint64_t prefix, bool make)
-{
-    if (!m->rows) m->rows = calloc(MEMO_SIZE, sizeof *m->rows);
-    for (size_t i = prefix % MEMO_SIZE;; i = (i + 1) % MEMO_SIZE) {
-        if (m->rows[i].prefix == prefix) return &m->rows[i].next;
-        if (m->rows[i].prefix != 0) continue;
-        if (!make || ++m->count > MEMO_SIZE / 2) return NULL;
-        m->rows[i].prefix = prefix;
-        return &m->rows[i].next;
-    }
-}
-
-/* One step along a chain: the prefix behind a group, and what the group names. */
-static inline int group_step(const tracker *t, int at, uint64_t *prefix, uint64_t *names)
-{
-    int group = t->reads[at].group;
-    *names = 2;
-    for (; at < t->count && t->reads[at].group == group; at++) {
-        *names = mix_text(*names, t->reads[at].id);
-        *prefix = mix_text(*prefix, t->reads[at].text);
-    }
-    return at;
-}
-
-/* Reads that ended in a result, or that came to what could not be made: then they lead nowhere. */
-static inline void memo_learn(memo *m, uint64_t key, const tracker *t, bool barred)
-{
-    uint64_t prefix = key, names;
-    for (int at = 0; at < t->count;) {
-        uint64_t *row = memo_row(m, prefix, true);
-        at = group_step(t, at, &prefix, &names);
-        if (row) *row = names;
-    }
-    uint64_t *leaf = barred ? NULL : memo_row(m, prefix, true);
-    if (leaf) *leaf = MEMO_LEAF;
-}
-
-/* Is the result known; or, barred: is it known that this is read, whatever it holds? */
-static inline bool memo_has(memo *m, uint64_t key, const tracker *t, bool barred)
-{
-    uint64_t prefix = key, names;
-    for (int at = 0; at < t->count;) {
-        const uint64_t *row = memo_row(m, prefix, false);
-        at = group_step(t, at, &prefix, &names);
-        if (!row || *row != names) return false;
-    }
-    if (barred) return true;
-    const uint64_t *leaf = memo_row(m, prefix, false);
-    return leaf && *leaf == MEMO_LEAF;
+    c->past = past;
+    for (int i = 0; i < SLOTS; i++)
+        if (row_parent(g, i) >= 0) g->nodes[i].present = false;
+    for (int i = 0; i < SLOTS; i++) clean_visit(c, i);
+    clean_spread(c);
 }
 
 #endif

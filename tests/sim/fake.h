@@ -15,18 +15,24 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/effect/job_internal.h"
+#include "engine/run/engine.h"
 #include "engine/script/host.h"
+#include "engine/store/value.h"
 #include "engine/world/process.h"
 #include "tests/sim/graph.h"
 #include "tests/sim/single.h"
 
 /* Of the main file. */
 static sim_graph graph;
-static void fake_performed(int slot, const tracker *t, bool ok);
+static void fake_performed(int slot, const sim_node *n, const tracker *t, bool ok);
 /** Does the execution that is about to happen end its process? */
 static bool fake_crashes(void);
-/** Content for the clean names of a list. */
+/** Content for the clean names of a list, and of a node that was needed. */
 static void fake_names(int slot, char port, char text[TEXT]);
+static void fake_made(const char *name, char text[TEXT]);
+/** Append one entry of an expand node's list. */
+static void fake_declare_row(int slot, int parent, char row, buf *to);
 
 /* A lie that the sim must notice: 1: reads of undeclared files are not recorded; 2: depfiles are empty; 3: outputs get an extra byte at times. */
 static int fake_canary;
@@ -202,25 +208,33 @@ static bool command_member(void *ctx, char port, int k, char text[TEXT])
     return true;
 }
 
+static sim_ref path_ref(const char *path)
+{
+    sim_ref r = {.kind = path[0] == 's' ? REF_FILE : REF_MADE, .index = atoi(path + 2), .port = path[strlen(path) - 1]};
+    return r;
+}
+
 static void command_perform(process *p)
 {
     tracker t;
     sim_result r;
-    int slot = atoi(p->words[1]), out = 5;
+    int slot = atoi(p->words[1]), out = 6;
     sim_io io = {.ctx = p, .member = command_member, .file = command_file};
-    if (!perform(&graph, slot, &io, &t, &r)) abort();
-    while (strcmp(p->words[out], "--out") != 0) out++;
+    sim_node n = {.present = true, .command = true, .kind = atoi(p->words[2]), .variant = atoi(p->words[3]), .has_c = true, .x = -1};
+    for (; strcmp(p->words[out], "--out") != 0; out++) n.c[n.c_count++] = path_ref(p->words[out]);
+    n.shape = p->count > out + 2 ? SHAPE_AB : SHAPE_A;
+    if (!perform(&graph, slot, &n, &io, &t, &r)) abort();
     if (fake_canary == 3 && fake_random() % 32 == 0) strcat(r.a, "?");
     write_text(p->cwd, p->words[out + 1], r.ok ? r.a : "half");
-    if (has_b(&graph.nodes[slot])) write_text(p->cwd, p->words[out + 2], r.b);
+    if (has_b(&n)) write_text(p->cwd, p->words[out + 2], r.b);
     p->wrote = true;
     p->exit_code = r.ok ? 0 : 3;
-    fake_performed(slot, &t, r.ok);
+    fake_performed(slot, &n, &t, r.ok);
     if (strcmp(p->words[4], "-") == 0) return;
     char deps[600] = "x:";
-    size_t n = 2;
+    size_t at = 2;
     for (int i = 0; i < t.count; i++)
-        if (t.reads[i].group > 0 && fake_canary != 2) n += (size_t)snprintf(deps + n, sizeof deps - n, " %s", t.reads[i].id);
+        if (t.reads[i].group > 0 && fake_canary != 2) at += (size_t)snprintf(deps + at, sizeof deps - at, " %s", t.reads[i].id);
     write_text(p->cwd, p->words[4], deps);
 }
 
@@ -289,12 +303,17 @@ typedef struct fake_job {
     struct fake_job *next;
 } fake_job;
 
+/* A job is performed on a fiber of its own, since it may wait in the middle. */
 struct script_worker {
     worker_events events;
     int rootfd;
     bool is_ready, retired, begun;
     const char *killed;
     fake_job *jobs;
+    os_thread *fiber; /* NULL: its job was not begun */
+    os_cond stands;   /* it goes on when it is told to, not by itself */
+    enum { FAKE_RUNS, FAKE_ASKS, FAKE_WAITS, FAKE_ANSWERED } asking;
+    buf question, answer, report;
     void *data;
 };
 
@@ -349,6 +368,7 @@ static uint64_t job_id(const fake_job *f)
     return order.id;
 }
 
+static void worker_step(void *object);
 static void drop_job(script_worker *w)
 {
     fake_job *f = w->jobs;
@@ -357,8 +377,24 @@ static void drop_job(script_worker *w)
     free(f);
 }
 
-static void worker_perform(script_worker *w)
+/* Of the worker's fiber. */
+static int worker_need(void *ctx, const job_request *request, mem_arena *arena, bytes *answer, weir_error *err)
 {
+    script_worker *w = ctx;
+    buf_clear(&w->question);
+    job_request_put(&w->question, request);
+    w->asking = FAKE_ASKS;
+    w->fiber->waits = &w->stands;
+    fiber_leave(w->fiber);
+    w->asking = FAKE_RUNS;
+    if (w->killed) return error_set(err, WEIR_CANCELLED, "%s", w->killed);
+    *answer = arena_bytes(arena, buf_bytes(&w->answer));
+    return 0;
+}
+
+static void worker_body(void *ctx)
+{
+    script_worker *w = ctx;
     mem_arena arena;
     job_order order = {0};
     job_report report = {0};
@@ -366,23 +402,66 @@ static void worker_perform(script_worker *w)
     weir_job *j = NULL;
     arena_init(&arena);
     if (job_order_get(buf_bytes(&w->jobs->frame), &arena, &order, &err) != 0) abort();
-    if (job_perform(fake_entry_of(order.effect), &order, w->rootfd, &j, &report, &err) != 0) abort();
-    w->begun = false;
-    buf packed = {0};
-    mem_arena copy;
-    job_report got = {0};
-    arena_init(&copy);
-    job_report_put(&packed, &report);
+    order.need = worker_need;
+    order.need_ctx = w;
+    const registry_entry *entry = fake_entry_of(order.effect);
+    if (job_perform(entry, &order, w->rootfd, &j, &report, &err) != 0) abort();
+    buf_clear(&w->report);
+    job_report_put(&w->report, &report);
     job_free(j);
-    if (job_report_get(buf_bytes(&packed), &copy, &got, &err) != 0) abort();
-    fake_job *f = w->jobs;
-    w->jobs = f->next;
-    w->events.report(w->events.ctx, w, &got);
-    buf_deinit(&packed);
-    arena_deinit(&copy);
     arena_deinit(&arena);
-    buf_deinit(&f->frame);
-    free(f);
+}
+
+/* Until it has ended or asks. */
+static void worker_go_on(script_worker *w)
+{
+    weir_error err = {0};
+    if (!w->fiber && os_thread_start(&w->fiber, worker_body, w, &err) != 0) abort();
+    w->fiber->waits = NULL;
+    fiber_enter(w->fiber);
+}
+
+static void worker_report(script_worker *w)
+{
+    mem_arena arena;
+    job_report got = {0};
+    weir_error err = {0};
+    arena_init(&arena);
+    os_thread_join(w->fiber);
+    w->fiber = NULL;
+    w->begun = false;
+    drop_job(w);
+    if (job_report_get(buf_bytes(&w->report), &arena, &got, &err) != 0) abort();
+    w->events.report(w->events.ctx, w, &got);
+    arena_deinit(&arena);
+}
+
+static void worker_ask(script_worker *w)
+{
+    mem_arena arena;
+    job_request request = {0};
+    weir_error err = {0};
+    uint64_t unfinished[512];
+    size_t count = 0;
+    arena_init(&arena);
+    for (const fake_job *f = w->jobs->next; f; f = f->next) unfinished[count++] = job_id(f);
+    for (fake_job *f = w->jobs->next, *next; f; f = next) {
+        next = f->next;
+        buf_deinit(&f->frame);
+        free(f);
+    }
+    w->jobs->next = NULL;
+    w->asking = FAKE_WAITS;
+    if (job_request_get(buf_bytes(&w->question), &arena, &request, &err) != 0) abort();
+    w->events.need(w->events.ctx, w, &request, unfinished, count);
+    arena_deinit(&arena);
+}
+
+static void worker_perform(script_worker *w)
+{
+    worker_go_on(w);
+    if (w->fiber->done) worker_report(w);
+    else fake_add(worker_step, w);
 }
 
 static void worker_die(script_worker *w, const char *how)
@@ -393,9 +472,17 @@ static void worker_die(script_worker *w, const char *how)
         if (f == w->jobs && w->begun) running = job_id(f);
         else unfinished[count++] = job_id(f);
     }
+    w->killed = how;
+    if (w->fiber) { /* it ends by itself, and nobody hears of it */
+        worker_go_on(w);
+        os_thread_join(w->fiber);
+    }
     w->events.died(w->events.ctx, w, running, unfinished, count, how);
     while (w->jobs) drop_job(w);
     fake_remove(w);
+    buf_deinit(&w->question);
+    buf_deinit(&w->answer);
+    buf_deinit(&w->report);
     free(w);
 }
 
@@ -409,6 +496,11 @@ static void worker_step(void *object)
     if (!w->is_ready) {
         w->is_ready = true;
         w->events.ready(w->events.ctx, w);
+    } else if (w->asking == FAKE_ASKS) {
+        worker_ask(w);
+        return;
+    } else if (w->asking == FAKE_WAITS) {
+        return;
     } else if (w->jobs && !w->begun) {
         w->begun = true;
         w->events.began(w->events.ctx, w, job_id(w->jobs));
@@ -418,7 +510,7 @@ static void worker_step(void *object)
     } else if (w->jobs) {
         worker_perform(w);
     }
-    if ((w->jobs || w->retired || w->killed) && !fake_waits(w)) fake_add(worker_step, w);
+    if (((w->jobs && w->asking != FAKE_WAITS) || w->retired || w->killed) && !fake_waits(w)) fake_add(worker_step, w);
 }
 
 int script_worker_fork(script_host *host, const worker_events *events, script_worker **out, weir_error *err)
@@ -427,6 +519,9 @@ int script_worker_fork(script_host *host, const worker_events *events, script_wo
     *out = calloc(1, sizeof **out);
     (*out)->events = *events;
     (*out)->rootfd = host->rootfd;
+    buf_init(&(*out)->question);
+    buf_init(&(*out)->answer);
+    buf_init(&(*out)->report);
     fake_counts.workers++;
     fake_add(worker_step, *out);
     return 0;
@@ -447,18 +542,20 @@ int script_worker_send(script_worker *w, const job_order *orders, size_t count, 
     return 0;
 }
 
-/* Effects of the simulator need nothing while they run. */
 bool script_worker_waits(const script_worker *w)
 {
-    (void)w;
-    return false;
+    return w->asking == FAKE_WAITS || w->asking == FAKE_ANSWERED;
 }
 
 int script_worker_answer(script_worker *w, const job_answer *answer, weir_error *err)
 {
-    (void)w;
-    (void)answer;
-    return error_set(err, WEIR_BUG, "nobody asked");
+    if (w->killed) return error_set(err, WEIR_CANCELLED, "the worker has ended");
+    if (w->asking != FAKE_WAITS) return error_set(err, WEIR_BUG, "nobody asked");
+    buf_clear(&w->answer);
+    job_answer_put(&w->answer, answer);
+    w->asking = FAKE_ANSWERED;
+    if (!fake_waits(w)) fake_add(worker_step, w);
+    return 0;
 }
 
 size_t script_worker_load(const script_worker *w)
@@ -551,21 +648,82 @@ static bool job_file_text(void *ctx, const char *path, char text[TEXT])
     return true;
 }
 
+static bool job_need_texts(void *ctx, char names[NEEDS][32], int count, char texts[NEEDS][TEXT], char ids[NEEDS][TEXT])
+{
+    const job_ctx *c = ctx;
+    const char *list[NEEDS], *port = NULL, *data[2];
+    size_t size[2];
+    for (int i = 0; i < count; i++) list[i] = names[i];
+    if (c->host->need(c->job, list, (size_t)count, &port) != 0) return false;
+    for (int i = 0; i < count; i++) {
+        bool is_node = names[i][0] == 'n';
+        if (c->host->input_part(c->job, port, (size_t)i, WEIR_PART_CONTENT, &data[0], &size[0]) != 0) return false;
+        copy_text(texts[i], data[0] ? data[0] : "-", data[0] ? size[0] : 1);
+        snprintf(ids[i], TEXT, "%s", texts[i]);
+        if (!is_node) continue;
+        fake_made(names[i], ids[i]);
+        if (c->host->input_part(c->job, port, (size_t)i, WEIR_PART_VALUE, &data[1], &size[1]) != 0) return false;
+        bool has = data[1] && data[1][0] == '"'; /* a text in quotes; the list of an expand node is none */
+        snprintf(texts[i], TEXT, "%.*s,%.*s", data[0] ? (int)size[0] > 30 ? 30 : (int)size[0] : 1, data[0] ? data[0] : "-", has ? (int)size[1] - 2 : 1, has ? data[1] + 1 : "-");
+    }
+    return true;
+}
+
+static sim_ref member_ref(const job_member *m)
+{
+    if (m->kind == MEMBER_ITEM) return path_ref((const char *)m->name.data);
+    sim_ref r = {.kind = m->kind == MEMBER_OUTPUT ? REF_OUTPUT : REF_NODE, .index = atoi((const char *)m->name.data + 1)};
+    if (m->kind == MEMBER_OUTPUT) r.port = (char)m->files[0].port.data[0];
+    return r;
+}
+
+/* The node as its job tells it: of the project as it was when the job began. */
+static sim_node job_node(weir_job *j, int effect)
+{
+    sim_node n = {.present = true, .kind = effect / (2 * SHAPES), .variant = effect / SHAPES % 2, .shape = effect % SHAPES, .x = -1};
+    const job_input *in;
+    for (size_t port = 0; (in = job_input_at(j, port)) != NULL; port++) {
+        char name = (char)in->port.data[0];
+        if (name == 'c') n.has_c = true, n.is_list = in->is_list;
+        for (size_t k = 0; k < in->count; k++) {
+            sim_ref r = member_ref(&in->members[k]);
+            if (name == 'c' && n.c_count < 4) n.c[n.c_count++] = r;
+            else if (name == 'v' && n.v_count < 2) n.v[n.v_count++] = r;
+            else if (name == 'x') n.x = r.index;
+        }
+    }
+    return n;
+}
+
+static int give_list(weir_job *j, int slot, const char *list)
+{
+    buf value;
+    buf_init(&value);
+    value_put_array(&value, strlen(list) / 2);
+    for (; *list; list += 2) fake_declare_row(slot + list[0] - '0', slot, list[1], &value);
+    int rc = job_value(j, buf_bytes(&value));
+    buf_deinit(&value);
+    return rc;
+}
+
+static int fake_effect_number(bytes name);
+
 static int effect_run(const weir_host *host, weir_job *j)
 {
     tracker t;
     sim_result r;
     int64_t slot = -1;
     if (host->param_integer(j, "id", -1, &slot) != 0 || slot < 0) return host->fail(j, "no id");
+    sim_node n = job_node(j, fake_effect_number(j->order->effect));
     job_ctx c = {host, j, (int)slot, &t};
-    sim_io io = {.ctx = &c, .member = job_member_text, .names = job_names, .file = job_file_text};
-    const sim_node *n = &graph.nodes[slot];
-    if (!perform(&graph, (int)slot, &io, &t, &r)) return host->fail(j, "cannot read");
-    fake_performed((int)slot, &t, r.ok);
+    sim_io io = {.ctx = &c, .member = job_member_text, .names = job_names, .file = job_file_text, .need = job_need_texts};
+    if (!perform(&graph, (int)slot, &n, &io, &t, &r)) return -1;
+    fake_performed((int)slot, &n, &t, r.ok);
     if (!r.ok) return host->fail(j, "there is a !");
-    int rc = has_a(n) ? host->output_write(j, "a", r.a, strlen(r.a)) : 0;
-    if (rc == 0 && has_b(n)) rc = host->output_write(j, "b", r.b, strlen(r.b));
-    if (rc == 0 && has_value(n)) rc = host->value_string(j, r.value, strlen(r.value));
+    if (is_expand(&n)) return give_list(j, (int)slot, r.value);
+    int rc = has_a(&n) ? host->output_write(j, "a", r.a, strlen(r.a)) : 0;
+    if (rc == 0 && has_b(&n)) rc = host->output_write(j, "b", r.b, strlen(r.b));
+    if (rc == 0 && has_value(&n)) rc = host->value_string(j, r.value, strlen(r.value));
     return rc;
 }
 
@@ -603,11 +761,16 @@ static void fake_effects_make(void)
     }
 }
 
-static const registry_entry *fake_entry_of(bytes effect)
+static int fake_effect_number(bytes name)
 {
     for (int i = 0; i < EFFECTS; i++)
-        if (bytes_equal(effect, bytes_str(fake_effect_names[i]))) return &fake_entries[i];
+        if (bytes_equal(name, bytes_str(fake_effect_names[i]))) return i;
     abort();
+}
+
+static const registry_entry *fake_entry_of(bytes effect)
+{
+    return &fake_entries[fake_effect_number(effect)];
 }
 
 #endif

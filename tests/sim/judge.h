@@ -14,14 +14,14 @@
 #include "engine/store/log.h"
 #include "engine/weir.h"
 #include "tests/check.h"
-#include "tests/sim/clean.h"
+#include "tests/sim/memo.h"
 #ifdef SIM_REAL
 #include "tests/sim/real.h"
 #else
 #include "tests/sim/fake.h"
 #endif
 
-enum { TAINTS = 512, SCRIPT = 1 << 18, KILLED = 77 };
+enum { TAINTS = 1024, DONE = 256, SCRIPT = 1 << 18, KILLED = 77 };
 
 static struct sim {
     weir *w;
@@ -35,8 +35,9 @@ static struct sim {
     uint64_t spec[SLOTS];    /* of what was declared */
     bool anew[SLOTS];        /* declared differently since it was settled: the engine has forgotten what it was found to read */
     bool shaky[SLOTS];       /* a killed engine may have recorded its execution or not */
+    bool hazy[SLOTS];        /* it was unsure, so its last attempt may have failed: then what it found is not recorded */
     bool hand[SLOTS][2][2]; /* changed by hand: folder, port */
-    uint64_t stale;
+    clean_past past;
     clean_run clean;
     /* of a run */
     bool told[SLOTS]; /* that it failed before */
@@ -45,16 +46,19 @@ static struct sim {
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
     bool settled_limited, settled_named[SLOTS];
-    bool dry, settled; /* nothing was done since a run that was not disturbed */
+    bool limited, dry, settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
-    bool was_blocked[SLOTS], was_anew[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
+    bool was_blocked[SLOTS], was_anew[SLOTS], was_circular[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
+    struct { int slot; uint64_t key; } did[DONE]; /* keys of the executions */
+    int did_count;
     int rc;
     weir_summary summary;
     char message[480];
     long kill_left; /* kill points until the engine ends; 0: never */
     char killed_at[40];
     bool bad, verbose;
+    int check_every; /* steps */
     char script[SCRIPT]; /* what was done, as lines that can be played; what was seen stands behind # */
     size_t script_size;
     uint64_t runs, kills, executions;
@@ -141,10 +145,20 @@ static const tracker *real_reads(int slot)
 {
     return &sim->clean.nodes[slot].reads;
 }
+
+static const sim_node *real_node(int slot)
+{
+    return &sim->clean.nodes[slot].n;
+}
 #else
 static void fake_names(int slot, char port, char text[TEXT])
 {
-    names_text(&graph, &graph.nodes[slot], port, text);
+    names_text(&graph, &sim->clean.nodes[slot].n, port, text);
+}
+
+static void fake_made(const char *name, char text[TEXT])
+{
+    made_text(&sim->clean, atoi(name + 1), text);
 }
 
 static bool fake_crashes(void)
@@ -154,15 +168,52 @@ static bool fake_crashes(void)
 }
 #endif
 
-static void fake_performed(int slot, const tracker *t, bool ok)
+/* Was this node of a list declared before the run? */
+static bool was_on_list(int slot)
 {
+    int parent = row_parent(&graph, slot);
+    return parent >= 0 && !(sim->past.vague_lists >> parent & 1) && row_of(sim->past.lists[parent], slot - parent);
+}
+
+/* The node that was executed. A command line does not tell how its paths were declared. */
+static sim_node done_by(int slot, const sim_node *n)
+{
+    const sim_node *clean = &sim->clean.nodes[slot].n;
+    if (!n->command || !clean->present || !clean->command || clean->kind != n->kind || clean->variant != n->variant) return *n;
+    sim_node as = *clean;
+    for (int k = 0; k < n->c_count; k++) {
+        char path[PATH], had[PATH];
+        bool found = false;
+        ref_path(&graph, &n->c[k], path);
+        for (int i = 0; i < clean->c_count && !found; i++) {
+            as.c[k] = clean->c[i];
+            found = strcmp(ref_path(&graph, &as.c[k], had), path) == 0;
+        }
+        if (!found) as.c[k] = (sim_ref){.kind = REF_NODE, .index = n->c[k].index};
+    }
+    as.c_count = n->c_count;
+    return as;
+}
+
+/* n: the node as its job or command line tells it. */
+static void fake_performed(int slot, const sim_node *n, const tracker *t, bool ok)
+{
+    sim_node as = done_by(slot, n);
     meddle();
+    if (sim->did_count < DONE) {
+        sim->did[sim->did_count].slot = slot;
+        sim->did[sim->did_count++].key = clean_key(&sim->clean, slot, &as);
+    }
     sim->last[slot] = *t;
     sim->performed[slot] = true;
     sim->tries[slot]++;
     sim->executions++;
     if (found_fresh_file(slot, t)) sim->free[slot] = true;
-    if (t->makers & ~sim->known[slot]) sim->free[slot] = true;
+    uint32_t waited = t->needs; /* for a row by its path nobody waits before it is declared, be it anew */
+    waited |= sim->known[slot];
+    for (int s = 0; s < SLOTS; s++)
+        if (graph.nodes[s].row && (!was_on_list(s) || sim->expected[row_parent(&graph, s)])) waited &= ~(1U << s);
+    if (t->makers & ~waited) sim->free[slot] = true;
     if (sim->verbose) note("#     performed %d%s\n", slot, ok ? "" : " and failed");
 }
 
@@ -196,136 +247,7 @@ static void on_event(void *ctx, const weir_event *e)
     if (e->kind == WEIR_EVENT_MESSAGE && sim->verbose) note("#     (%s)\n", e->message);
 }
 
-/* --- declaring ---------------------------------------------------------------------------------------------------------- */
-
-typedef struct ref_space {
-    char names[8][40], paths[8][PATH], ports[8][2];
-} ref_space;
-
-static void make_refs(const sim_ref *from, int count, weir_ref *to, ref_space *space)
-{
-    for (int k = 0; k < count; k++) {
-        const sim_ref *r = &from[k];
-        if (r->kind == REF_FILE || r->kind == REF_MADE) {
-            to[k] = (weir_ref){.file = ref_path(&graph, r, space->paths[k])};
-            continue;
-        }
-        snprintf(space->names[k], 40, "%c%d[id=%d]", graph.nodes[r->index].letter, r->index, r->index);
-        space->ports[k][0] = r->port;
-        to[k] = (weir_ref){.node = space->names[k], .port = r->kind == REF_OUTPUT ? space->ports[k] : NULL};
-    }
-}
-
-static size_t make_command(const sim_node *n, int slot, const char *depfile, const char **argv, char text[400])
-{
-    static char numbers[3][16];
-    size_t count = 0;
-    snprintf(numbers[0], 16, "%d", slot);
-    snprintf(numbers[1], 16, "%d", n->kind);
-    snprintf(numbers[2], 16, "%d", n->variant);
-    argv[count++] = "tools/sim";
-    for (int i = 0; i < 3; i++) argv[count++] = numbers[i];
-    argv[count++] = depfile ? depfile : "-";
-    argv[count++] = "--in";
-    if (n->c_count) argv[count++] = "{{c}}";
-    argv[count++] = "--out";
-    argv[count++] = "{{a}}";
-    if (has_b(n)) argv[count++] = "{{b}}";
-    argv[count] = NULL;
-    text[0] = '\0';
-    for (size_t i = 0; i < count; i++) snprintf(text + strlen(text), 400 - strlen(text), "%s%s", i ? " " : "", argv[i]);
-    return count;
-}
-
-static const char *refs_text(const weir_ref *r)
-{
-    return r->file ? r->file : r->node;
-}
-
-static void declare(int slot)
-{
-    const sim_node *n = &graph.nodes[slot];
-    weir_error err = {0};
-    weir_ref refs[3][8];
-    ref_space space[3];
-    weir_node_input inputs[3];
-    weir_node_output outputs[2];
-    char path[2][PATH], name[16], params[24], depfile[PATH], text[400];
-    const char *argv[16];
-    size_t in = 0, out = 0;
-    memset(space, 0, sizeof space);
-    make_refs(n->c, n->c_count, refs[0], &space[0]);
-    make_refs(n->v, n->v_count, refs[1], &space[1]);
-    sim_ref x = {.kind = REF_FILE, .index = n->x};
-    if (n->x >= 0) make_refs(&x, 1, refs[2], &space[2]);
-    if (n->c_count) inputs[in++] = (weir_node_input){"c", refs[0], (size_t)n->c_count, n->is_list};
-    if (n->v_count) inputs[in++] = (weir_node_input){"v", refs[1], (size_t)n->v_count, 1};
-    if (n->x >= 0) inputs[in++] = (weir_node_input){"x", refs[2], 1, 0};
-    if (has_a(n)) outputs[out++] = (weir_node_output){"a", made_path(&graph, slot, 'a', path[0])};
-    if (has_b(n)) outputs[out++] = (weir_node_output){"b", made_path(&graph, slot, 'b', path[1])};
-    snprintf(name, sizeof name, "%c%d", n->letter, slot);
-    snprintf(params, sizeof params, "{\"id\":%d}", slot);
-    snprintf(depfile, sizeof depfile, "d/%d.d", slot);
-    weir_node node = {.size = sizeof node, .name = name, .effect = n->command ? "sh" : fake_effect_name(n), .params = params, .inputs = inputs,
-                      .input_count = in, .outputs = outputs, .output_count = out};
-    if (n->command) {
-        node.depfile = n->kind == KIND_INCLUDE ? depfile : NULL;
-        make_command(n, slot, node.depfile, argv, text);
-        if (n->shell) node.shell = text;
-        else node.command = argv;
-    }
-    uint64_t spec = mix_text(mix_text(mix_text(1, name), node.effect), node.command || node.shell ? text : "");
-    for (size_t i = 0; i < in; i++)
-        for (size_t k = 0; k < inputs[i].count; k++) spec = mix_text(mix_text(spec, refs_text(&inputs[i].refs[k])), inputs[i].refs[k].port ? inputs[i].refs[k].port : "");
-    for (size_t i = 0; i < out; i++) spec = mix_text(spec, outputs[i].path);
-    if (spec != sim->spec[slot]) sim->anew[slot] = true;
-    sim->spec[slot] = spec;
-    if (weir_declare(sim->w, &node, NULL, &err) != 0) wrong("declare %d: %s", slot, err.message);
-}
-
-/* --- the engine --------------------------------------------------------------------------------------------------------- */
-
-static void engine_open(void)
-{
-    weir_error err = {0};
-    weir_options o = {.size = sizeof o, .root = sim->root, .effects = fake_table, .listener = on_event};
-    if (weir_open(&sim->w, &o, &err) != 0) {
-        fprintf(stderr, "open: %s\n", err.message);
-        abort();
-    }
-}
-
-static void check_record(void)
-{
-    weir_error err = {0};
-    db *d = NULL;
-    char path[400];
-    uint64_t differences = 0, events = 0;
-    snprintf(path, sizeof path, "%s/.weir/weir.db", sim->root);
-    if (access(path, F_OK) != 0) return; /* nothing ran yet */
-    int dir = openat(sim->rootfd, ".weir", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = db_open(&d, path, DB_READ, NULL, &err);
-    if (rc == 0) rc = fold_check(d, NULL, NULL, &differences, &err);
-    if (rc == 0) rc = log_verify(d, dir, &events, &err);
-    if (rc != 0) wrong("the record: %s", err.message);
-    if (differences) wrong("%llu differences between the state and the fold of the log", (unsigned long long)differences);
-    db_close(d);
-    close(dir);
-}
-
-static void drop_cache(void)
-{
-    weir_error err = {0};
-    db *d = NULL;
-    char path[400];
-    bool stale = false;
-    snprintf(path, sizeof path, "%s/.weir/weir.db", sim->root);
-    if (access(path, F_OK) != 0) return;
-    int rc = db_open(&d, path, DB_WRITE, &stale, &err);
-    if (rc == 0) rc = db_exec(d, "DELETE FROM cache_folder; DELETE FROM cache_glob; DELETE FROM cache_meta", &err);
-    if (rc != 0) wrong("dropping the cache: %s", err.message);
-    db_close(d);
-}
+#include "tests/sim/declare.h"
 
 /* --- one run, foretold and judged ---------------------------------------------------------------------------------------- */
 
@@ -355,12 +277,20 @@ static void want(int slot, bool perhaps)
     if (wanted[slot]) return;
     wanted[slot] = true;
     const clean_node *c = &sim->clean.nodes[slot];
-    uint32_t above = declared_makers(&graph, slot) | sim->known[slot];
-    if ((!c->blocked || c->barred) && (perhaps || !c->unsure)) above |= c->reads.makers;
+    uint32_t above = declared_makers(&sim->clean, slot) | sim->known[slot];
+    bool asks_new = false;
+    for (int k = 0; k < graph.nodes[slot].c_count; k++) /* whoever reads a list means what is on it, be it as before */
+        for (int i = 1; i <= ROWS && graph.nodes[slot].c[k].kind == REF_ROWS; i++) above |= 1U << (graph.nodes[slot].c[k].index + i);
+    for (int i = 0; i < SLOTS; i++) asks_new |= (c->reads.needs >> i & 1) && graph.nodes[i].row && !was_on_list(i);
+    if (perhaps || !c->unsure) above |= c->reads.makers;
+    if (perhaps || !(c->unsure || c->circular)) above |= c->reads.needs;
+    if (row_parent(&graph, slot) >= 0) above |= 1U << row_parent(&graph, slot);
     for (int i = 0; i < SLOTS; i++) {
         const sim_node *n = &graph.nodes[i];
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
-        if (n->present && (made_now || (above >> i & 1))) want(i, perhaps);
+        if (n->row && !was_on_list(i) && sim->limited && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
+        bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
+        if (n->present && (made_now || may_name || (above >> i & 1))) want(i, perhaps);
     }
 }
 
@@ -379,8 +309,14 @@ static void drop_loose_ends(void)
         sim_node *n = &graph.nodes[s];
         int kept = 0, values = 0;
         if (n->is_glob) find_sources(n);
+        if (n->present && !n->row && row_parent(&graph, s) >= 0) sim->known[s] = sim->ghosts[s] = 0; /* from now on there is one of a list */
+        if (n->row || row_parent(&graph, s) >= 0) *n = (sim_node){.letter = 'n', .folder = 'o', .x = -1};
         for (int k = 0; k < n->c_count; k++) {
             sim_ref r = n->c[k];
+            if (r.kind == REF_ROWS) {
+                if (r.index + ROWS < s && graph.nodes[r.index].present && is_expand(&graph.nodes[r.index])) n->c[kept++] = r;
+                continue;
+            }
             const sim_node *up = r.kind == REF_FILE ? NULL : &graph.nodes[r.index];
             if (up && (r.index >= s || !up->present || !has_a(up) || (r.kind == REF_NODE && has_b(up)))) continue;
             if (up && r.port == 'b' && !has_b(up)) r.port = 'a';
@@ -390,51 +326,112 @@ static void drop_loose_ends(void)
             if (n->v[k].index < s && graph.nodes[n->v[k].index].present && has_value(&graph.nodes[n->v[k].index])) n->v[values++] = n->v[k];
         n->c_count = kept;
         n->v_count = values;
-        if (kept != 1) n->is_list = true;
+        n->has_c = kept > 0;
+        if (kept != 1 || n->c[0].kind == REF_ROWS) n->is_list = true;
     }
+}
+
+/* With targets nobody may have asked the expand node: who reads what it would declare, or declares no more, finds it so or so. */
+static void meet_unknown_rows(void)
+{
+    for (int s = 0; s < SLOTS; s++) {
+        const clean_node *c = &sim->clean.nodes[s];
+        uint64_t read = c->reads.makers | c->reads.ghosts; /* for what is needed by name all lists are made */
+        for (int i = 0; i < SLOTS; i++) {
+            int parent = (read >> i & 1) ? row_parent(&graph, i) : -1;
+            if (parent < 0) continue;
+            bool was = row_of(sim->past.lists[parent], i - parent) != 0;
+            if (was != graph.nodes[i].present || (sim->past.vague_lists >> parent & 1)) sim->clean.nodes[s].unsure = true;
+        }
+    }
+    clean_spread(&sim->clean);
 }
 
 static void foretell(bool force, bool limited)
 {
     char path[PATH];
     drop_loose_ends();
-    sim->stale = 0;
+    clean_past *past = &sim->past;
+    past->stale = 0;
+    for (int s = 0; s < SLOTS; s++)
+        if (!graph.nodes[s].present || !is_expand(&graph.nodes[s])) past->lists[s][0] = '\0', past->vague_lists &= ~(1U << s);
     for (int s = 0; s < SLOTS; s++) {
         snprintf(path, sizeof path, "o/%d.a", s);
         const sim_node *n = &graph.nodes[s];
-        if (!(n->present && n->folder == 'o' && has_a(n)) && faccessat(sim->rootfd, path, F_OK, 0) == 0) sim->stale |= 1ULL << s;
+        if (!(n->present && n->folder == 'o' && has_a(n)) && faccessat(sim->rootfd, path, F_OK, 0) == 0) past->stale |= 1ULL << s;
     }
-    clean_compute(&sim->clean, &graph, sim->stale);
+    clean_compute(&sim->clean, &graph, past);
+    sim->limited = limited;
+    if (limited) meet_unknown_rows();
+    memset(sim->free, 0, sizeof sim->free);
     memset(sim->wanted, 0, sizeof sim->wanted);
     memset(sim->perhaps, 0, sizeof sim->perhaps);
-    for (int s = 0; s < SLOTS; s++)
-        if (graph.nodes[s].present && (!limited || sim->named[s])) want(s, false), want(s, true);
+    for (int s = 0; s < SLOTS; s++) {
+        int parent = row_parent(&graph, s);
+        if (limited && !sim->named[s] && !(parent >= 0 && sim->named[parent])) continue; /* an expand node as a target means its list too */
+        if (graph.nodes[s].present) want(s, false), want(s, true);
+        else if (limited && parent >= 0) want(parent, false), want(parent, true);
+    }
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
-        bool runs = !c->blocked || c->barred;
-        sim->expected[s] = sim->wanted[s] && runs && (!memo_has(&sim->memo, c->key, &c->reads, c->barred) || (force && (!limited || sim->named[s])));
+        bool is_meant = force && (!limited || sim->named[s]), forced = is_meant && (!graph.nodes[s].row || was_on_list(s));
+        sim->free[s] = is_meant && graph.nodes[s].row && (past->vague_lists >> row_parent(&graph, s) & 1); /* forced is what was declared before the run */
+        bool runs = graph.nodes[s].present && (!c->blocked || c->barred);
+        sim->expected[s] = sim->wanted[s] && runs && (forced || c->needs_missing || !memo_has(&sim->memo, c->key, &c->reads, c->barred));
+    }
+    for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
+        int parent = row_parent(&graph, s);
+        char row = parent >= 0 ? row_of(past->lists[parent], s - parent) : 0;
+        if (!row || !(sim->wanted[s] || sim->wanted[parent] || sim->named[s])) continue;
+        if (row == 'c' && s > parent + 1) want(s - 1, true);
+        if (row == 'g') want(parent - 1, true);
     }
     memset(sim->ran, 0, sizeof sim->ran);
     memset(sim->failed, 0, sizeof sim->failed);
     memset(sim->told, 0, sizeof sim->told);
     memset(sim->stopped, 0, sizeof sim->stopped);
-    memset(sim->free, 0, sizeof sim->free);
     memset(sim->performed, 0, sizeof sim->performed);
     memset(sim->tries, 0, sizeof sim->tries);
     memset(sim->was_anew, 0, sizeof sim->was_anew);
     memset(sim->was_blocked, 0, sizeof sim->was_blocked);
-    sim->starts = 0;
+    sim->starts = sim->did_count = 0;
+}
+
+/* For people: what a clean run would give. */
+static void note_clean(void)
+{
+    for (int s = 0; s < SLOTS && sim->verbose; s++) {
+        const clean_node *c = &sim->clean.nodes[s];
+        if (!graph.nodes[s].present) continue;
+        note("#     clean %d:%s%s%s%s%s%s%s%s \"%s\" \"%s\"\n", s, c->failed ? " failed" : "", c->blocked ? " blocked" : "", c->circular ? " circular" : "",
+             c->needs_missing ? " needs-missing" : "", c->bad_list ? " bad-list" : "", c->unsure ? " unsure" : "", sim->wanted[s] ? "" : " unwanted",
+             sim->expected[s] ? " expected" : "", c->out.a, c->out.value);
+        for (int i = 0; i < c->reads.count && sim->expected[s]; i++)
+            note("#       %d %s \"%s\"\n", c->reads.reads[i].group, c->reads.reads[i].id, c->reads.reads[i].text);
+    }
 }
 
 static void find_loose(const uint32_t known[SLOTS])
 {
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
-        sim->loose[s] = sim->free[s] || (sim->was_anew[s] && c->reads.makers != 0) || sim->shaky[s] || c->unsure || (sim->perhaps[s] && !sim->wanted[s]);
-        uint32_t above = declared_makers(&graph, s) | known[s] | c->reads.makers;
-        for (int i = 0; i < s; i++)
-            if ((above >> i & 1) && sim->loose[i]) sim->loose[s] = true;
+        sim->loose[s] = sim->free[s] || (sim->hazy[s] && c->reads.makers != 0) || (sim->was_anew[s] && c->reads.makers != 0) || sim->shaky[s] || c->unsure || (sim->perhaps[s] && !sim->wanted[s]);
     }
+    for (int more = 1, s; more > 0;)
+        for (more = s = 0; s < SLOTS; s++) {
+            const tracker *t = &sim->clean.nodes[s].reads;
+            uint32_t above = declared_makers(&sim->clean, s) | known[s] | t->makers | t->needs;
+            if (row_parent(&graph, s) >= 0) above |= 1U << row_parent(&graph, s);
+            for (int i = 0; i < SLOTS && !sim->loose[s]; i++)
+                if ((above >> i & 1) && sim->loose[i]) sim->loose[s] = true, more++;
+        }
+}
+
+/* What was executed under any of its keys may be found again, or not. */
+static void taint(int slot)
+{
+    for (int i = 0; i < sim->did_count; i++)
+        if (sim->did[i].slot == slot && !is_tainted(sim->did[i].key) && sim->taint_count < TAINTS) sim->taints[sim->taint_count++] = sim->did[i].key;
 }
 
 /* The memo learns what ran, and what failed. */
@@ -445,20 +442,28 @@ static void learn(void)
         if (!sim->ran[s] && !fails && !barred) continue;
         if (fails && sim->crashed && !sim->meddled && !sim->clean.nodes[s].failed) continue; /* it died */
         uint64_t key = sim->clean.nodes[s].key;
+        if (fails && sim->clean.nodes[s].bad_list && !sim->loose[s] && !sim->meddled) continue; /* the nodes that there are have a part in that */
         if (!sim->loose[s] && !sim->meddled && !(fails && sim->crashed))
             memo_learn(&sim->memo, key, barred ? &sim->clean.nodes[s].reads : &sim->last[s], barred);
-        else if (!is_tainted(key) && sim->taint_count < TAINTS) sim->taints[sim->taint_count++] = key;
+        else taint(s);
     }
 }
 
 static void judge_counts(bool cut_short, bool again)
 {
+    bool any = false; /* nothing declared from C: the graph of before */
+    for (int s = 0; s < SLOTS; s++) any |= graph.nodes[s].present;
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         int count = c->barred ? sim->tries[s] : sim->ran[s] + (cut_short ? 0 : sim->failed[s]);
         if (c->barred && !c->unsure && !cut_short && sim->wanted[s] && !sim->was_blocked[s]) wrong("node %d reads what could not be made and is not blocked", s);
         if (!graph.nodes[s].present) {
-            if (count) wrong("node %d is not there and ran", s);
+            if (count && any && !c->unsure) wrong("node %d is not there and ran", s);
+            continue;
+        }
+        if (c->bad_list && !sim->expected[s] && count == 1) count = 0; /* it is told that it failed, and did not run */
+        if (c->circular && !c->unsure) {
+            if (sim->ran[s] && !sim->loose[s]) wrong("node %d waits for itself and ran", s);
             continue;
         }
         if (again && !c->unsure && !((c->failed || c->barred) && sim->expected[s])) {
@@ -499,7 +504,7 @@ static void judge_outputs(void)
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         const sim_node *n = &graph.nodes[s];
-        if (!n->present || !sim->wanted[s] || c->unsure || c->failed || c->blocked) continue;
+        if (!n->present || !sim->wanted[s] || c->unsure || is_lost(c)) continue;
         if (has_a(n)) judge_file(s, 'a', c->out.a), sim->hand[s][n->folder == 'p'][0] = false;
         if (has_b(n)) judge_file(s, 'b', c->out.b), sim->hand[s][n->folder == 'p'][1] = false;
     }
@@ -529,20 +534,19 @@ typedef struct run_plan {
     size_t target_count;
 } run_plan;
 
-static void declare_all(void)
-{
-    weir_declare_clear(sim->w);
-    for (int s = 0; s < SLOTS; s++)
-        if (graph.nodes[s].present) declare(s);
-}
-
 /* Does a node that will run lie above it? */
 static bool is_behind(int slot)
 {
-    uint32_t above = declared_makers(&graph, slot) | sim->known[slot] | sim->clean.nodes[slot].reads.makers;
-    for (int i = 0; i < slot; i++)
-        if ((above >> i & 1) && (sim->expected[i] || sim->clean.nodes[i].blocked || is_behind(i))) return true;
-    return false;
+    static bool seen[SLOTS];
+    const tracker *t = &sim->clean.nodes[slot].reads;
+    uint32_t above = declared_makers(&sim->clean, slot) | sim->known[slot] | t->makers | t->needs;
+    bool found = false;
+    if (row_parent(&graph, slot) >= 0) above |= 1U << row_parent(&graph, slot);
+    seen[slot] = true;
+    for (int i = 0; i < SLOTS && !found; i++)
+        found = (above >> i & 1) && !seen[i] && (sim->expected[i] || is_lost(&sim->clean.nodes[i]) || is_behind(i));
+    seen[slot] = false;
+    return found;
 }
 
 /*
@@ -569,15 +573,15 @@ static void __attribute__((unused)) run_dry(const run_plan *p)
     bool discovers = sim->renamed; /* who reads a node under its new name is not known either */
     for (int s = 0; s < SLOTS; s++) {
         const tracker *t = &sim->clean.nodes[s].reads;
-        discovers |= (t->makers & ~sim->known[s]) != 0;
+        discovers |= (t->makers & ~sim->known[s]) != 0 || t->needs != 0;
         discovers |= p->limited && (sim->expected[s] || sim->anew[s]) && (t->makers | sim->known[s]) != 0; /* declared anew: what it was known to read is forgotten */
     }
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         if (sim->ran[s]) wrong("node %d ran in a dry run", s);
         if (sim->loose[s] || is_tainted(c->key)) continue;
-        if (sim->would[s] && !sim->expected[s] && !c->blocked && !is_behind(s)) wrong("node %d will not run, a dry run says it would", s);
-        if (sim->expected[s] && !sim->would[s] && !sim->maybe[s] && !discovers) wrong("node %d will run, a dry run does not say so", s);
+        if (sim->would[s] && !sim->expected[s] && !c->blocked && !c->circular && !is_behind(s)) wrong("node %d will not run, a dry run says it would", s);
+        if (sim->expected[s] && !sim->would[s] && !sim->maybe[s] && !discovers && !(graph.nodes[s].row && (is_behind(s) || !was_on_list(s)))) wrong("node %d will run, a dry run does not say so", s);
     }
 }
 
@@ -589,6 +593,13 @@ static void run_engine(const run_plan *p)
     sim->summary = (weir_summary){.size = sizeof sim->summary};
     sim->rc = weir_run(sim->w, &r, &sim->summary, &err);
     snprintf(sim->message, sizeof sim->message, "%s", err.message);
+}
+
+/* The list of an expand node is what the engine made its nodes from. */
+static void keep_list(int slot)
+{
+    memcpy(sim->past.lists[slot], sim->clean.nodes[slot].out.value, TEXT);
+    sim->past.vague_lists &= ~(1U << slot);
 }
 
 static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
@@ -604,8 +615,10 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     find_loose(known);
     learn();
     bool cut_short = sim->interrupt_at > 0 && sim->rc == WEIR_CANCELLED;
+    if (sim->meddled || sim->crashed || cut_short) sim->past.vague_lists = ~0U;
     if (sim->meddled || sim->crashed) return; /* the next run has to make it good */
     judge_counts(cut_short, p->again);
+    for (int s = 0; s < SLOTS && cut_short; s++) sim->shaky[s] |= sim->free[s]; /* its next turn was to bring what it found now */
     if (cut_short) return;
     bool fails = false, blocks = false;
     for (int s = 0; s < SLOTS; s++) {
@@ -617,10 +630,14 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     judge_outputs();
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
-        if (sim->wanted[s] && !c->unsure && !c->failed && !c->blocked) {
+        if (c->unsure) sim->hazy[s] = true;
+        if (sim->wanted[s] && !c->unsure && !is_lost(c)) {
+            sim->hazy[s] = false;
             sim->known[s] = c->reads.makers;
             sim->ghosts[s] = (uint32_t)c->reads.ghosts;
+            if (is_expand(&graph.nodes[s])) keep_list(s);
         }
+        if (!graph.nodes[s].present) sim->known[s] = sim->ghosts[s] = 0;
     }
     if (!p->limited) {
         sim->no_targets = false;
@@ -633,6 +650,7 @@ static void run_once(const run_plan *p)
 {
     uint32_t known[SLOTS];
     foretell(p->force, p->limited);
+    note_clean();
     memcpy(known, sim->known, sizeof known);
     sim->meddled = sim->crashed = sim->renamed = false;
     sim->runs++;
@@ -670,6 +688,7 @@ static void run_killed(const run_plan *p, long n)
         judge_run(p, known);
         return;
     }
+    sim->past.vague_lists = ~0U;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != KILLED) wrong("the engine ended by itself (status %d)", status);
     note("#   killed at %s\n", sim->killed_at);
     sim->kills++;
@@ -678,7 +697,7 @@ static void run_killed(const run_plan *p, long n)
         if (!sim->performed[s]) continue;
         sim->shaky[s] = true;
         sim->known[s] |= known[s];
-        if (!is_tainted(sim->clean.nodes[s].key) && sim->taint_count < TAINTS) sim->taints[sim->taint_count++] = sim->clean.nodes[s].key;
+        taint(s);
     }
 }
 

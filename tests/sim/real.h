@@ -19,8 +19,9 @@
 #include "tests/sim/graph.h"
 
 static sim_graph graph;
-static void fake_performed(int slot, const tracker *t, bool ok);
+static void fake_performed(int slot, const sim_node *n, const tracker *t, bool ok);
 static const tracker *real_reads(int slot);
+static const sim_node *real_node(int slot);
 static const char *fake_effect_name(const sim_node *n);
 
 enum { DEFINITION = 1 << 16, REAL_FRESH_MS = 40 };
@@ -71,7 +72,7 @@ static void single_begin(void)
 static void fake_tools(int dir)
 {
     static const char *const names[] = {"tools/sim", "tools/sim.lua"};
-    char path[600], text[8000];
+    char path[600], text[16000];
     snprintf(path, sizeof path, "%s/tests/sim/real.lua", getenv("WEIR_SOURCE") ? getenv("WEIR_SOURCE") : ".");
     int from = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t size = from >= 0 ? read(from, text, sizeof text - 1) : -1;
@@ -119,7 +120,7 @@ void weir_declare_clear(weir *w)
 {
     w->size = 0;
     say(w, "local weir, sim = require 'weir', require 'tools.sim'\nlocal n, file = {}, weir.file\n"
-           "local function e(...) return sim.effect(weir, ...) end\n");
+           "local function e(...) return sim.effect(weir, ...) end\nlocal function expand(...) return sim.expand(weir, ...) end\n");
 }
 
 static void say_ref(weir *w, const weir_ref *ref, bool as_x)
@@ -135,19 +136,30 @@ static void say_ref(weir *w, const weir_ref *ref, bool as_x)
         say(w, "file '%s', ", ref->file);
         return;
     }
-    say(w, "n[%d]", atoi(ref->node + 1));
+    int slot = atoi(ref->node + 1);
+    say(w, "n[%d]%s", slot, is_expand(&graph.nodes[slot]) ? ":nodes()" : "");
     if (ref->port) say(w, ".%s", ref->port);
     say(w, ", ");
+}
+
+static void say_versions(weir *w, int kind, const char *is_file, const char *name)
+{
+    say(w, "', %d, %s, { ", graph.versions[kind], is_file);
+    for (int i = 0; i < KINDS; i++) say(w, "%d, ", graph.versions[i]);
+    say(w, "}, '%s', {", name);
 }
 
 int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_error *err)
 {
     int slot = atoi(node->name + 1), kind, variant, shape;
     (void)full_name, (void)err;
-    bool is_effect = sscanf(node->effect, "e%d_%d_%d", &kind, &variant, &shape) == 3;
-    if (is_effect) say(w, "n[%d] = e(%d, %d, %d, '", slot, kind, variant, shape);
+    bool is_effect = sscanf(node->effect, "e%d_%d_%d", &kind, &variant, &shape) == 3, lists = is_effect && kind == KIND_EXPAND;
+    if (lists) say(w, "n[%d] = expand(%d, %d, %d, '", slot, slot, kind, variant);
+    else if (is_effect) say(w, "n[%d] = e(%d, %d, %d, '", slot, kind, variant, shape);
     for (size_t i = 0; is_effect && i < node->input_count; i++) say(w, "%c", node->inputs[i].is_list && node->inputs[i].port[0] == 'c' ? 'l' : node->inputs[i].port[0]);
-    if (is_effect) say(w, "', %d, %s) '%s' {", graph.versions[kind], x_is_file(&graph.nodes[slot]) ? "true" : "false", node->name);
+    const char *is_file = x_is_file(&graph.nodes[slot]) ? "true" : "false";
+    if (lists) say_versions(w, kind, is_file, node->name);
+    else if (is_effect) say(w, "', %d, %s) '%s' {", graph.versions[kind], is_file, node->name);
     else say(w, "n[%d] = weir.sh '%s' {", slot, node->name);
     say(w, " params = { id = %d }, inputs = { ", slot);
     for (size_t i = 0; i < node->input_count; i++) {
@@ -160,7 +172,12 @@ int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_er
         for (size_t k = 0; k < in->count; k++) say_ref(w, &in->refs[k], in->port[0] == 'x');
         say(w, "%s", in->is_list ? "}, " : "");
     }
-    say(w, "}, outputs = { ");
+    say(w, "}, ");
+    if (lists) {
+        say(w, "})\n");
+        return 0;
+    }
+    say(w, "outputs = { ");
     for (size_t i = 0; i < node->output_count; i++) say(w, "%s = '%s', ", node->outputs[i].port, node->outputs[i].path);
     say(w, "}, ");
     if (node->depfile) say(w, "depfile = '%s', ", node->depfile);
@@ -221,7 +238,7 @@ static void take_line(weir *w, const char *line, weir_summary *summary)
         summary->blocked = number(line, "blocked");
     } else if (strcmp(event, "execution_finished") == 0) {
         int slot = atoi(node + 1);
-        if (strcmp(message, "interrupted") != 0) fake_performed(slot, real_reads(slot), strcmp(how, "ran") == 0);
+        if (strcmp(message, "interrupted") != 0) fake_performed(slot, real_node(slot), real_reads(slot), strcmp(how, "ran") == 0);
         e.kind = WEIR_EVENT_FINISHED;
         w->listener(NULL, &e);
     } else if (strncmp(event, "node_", 5) == 0) {

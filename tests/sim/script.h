@@ -4,7 +4,8 @@
  * is a test (tests/sim/kept).
  *
  *   write SOURCE TEXT      touch|anew|rename|remove SOURCE        sources
- *   node SLOT LETTER FOLDER KIND-OF-MAKER KIND VARIANT SHAPE LIST X [REF...]     s3: source; p2a, o2b: by path, by port; n4: node; v4: its value
+ *   node SLOT LETTER FOLDER KIND-OF-MAKER KIND VARIANT SHAPE LIST X [REF...]     s3: source; p2a, o2b: by path, by port; n4: node; v4: its value;
+ *                                                                               x4: the nodes on its list
  *   (LIST: 2: the list is a glob)                                 version KIND: of its effects, 0 or 1 in turn
  *   drop SLOT              hand PATH [TEXT]                       nodes; an output written or removed by hand
  *   later   reopen   reopen-bare   check                          a second passes; engine anew (without caches); state against log
@@ -40,10 +41,10 @@ static void play_source(const char *verb, int i, const char *text)
     } else if (strcmp(verb, "anew") == 0) {
         unlinkat(sim->rootfd, path, 0);
         source_write(i);
-    } else if (strcmp(verb, "rename") == 0) {
+    } else if (strcmp(verb, "rename") == 0 && i < STABLE) {
         s->renamed = !s->renamed;
         renameat(sim->rootfd, path, sim->rootfd, source_path(&graph, i, other));
-    } else {
+    } else if (strcmp(verb, "remove") == 0 && i < STABLE) {
         unlinkat(sim->rootfd, path, 0);
         s->present = false;
     }
@@ -57,10 +58,18 @@ static void play_ref(sim_node *n, const char *word)
     case 's': r.kind = REF_FILE; r.index %= SOURCES; break;
     case 'p': r.kind = REF_MADE; break;
     case 'o': r.kind = REF_OUTPUT; break;
+    case 'x': r.kind = REF_ROWS; break;
     default: r.kind = REF_NODE; break;
     }
     if (word[0] == 'v' && n->v_count < 2) n->v[n->v_count++] = r;
     else if (word[0] != 'v' && n->c_count < 4) n->c[n->c_count++] = r;
+}
+
+/* No expand node any more: its nodes go with it. */
+static void clear_rows(int slot)
+{
+    for (int k = slot + 1; k <= slot + ROWS && k < SLOTS; k++)
+        if (graph.nodes[k].row) graph.nodes[k] = (sim_node){.letter = 'n', .folder = 'o', .x = -1};
 }
 
 static void play_node(int slot, char *rest)
@@ -74,6 +83,16 @@ static void play_node(int slot, char *rest)
     n.command = strcmp(maker, "effect") != 0;
     n.shell = strcmp(maker, "shell") == 0;
     while ((word = strtok_r(rest + used, " ", &rest)) != NULL) play_ref(&n, word), used = 0;
+    if (row_parent(&graph, slot) >= 0) return;
+    if (is_expand(&n) && (!may_expand(slot) || n.command || n.shape != SHAPE_VALUE)) return;
+    if (n.kind == KIND_NEED && n.command) return;
+    if (is_expand(old) && !is_expand(&n)) clear_rows(slot);
+    n.has_c = n.c_count > 0;
+    if (!old->present || old->letter != n.letter || is_expand(old) != is_expand(&n)) {
+        snprintf(sim->past.lists[slot], TEXT, "%s", "");
+        sim->past.vague_lists &= ~(1U << slot);
+        sim->known[slot] = sim->ghosts[slot] = 0;
+    }
     if (!old->present || old->letter != n.letter) {
         sim->known[slot] = 0;
         sim->renamed = true;
@@ -94,7 +113,9 @@ static void play_hand(const char *path, const char *text)
 
 static void add_target(run_plan *p, int s)
 {
+    int parent = s >= 0 && s < SLOTS ? row_parent(&graph, s) : -1;
     if (s < 0 || s >= SLOTS || !graph.nodes[s].present || p->target_count == 4) return;
+    if (parent >= 0 && ((sim->past.vague_lists >> parent & 1) || !row_of(sim->past.lists[parent], s - parent))) return; /* it may not be known */
     snprintf(p->names[p->target_count], 40, "%c%d[id=%d]", graph.nodes[s].letter, s, s);
     p->targets[p->target_count] = p->names[p->target_count];
     p->target_count++;
@@ -191,14 +212,19 @@ static void script_play(const char *text)
         fake_set_version(i, graph.versions[i]);
         engine_open();
     } else if (strcmp(verb, "drop") == 0) {
-        graph.nodes[i % SLOTS].present = false;
-        sim->known[i % SLOTS] = 0;
+        i %= SLOTS;
+        if (row_parent(&graph, i) >= 0) return;
+        clear_rows(i);
+        graph.nodes[i].present = false;
+        sim->known[i] = 0;
     } else play_source(verb, i % SOURCES, behind);
 }
 
 /* --- making up --------------------------------------------------------------------------------------------------------- */
 
-static const char *const texts[] = {"a", "ab", "abc", "abcd", "r1", "rx", "r@2", "@0", "@1b", "@A", "@B@C", "x@D@1", "@E", "!", "x!", "@3@4", "hello", "world@F", "@G@A"};
+static const char *const texts[] = {"a", "ab", "abc", "abcd", "r1", "rx", "r@2", "@0", "@1b", "@A", "@B@C", "x@D@1", "@E", "!", "x!", "@3@4", "hello", "world@F", "@G@A",
+                                    "&B", "&C", "&Dc", "r&E4", "&ab", "&F", "&A@B", "x&G&H", "&M",
+                                    "#1a#2b", "#1b#2c", "#1d", "#2c", "#1a#1b", "#3f#1e", "#2g#1a", "#1c#2a#3b", "#3a@2"};
 
 static int pick(int n)
 {
@@ -244,7 +270,7 @@ static void choose_inputs(int slot, sim_node *n)
     for (int k = 0; k < most; k++) {
         sim_ref r = {.kind = REF_FILE, .index = pick(SOURCES)};
         int up = slot ? pick(slot) : 0;
-        if (slot && graph.nodes[up].present && pick(4) && graph.nodes[up].shape != SHAPE_VALUE) {
+        if (slot && graph.nodes[up].present && !graph.nodes[up].row && pick(4) && graph.nodes[up].shape != SHAPE_VALUE) {
             r.index = up;
             bool two = graph.nodes[up].shape == SHAPE_AB;
             r.port = two && pick(2) ? 'b' : 'a';
@@ -256,12 +282,18 @@ static void choose_inputs(int slot, sim_node *n)
     }
     for (int k = 0; slot && !n->command && k < 2; k++) {
         int up = pick(slot);
-        if (!graph.nodes[up].present || !has_value(&graph.nodes[up])) continue;
+        if (!graph.nodes[up].present || graph.nodes[up].row || !has_value(&graph.nodes[up])) continue;
         if (n->v_count && n->v[0].index == up) continue;
         bool twice = false;
         for (int i = 0; i < n->c_count; i++) twice |= n->c[i].kind != REF_FILE && n->c[i].index == up;
         if (!twice) n->v[n->v_count++] = (sim_ref){.kind = REF_NODE, .index = up};
     }
+    for (int p = 0; p + ROWS < slot; p++)
+        if (graph.nodes[p].present && is_expand(&graph.nodes[p]) && pick(2)) {
+            if (n->c_count > 1) n->c_count = 1;
+            n->c[n->c_count++] = (sim_ref){.kind = REF_ROWS, .index = p};
+            break;
+        }
     n->is_list = n->c_count != 1 || pick(2);
 }
 
@@ -271,7 +303,8 @@ static void say_node(int slot, const sim_node *n)
     for (int k = 0; k < n->c_count; k++) {
         const sim_ref *r = &n->c[k];
         size_t at = strlen(refs);
-        if (r->kind == REF_FILE || r->kind == REF_NODE) snprintf(refs + at, sizeof refs - at, " %c%d", r->kind == REF_FILE ? 's' : 'n', r->index);
+        if (r->kind == REF_ROWS) snprintf(refs + at, sizeof refs - at, " x%d", r->index);
+        else if (r->kind == REF_FILE || r->kind == REF_NODE) snprintf(refs + at, sizeof refs - at, " %c%d", r->kind == REF_FILE ? 's' : 'n', r->index);
         else snprintf(refs + at, sizeof refs - at, " %c%d%c", r->kind == REF_MADE ? 'p' : 'o', r->index, r->port);
     }
     for (int k = 0; k < n->v_count; k++) snprintf(refs + strlen(refs), sizeof refs - strlen(refs), " v%d", n->v[k].index);
@@ -282,9 +315,12 @@ static void say_node(int slot, const sim_node *n)
 static void add_node(int slot)
 {
     sim_node n = {.present = true, .command = pick(3) == 0, .shell = pick(3) == 0, .kind = pick(KINDS), .variant = pick(2), .letter = 'n', .folder = 'o', .x = -1};
-    if (graph.nodes[slot].present) return;
+    if (graph.nodes[slot].present || row_parent(&graph, slot) >= 0) return;
     if (pick(3) == 0) n.kind = KIND_INCLUDE;
-    n.shape = n.command ? pick(2) : pick(SHAPES);
+    if (may_expand(slot) && pick(3)) n.kind = KIND_EXPAND;
+    else if (is_expand(&n)) n.kind = KIND_NEED;
+    if (n.kind >= KIND_NEED) n.command = false;
+    n.shape = is_expand(&n) ? SHAPE_VALUE : n.command ? pick(2) : pick(SHAPES);
     choose_inputs(slot, &n);
     n.is_glob = pick(8) == 0 && (n.x < 0 || n.x >= 4);
     say_node(slot, &n);
@@ -293,10 +329,14 @@ static void add_node(int slot)
 static void redefine_node(int slot)
 {
     sim_node n = graph.nodes[slot];
-    if (!n.present) return;
+    if (!n.present || n.row) return;
     switch (pick(6)) {
     case 0: n.variant = !n.variant; break;
-    case 1: n.kind = pick(KINDS); break;
+    case 1:
+        n.kind = pick(KINDS - 1);
+        if (n.kind == KIND_NEED) n.command = false;
+        if (is_expand(&graph.nodes[slot]) != is_expand(&n)) n.shape = SHAPE_A;
+        break;
     case 2: choose_inputs(slot, &n); n.is_glob = false; break;
     case 3: n.letter = n.letter == 'n' ? 'm' : 'n'; break;
     case 4: n.folder = n.folder == 'o' ? 'p' : 'o'; break;
@@ -381,7 +421,7 @@ static void script_step(uint64_t seed, int number)
     char *force = strstr(words, " force");
     if (force) memcpy(force, "      ", 6);
     if (!sim->bad && sim->settled && pick(2)) play("run %s again", words);
-    if (!sim->bad && pick(20) == 0) play("check");
+    if (!sim->bad && sim->check_every && number % sim->check_every == 0) play("check");
 }
 
 #endif

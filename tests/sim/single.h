@@ -34,7 +34,7 @@ static uint64_t fake_random(void);
 
 /* --- fibers -------------------------------------------------------------------------------------------------------- */
 
-enum { FIBERS = 64, FIBER_STACK = 1 << 20 };
+enum { FIBERS = 128, FIBER_STACK = 1 << 20 };
 
 struct os_cond {
     int unused;

@@ -10,7 +10,8 @@
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
  *   - a second run runs nothing; what fails is told without being run
  *   - a dry run says what will run; an edit in the middle of a run, a crash, an engine killed at a named point is made good by the next one
- *   - every few steps: the state equals the fold of the log, and its chain holds
+ *   - after every step: the state equals the fold of the log, and its chain holds (weir db check). That takes three times as long as the step:
+ *     WEIR_SIM_CHECK=n does it every n steps, and in any case at the end of a round, whose log holds all that was recorded in it
  *
  * Documented exceptions, told apart here: a node that for the first time reads what another node makes without declaring it may run more than
  * once, and so may its users (loose), and so may a command that names a file for the first time which is as young as the command itself;
@@ -32,6 +33,12 @@ enum { DEFAULT_STEPS = 600 };
 #endif
 
 
+static uint64_t number_of(const char *name, uint64_t fallback)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtoull(text, NULL, 10) : fallback;
+}
+
 /* --- rounds -------------------------------------------------------------------------------------------------------------- */
 
 static void project_make(void)
@@ -45,6 +52,10 @@ static void project_make(void)
     if (fchmodat(sim->rootfd, "tools/sim", 0755, 0) != 0) abort();
     memset(&graph, 0, sizeof graph);
     single_begin();
+    for (int i = STABLE; i < SOURCES; i++) {
+        snprintf(graph.sources[i].text, TEXT, "stays");
+        source_write(i);
+    }
 }
 
 /* A round of so many steps, or a script: lines ended by NULL. In a process of its own. */
@@ -66,6 +77,7 @@ static bool round_fails(uint64_t seed, int steps, char *const *lines)
     bool verbose = sim->verbose;
     memset(sim, 0, sizeof *sim);
     sim->verbose = verbose;
+    sim->check_every = (int)number_of("WEIR_SIM_CHECK", 1);
     fflush(stderr);
     pid_t pid = fork();
     if (pid == 0) {
@@ -117,12 +129,6 @@ static void shrink(void)
 }
 
 /* --- what is played ------------------------------------------------------------------------------------------------------ */
-
-static uint64_t number_of(const char *name, uint64_t fallback)
-{
-    const char *text = getenv(name);
-    return text && *text ? strtoull(text, NULL, 10) : fallback;
-}
 
 static bool play_file(const char *path)
 {
