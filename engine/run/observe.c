@@ -289,7 +289,7 @@ int observe_complete(weir *w, weir_error *err)
 bool observe_known(weir *w, const cat_item *item)
 {
     if (item->kind != ITEM_FILE) return !hash_is_none(item->hash);
-    if (item->node == 0 && item->disk_differs) return false; /* was an output when it was looked at */
+    if (item->node == 0 && (item->disk_differs || hash_is_none(item->hash))) return false; /* was an output when it was looked at */
     return sigcache_get(w->sigs, item->name) != NULL;
 }
 

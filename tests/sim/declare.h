@@ -10,7 +10,8 @@ typedef struct ref_space {
     char names[8][40], paths[8][PATH], ports[8][2];
 } ref_space;
 
-static void make_refs(const sim_ref *from, int count, weir_ref *to, ref_space *space)
+/* A list says names as they are in its rows, whatever the nodes are called now. */
+static void make_refs(const sim_ref *from, int count, bool of_list, weir_ref *to, ref_space *space)
 {
     for (int k = 0; k < count; k++) {
         const sim_ref *r = &from[k];
@@ -18,7 +19,7 @@ static void make_refs(const sim_ref *from, int count, weir_ref *to, ref_space *s
             to[k] = (weir_ref){.file = ref_path(&graph, r, space->paths[k])};
             continue;
         }
-        snprintf(space->names[k], 40, "%c%d[id=%d]", graph.nodes[r->index].letter, r->index, r->index);
+        snprintf(space->names[k], 40, "%c%d[id=%d]", of_list ? 'n' : graph.nodes[r->index].letter, r->index, r->index);
         space->ports[k][0] = r->port;
         to[k] = (weir_ref){.node = space->names[k], .port = r->kind == REF_OUTPUT ? space->ports[k] : NULL};
     }
@@ -76,10 +77,10 @@ static uint64_t declare_node(int slot, const sim_node *n)
     const char *argv[16];
     size_t in = 0, out = 0;
     memset(space, 0, sizeof space);
-    make_refs(n->c, n->c_count, refs[0], &space[0]);
-    make_refs(n->v, n->v_count, refs[1], &space[1]);
+    make_refs(n->c, n->c_count, n->row != 0, refs[0], &space[0]);
+    make_refs(n->v, n->v_count, false, refs[1], &space[1]);
     sim_ref x = {.kind = REF_FILE, .index = n->x};
-    if (n->x >= 0) make_refs(&x, 1, refs[2], &space[2]);
+    if (n->x >= 0) make_refs(&x, 1, false, refs[2], &space[2]);
     if (n->has_c) inputs[in++] = (weir_node_input){"c", refs[0], (size_t)n->c_count, n->is_list};
     if (n->v_count) inputs[in++] = (weir_node_input){"v", refs[1], (size_t)n->v_count, 1};
     if (n->x >= 0) inputs[in++] = (weir_node_input){"x", refs[2], 1, 0};

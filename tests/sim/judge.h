@@ -290,6 +290,8 @@ static void want(int slot, bool perhaps)
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
         if (n->row && !was_on_list(i) && sim->limited && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
         bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
+        int parent = n->present ? -1 : row_parent(&graph, i);
+        if (parent >= 0 && (above >> i & 1) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
         if (n->present && (made_now || may_name || (above >> i & 1))) want(i, perhaps);
     }
 }
@@ -383,6 +385,8 @@ static void foretell(bool force, bool limited)
         int parent = row_parent(&graph, s);
         char row = parent >= 0 ? row_of(past->lists[parent], s - parent) : 0;
         if (!row || !(sim->wanted[s] || sim->wanted[parent] || sim->named[s])) continue;
+        for (int i = 0; i < SLOTS; i++)
+            if ((sim->known[s] >> i & 1) && graph.nodes[i].present) want(i, true);
         if (row == 'c' && s > parent + 1) want(s - 1, true);
         if (row == 'g') want(parent - 1, true);
     }
@@ -456,14 +460,16 @@ static void judge_counts(bool cut_short, bool again)
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         int count = c->barred ? sim->tries[s] : sim->ran[s] + (cut_short ? 0 : sim->failed[s]);
-        if (c->barred && !c->unsure && !cut_short && sim->wanted[s] && !sim->was_blocked[s]) wrong("node %d reads what could not be made and is not blocked", s);
+        if (c->barred && !c->unsure && !c->circular && !cut_short && sim->wanted[s] && !sim->was_blocked[s]) wrong("node %d reads what could not be made and is not blocked", s);
         if (!graph.nodes[s].present) {
             if (count && any && !c->unsure) wrong("node %d is not there and ran", s);
             continue;
         }
         if (c->bad_list && !sim->expected[s] && count == 1) count = 0; /* it is told that it failed, and did not run */
-        if (c->circular && !c->unsure) {
-            if (sim->ran[s] && !sim->loose[s]) wrong("node %d waits for itself and ran", s);
+        if (c->circular && !c->unsure) { /* it may be tried once more: what it read without declaring it may have been out of date */
+            bool is_told = sim->failed[s] || sim->told[s] || sim->was_blocked[s];
+            if (sim->wanted[s] && !cut_short && !is_told) wrong("node %d waits for itself, and that is not told", s);
+            if (sim->ran[s] && !sim->loose[s] && c->reads.makers == 0) wrong("node %d waits for itself and ran", s);
             continue;
         }
         if (again && !c->unsure && !((c->failed || c->barred) && sim->expected[s])) {
@@ -573,7 +579,7 @@ static void __attribute__((unused)) run_dry(const run_plan *p)
     bool discovers = sim->renamed; /* who reads a node under its new name is not known either */
     for (int s = 0; s < SLOTS; s++) {
         const tracker *t = &sim->clean.nodes[s].reads;
-        discovers |= (t->makers & ~sim->known[s]) != 0 || t->needs != 0;
+        discovers |= (t->makers & ~sim->known[s]) != 0 || t->needs != 0 || sim->clean.nodes[s].asks_missing;
         discovers |= p->limited && (sim->expected[s] || sim->anew[s]) && (t->makers | sim->known[s]) != 0; /* declared anew: what it was known to read is forgotten */
     }
     for (int s = 0; s < SLOTS; s++) {
