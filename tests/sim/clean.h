@@ -269,7 +269,7 @@ static inline bool takes_unsure(const clean_run *c, int slot)
 {
     uint32_t above = declared_makers(c, slot) | c->nodes[slot].reads.needs | c->nodes[slot].reads.makers;
     for (int i = 0; i < SLOTS; i++)
-        if ((above >> i & 1) && c->nodes[i].unsure) return true;
+        if (((above >> i & 1) || i == row_parent(c->g, slot)) && c->nodes[i].unsure) return true;
     return false;
 }
 

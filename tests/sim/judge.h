@@ -270,6 +270,17 @@ static bool source_is_missing(void)
     return false;
 }
 
+/* Does it take in what `on` makes, as it declares or was found to? */
+static bool takes_in(int slot, int on, uint32_t *seen)
+{
+    uint32_t above = declared_makers(&sim->clean, slot) | sim->known[slot];
+    if (above >> on & 1) return true;
+    *seen |= 1U << slot;
+    for (int i = 0; i < SLOTS; i++)
+        if ((above >> i & 1) && !(*seen >> i & 1) && takes_in(i, on, seen)) return true;
+    return false;
+}
+
 /* `perhaps`: what an unsure node would read, if it gets that far. */
 static void want(int slot, bool perhaps)
 {
@@ -289,6 +300,8 @@ static void want(int slot, bool perhaps)
         const sim_node *n = &graph.nodes[i];
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
         if (n->row && !was_on_list(i) && sim->limited && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
+        uint32_t now = declared_makers(&sim->clean, slot) | c->reads.makers | c->reads.needs, seen = 0;
+        if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && takes_in(i, slot, &seen)) continue; /* what it read before would be a circle */
         bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
         int parent = n->present ? -1 : row_parent(&graph, i);
         if (parent >= 0 && (above >> i & 1) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
