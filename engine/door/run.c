@@ -76,6 +76,8 @@ static int ask_watch(const options *o, const asking *ask, const weir_request *re
     if (end == 0) {
         error_clear(&s->err);
         end = remote_ask(r, &question, summary, rc, &s->err);
+        if (end == WEIR_NOTFOUND && !o->quiet)
+            print_message("the watch has ended; going on without it");
     }
     remote_close(r);
     return end;

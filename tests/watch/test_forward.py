@@ -214,6 +214,19 @@ p.process.send_signal(signal.SIGCONT)
 until("it goes on, and ends what nobody waits for", p.is_quiet)
 check("ended by TERM", p.stop() == 143)
 
+# A watch that is killed in the middle of it: who asked takes over.
+p.start()
+os.remove(p.path("started"))
+client = subprocess.Popen([WEIR, "run", "slow", "go=1"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+until("the slow node runs", lambda: p.has("started"))
+os.remove(p.path("started"))
+p.stop(signal.SIGKILL)
+until("it runs once more", lambda: p.has("started"))
+p.write("stop", "")
+said = client.stderr.read()
+check("who asked goes on alone", client.wait(PATIENCE) == 0 and "the watch has ended" in said, said)
+check("and what it made", p.read("slow.out") == "1\n", p.read("slow.out"))
+
 # The environment of who asks: also for what loading the workflow reads of it.
 p = Project("environment", """
 local weir = require "weir"
