@@ -101,7 +101,7 @@ others() { # FILES
         stop
     fi
     if command -v tup > /dev/null; then
-        printf ': foreach src/d0/*.txt |> %s %s %%f |>\n' "$stamp" "$socket" > Tupfile
+        printf ': foreach src/d0/*.txt |> %s %s; cat %%f > /dev/null |>\n' "$stamp" "$socket" > Tupfile # it runs what has read the file
         tup init > /dev/null 2>&1 && timeout 600 tup > "$work/tup.out" 2>&1
         tup monitor -a -f > "$work/tup.out" 2>&1 &
         pid=$!

@@ -35,6 +35,7 @@ end
 LUA
 echo begin > src/a.txt
 echo other > src/b.txt
+: > "$work/out"
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
 pid=$!
 tries=0

@@ -122,6 +122,7 @@ mkdir src/flat
 awk 'BEGIN { for (i = 0; i < 3000; i++) { f = "src/flat/n" i ".no"; print i > f; close(f) } }'
 sed -i 's|^for _, f in|weir.concat "flat" { inputs = { parts = weir.glob "src/flat/*.no" }, outputs = { to = "build/flat" } }\n&|' weir.lua
 "$WEIR_BIN" run -q || fail "a large folder" "exit code 0" "$?"
+: > "$work/out"
 "$WEIR_BIN" watch --json --stats > "$work/out" 2> "$work/err" &
 pid=$!
 await 1

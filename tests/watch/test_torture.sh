@@ -70,6 +70,7 @@ come_to_rest() {
     done
 }
 
+: > "$work/out"
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
 pid=$!
 round=0 edits=0 longest=0 self=0 drowned=0
