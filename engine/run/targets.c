@@ -598,6 +598,15 @@ static int mark_pending(weir *w, id_list *list, weir_error *err)
     return rc;
 }
 
+/* It lies there otherwise than it was made. Who has failed in this run has been asked already. */
+static int mark_maker(weir *w, uint64_t id, weir_error *err)
+{
+    cat_node *node;
+    int rc = due_now(w, id, &node, err);
+    bool has_failed = node && (node->status == CAT_FAILED || node->status == CAT_BLOCKED);
+    return rc == 0 && node && !(w->turns > 0 && has_failed) ? plan_due(w->plan, node->id, node->height, err) : rc;
+}
+
 /* What the scan found: a source has new content, an output is not what was written. */
 static int mark_observed(weir *w, id_list *list, weir_error *err)
 {
@@ -610,7 +619,7 @@ static int mark_observed(weir *w, id_list *list, weir_error *err)
         memcpy(&id, key.data, sizeof id);
         const cat_item *item = catalog_item(w->catalog, id, err);
         if (!item) rc = err->code;
-        else if (item->node != 0) rc = item->disk_differs ? mark(w, item->node, err) : 0;
+        else if (item->node != 0) rc = item->disk_differs ? mark_maker(w, item->node, err) : 0;
         else rc = mark_users(w, id, false, UINT64_MAX, list, err);
     }
     return rc;

@@ -50,35 +50,6 @@ static inline uint64_t mix_text(uint64_t h, const char *text)
     return h ^ (h >> 29);
 }
 
-static inline void key_ref(const clean_run *c, const sim_ref *r, char *text, size_t size)
-{
-    char path[PATH];
-    if (r->kind == REF_FILE || r->kind == REF_MADE) snprintf(text, size, "file %s", ref_path(c->g, r, path));
-    else if (r->kind == REF_OUTPUT) snprintf(text, size, "port %c", r->port);
-    else snprintf(text, size, "node");
-}
-
-/* What decides a result before anything is read. */
-static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n)
-{
-    char text[200], path[PATH];
-    snprintf(text, sizeof text, "%d %d %d %d %d %d %d %d %d", slot, n->command, n->command && n->shell, n->has_c && (n->is_list || n->c_count != 1), n->kind, n->variant, n->shape,
-             n->v_count, n->has_c);
-    uint64_t h = mix_text(n->command || c->g->versions[n->kind] == 0 ? 0xcbf29ce484222325ULL : 0x9ae16a3b2f90404fULL, text);
-    for (int k = 0; k < n->c_count; k++) {
-        key_ref(c, &n->c[k], text, sizeof text);
-        h = mix_text(h, text);
-        if (n->command) h = mix_text(h, ref_path(c->g, &n->c[k], path));
-    }
-    for (int k = 0; k < n->v_count; k++) {
-        key_ref(c, &n->v[k], text, sizeof text);
-        h = mix_text(h, text);
-    }
-    if (n->x >= 0) h = mix_text(h, source_path(c->g, n->x, path));
-    if (n->command) h = mix_text(h, made_path(c->g, slot, 'a', path));
-    return h;
-}
-
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 /* Does the node in this slot make that path? Nodes of lists are there only once their expand node is known. */
@@ -219,7 +190,7 @@ static inline void clean_row(clean_run *c, int slot, int parent)
     bool closed = clean_visit(c, parent);
     const char *list = closed && !is_lost(up) ? up->out.value : c->past->lists[parent];
     char row = row_of(list, slot - parent);
-    n->unsure = up->unsure || (is_lost(up) && (c->past->vague_lists >> parent & 1));
+    n->unsure = up->unsure || (is_lost(up) && (row == 'g' || (c->past->vague_lists >> parent & 1))); /* g: the node below may be another one now */
     for (int i = 0; i < SLOTS && (!closed || n->circular || up->circular); i++) /* its being there depends on itself: as before, or not */
         if (i == slot || c->nodes[i].circular || c->nodes[i].state == CLEAN_OPEN) c->nodes[i].unsure = true;
     c->g->nodes[slot] = row ? row_node(slot, parent, row) : (sim_node){.letter = 'n', .folder = 'o', .x = -1};
@@ -254,7 +225,6 @@ static inline void clean_node_here(clean_run *c, int slot)
     if (!n->n.present) return;
     fill_rows(c, &n->n);
     clean_inputs(c, slot);
-    n->key = clean_key(c, slot, &n->n);
     if (n->blocked) return;
     sim_io io = {.ctx = c, .member = clean_member, .names = clean_names, .file = clean_read, .need = clean_need};
     bool ends = perform(c->g, slot, &n->n, &io, &n->reads, &n->out);
@@ -297,7 +267,7 @@ static inline void clean_spread(clean_run *c)
 {
     for (int more = 1, i; more > 0;)
         for (more = i = 0; i < SLOTS; i++)
-            if (c->nodes[i].n.present && !c->nodes[i].unsure && takes_unsure(c, i)) c->nodes[i].unsure = true, more++;
+            if ((c->nodes[i].n.present || row_parent(c->g, i) >= 0) && !c->nodes[i].unsure && takes_unsure(c, i)) c->nodes[i].unsure = true, more++;
 }
 
 static inline void clean_compute(clean_run *c, sim_graph *g, const clean_past *past)

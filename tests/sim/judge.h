@@ -289,6 +289,7 @@ static void want(int slot, bool perhaps)
     wanted[slot] = true;
     const clean_node *c = &sim->clean.nodes[slot];
     uint32_t above = declared_makers(&sim->clean, slot) | sim->known[slot];
+    if (!perhaps && c->unsure && graph.nodes[slot].row == 'g') above = 0; /* it may take in a node that is gone */
     bool asks_new = false;
     for (int k = 0; k < graph.nodes[slot].c_count; k++) /* whoever reads a list means what is on it, be it as before */
         for (int i = 1; i <= ROWS && graph.nodes[slot].c[k].kind == REF_ROWS; i++) above |= 1U << (graph.nodes[slot].c[k].index + i);
@@ -376,6 +377,7 @@ static void foretell(bool force, bool limited)
         if (!(n->present && n->folder == 'o' && has_a(n)) && faccessat(sim->rootfd, path, F_OK, 0) == 0) past->stale |= 1ULL << s;
     }
     clean_compute(&sim->clean, &graph, past);
+    for (int s = 0; s < SLOTS; s++) sim->clean.nodes[s].key = clean_key(&sim->clean, s, &sim->clean.nodes[s].n);
     sim->limited = limited;
     if (limited) meet_unknown_rows();
     memset(sim->free, 0, sizeof sim->free);
@@ -455,7 +457,7 @@ static void taint(int slot)
 static void learn(void)
 {
     for (int s = 0; s < SLOTS; s++) {
-        bool fails = sim->failed[s] && sim->performed[s] && !sim->stopped[s], barred = sim->clean.nodes[s].barred && sim->performed[s];
+        bool fails = sim->failed[s] && !sim->ran[s] && sim->performed[s] && !sim->stopped[s], barred = sim->clean.nodes[s].barred && sim->performed[s];
         if (!sim->ran[s] && !fails && !barred) continue;
         if (fails && sim->crashed && !sim->meddled && !sim->clean.nodes[s].failed) continue; /* it died */
         uint64_t key = sim->clean.nodes[s].key;

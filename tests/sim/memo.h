@@ -8,6 +8,35 @@
 
 #include "tests/sim/clean.h"
 
+static inline void key_ref(const clean_run *c, const sim_ref *r, char *text, size_t size)
+{
+    char path[PATH];
+    if (r->kind == REF_FILE || r->kind == REF_MADE) snprintf(text, size, "file %s", ref_path(c->g, r, path));
+    else if (r->kind == REF_OUTPUT) snprintf(text, size, "port %c", r->port);
+    else snprintf(text, size, "node");
+}
+
+/* What decides a result before anything is read. */
+static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n)
+{
+    char text[200], path[PATH];
+    snprintf(text, sizeof text, "%d %d %d %d %d %d %d %d %d", slot, n->command, n->command && n->shell, n->has_c && (n->is_list || n->c_count != 1), n->kind, n->variant, n->shape,
+             n->v_count, n->has_c);
+    uint64_t h = mix_text(n->command || c->g->versions[n->kind] == 0 ? 0xcbf29ce484222325ULL : 0x9ae16a3b2f90404fULL, text);
+    for (int k = 0; k < n->c_count; k++) {
+        key_ref(c, &n->c[k], text, sizeof text);
+        h = mix_text(h, text);
+        if (n->command) h = mix_text(h, ref_path(c->g, &n->c[k], path));
+    }
+    for (int k = 0; k < n->v_count; k++) {
+        key_ref(c, &n->v[k], text, sizeof text);
+        h = mix_text(h, text);
+    }
+    if (n->x >= 0) h = mix_text(h, source_path(c->g, n->x, path));
+    if (n->command) h = mix_text(h, made_path(c->g, slot, 'a', path));
+    return h;
+}
+
 enum { MEMO_SIZE = 1 << 16, MEMO_LEAF = 1 };
 typedef struct memo {
     struct { uint64_t prefix, next; } *rows;
