@@ -519,7 +519,11 @@ static int mark_unsettled(weir *w, id_list *list, weir_error *err)
 static int mark_expansions(weir *w, id_list *list, weir_error *err)
 {
     int rc = query_rows(w, SQL_EXPANSIONS_OPEN, w->graph, 0, 1, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++) rc = mark(w, list->ids[i], err);
+    for (size_t i = 0; rc == 0 && i < list->count; i++) {
+        cat_node *node;
+        rc = due_now(w, list->ids[i], &node, err);
+        if (rc == 0 && node && (node->spec.flags & SPEC_EXPAND)) rc = plan_due(w->plan, node->id, node->height, err); /* it may be none any more */
+    }
     return rc;
 }
 

@@ -215,7 +215,7 @@ static inline void clean_inputs(clean_run *c, int slot)
     clean_node *n = &c->nodes[slot];
     uint32_t makers = declared_makers(c, slot);
     for (int i = 0; i < SLOTS; i++)
-        if ((makers >> i & 1) && clean_visit(c, i) && is_lost(&c->nodes[i])) n->blocked = true;
+        if ((makers >> i & 1) && (!clean_visit(c, i) || is_lost(&c->nodes[i]))) n->blocked = true;
 }
 
 static inline void clean_node_here(clean_run *c, int slot)
