@@ -673,7 +673,7 @@ static sim_ref member_ref(const job_member *m)
 {
     if (m->kind == MEMBER_ITEM) return path_ref((const char *)m->name.data);
     sim_ref r = {.kind = m->kind == MEMBER_OUTPUT ? REF_OUTPUT : REF_NODE, .index = atoi((const char *)m->name.data + 1)};
-    if (m->kind == MEMBER_OUTPUT) r.port = (char)m->files[0].port.data[0];
+    if (m->kind == MEMBER_OUTPUT) r.port = m->file_count ? (char)m->files[0].port.data[0] : 'a';
     return r;
 }
 
