@@ -197,8 +197,17 @@ typedef struct weir_request {
     int jobserver[2];           /* a GNU make jobserver to take part in: descriptors to read and write, borrowed; 0: none */
 } weir_request;
 
-/** Where the work went; also the fields of --stats. */
-#define WEIR_COUNTERS(X)                                                                               X(files_stated) X(files_hashed) X(bytes_hashed) X(statements) X(rows_read) X(rows_written) X(transactions)       X(syncs) X(nodes_loaded) X(nodes_visited) X(nodes_searched) X(keys_computed) X(probes) X(processes_spawned)      X(hosts_started) X(workers_forked) X(frames) X(events_appended) X(peak_memory)
+/**
+ * Where the work went; also the fields of --stats. Those of the engine's process, without its workers, from the start of the run;
+ * peak_memory in bytes, of the process. The five phases in microseconds: looking at inputs, the definition, choosing what is due, lookup
+ * and executions, the end with its sync.
+ */
+#define WEIR_COUNTERS(X)                                                                           \
+    X(files_stated) X(files_hashed) X(bytes_hashed) X(statements) X(rows_read) X(rows_written)     \
+    X(transactions) X(syncs) X(nodes_loaded) X(nodes_visited) X(nodes_searched) X(keys_computed)   \
+    X(probes) X(processes_spawned) X(hosts_started) X(workers_forked) X(frames)                    \
+    X(events_appended) X(peak_memory) X(observe_us) X(definition_us) X(targets_us) X(turns_us)     \
+    X(finish_us)
 
 typedef struct weir_counters {
 #define X(name) uint64_t name;

@@ -348,7 +348,9 @@ static int turns(weir *w, uint64_t first, weir_error *err)
     int rc = plan_new(&w->plan, &source, err);
     for (w->turns = first; rc == 0; w->turns++) {
         plan_reset(w->plan);
+        counters_phase(w, PHASE_TARGETS);
         rc = targets_start(w, err);
+        counters_phase(w, PHASE_TURNS);
         if (rc != 0 || plan_open(w->plan) == 0) break;
         if (w->turns >= first + TURNS_MOST) {
             rc = keeps_moving(w, err);
@@ -410,12 +412,15 @@ static int bring_up_to_date(weir *w, weir_error *err)
     w->scan.distrust_from_ns = 0;
     if (rc == 0 && w->is_reader) rc = recover_foresee(w, err);
     if (rc == 0) rc = observe_outside(w, err);
+    counters_phase(w, PHASE_DEFINITION);
     if (rc == 0) rc = define_graph(w, &changed, err);
     if (rc == 0 && !w->dry && !(w->request->flags & WEIR_RUN_CHECK)) rc = adopt_check(w, err);
+    counters_phase(w, PHASE_OBSERVE);
     if (rc == 0 && changed) rc = observe_outside(w, err); /* what the definition has just named */
     if (rc == 0 && changed) rc = observe_trees(w, true, err); /* what is an output may be another path now */
     if (rc == 0) rc = observe_unused_values(w, err);
     if (rc != 0 || (w->request->flags & WEIR_RUN_CHECK)) return rc;
+    counters_phase(w, PHASE_TARGETS);
     rc = targets_select(w, err);
     bool is_running = w->dry || w->request->flags & WEIR_RUN_ACCEPT;
     if (rc == WEIR_USAGE && !is_running) rc = select_after_expanding(w, err);
@@ -434,32 +439,6 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc != 0 || w->dry) return rc;
     bool is_done = full && w->summary->failed == 0 && !schedule_stopping(w);
     return is_done ? output_drop_transient(w, err) : output_leave_transient(w, err);
-}
-
-static void fill_counters(weir *w)
-{
-    weir_counters *c = &w->summary->counters;
-    scan_counts scans = scan_stats();
-    script_counts scripts = script_stats();
-    db_counts writer = journal_counts(w->journal), reader = db_stats(catalog_db(w->catalog));
-    c->files_stated = scans.stats - w->base.files_stated;
-    c->files_hashed = scans.hashed - w->base.files_hashed;
-    c->bytes_hashed = scans.hashed_bytes - w->base.bytes_hashed;
-    c->statements = writer.statements + reader.statements - w->base.statements;
-    c->rows_read = writer.rows_read + reader.rows_read - w->base.rows_read;
-    c->rows_written = writer.rows_written + reader.rows_written - w->base.rows_written;
-    c->transactions = writer.transactions - w->base.transactions;
-    c->syncs = writer.syncs - w->base.syncs;
-    c->nodes_loaded = catalog_nodes_loaded(w->catalog);
-    c->nodes_searched = w->plan_total.searched;
-    c->keys_computed = w->keys_computed;
-    c->probes = w->probes;
-    c->processes_spawned = process_spawned(w->processes) - w->base.processes_spawned;
-    c->hosts_started = scripts.hosts - w->base.hosts_started;
-    c->workers_forked = scripts.workers - w->base.workers_forked;
-    c->frames = scripts.frames - w->base.frames;
-    c->events_appended = journal_events(w->journal) - w->base.events_appended;
-    c->peak_memory = (uint64_t)os_peak_memory();
 }
 
 static int begin(weir *w, const weir_request *request, weir_summary *summary, weir_error *err)
@@ -491,11 +470,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->has_again = false;
     map_clear(&w->kept_said);
     map_clear(&w->transient);
-    memset(&w->base, 0, sizeof w->base);
-    weir_counters *b = &w->base;
-    fill_counters(w);
-    *b = summary->counters;
-    memset(&summary->counters, 0, sizeof summary->counters);
+    counters_begin(w);
     bool finished = true;
     int rc = next_run_number(w, &w->run, &finished, err);
     if (rc == 0) journal_set_run(w->journal, w->run, w->dry);
@@ -617,11 +592,12 @@ int weir_run(weir *w, const weir_request *request, weir_summary *summary, weir_e
     }
     if (rc == 0) rc = bring_up_to_date(w, err);
     policy_tell(w);
+    counters_phase(w, PHASE_FINISH);
     rc = finish(w, rc, err);
     watching_definition(w);
     jobs_end(w, watching_keeps(w, rc));
     limits_end(w);
-    fill_counters(w);
+    counters_fill(w);
     summary->seconds = (double)(os_monotonic_ns() - w->started_ns) / 1e9;
     plan_free(w->plan);
     w->plan = NULL;

@@ -14,6 +14,7 @@
  *   inflight.c  inflight = "queue", "restart", "ignore"
  *   policy.c    code = "track", "warn", "pin"
  *   trust.c     weir accept, weir void, how many results of one key are kept
+ *   counters.c  what --stats says
  *   tell.c      events for the listener                             edges.c    what turned out to depend on what, circles
  *   need.c      jobs that wait for nodes                            journal, catalog, sigcache: see their headers
  *
@@ -61,6 +62,15 @@ typedef struct dry_run dry_run; /* dry.c */
 typedef struct need need; /* what a job waits for: need.c */
 typedef struct task task; /* a node being settled: schedule.c */
 
+typedef enum run_phase {
+    PHASE_OBSERVE,    /* stat, hash what moved */
+    PHASE_DEFINITION, /* is it the stored one? load and compare */
+    PHASE_TARGETS,    /* which nodes, and which of them are due */
+    PHASE_TURNS,      /* lookup, executions */
+    PHASE_FINISH,     /* signatures, sync, ends of workers */
+    PHASE_COUNT
+} run_phase;
+
 struct weir {
     char *root;            /* absolute */
     char *workflow;        /* below the root; NULL: declared from C */
@@ -93,6 +103,8 @@ struct weir {
     weir_summary no_summary; /* stands in between runs */
     weir_error failure_space;
     weir_counters base;      /* counters of the process when the run began */
+    run_phase phase;         /* counters.c */
+    int64_t phase_ns[PHASE_COUNT], phase_began_ns;
 
     /* of the current run */
     uint64_t run, graph;
@@ -158,6 +170,11 @@ void tell_static(weir *w, definition *def, const source_position *at, const char
     __attribute__((format(printf, 5, 6)));
 /** Names for a reason record; in the arena. */
 weir_reason tell_reason(weir *w, mem_arena *arena, const reason_record *reason);
+
+/* --- counters.c -------------------------------------------------------------------------------------------------- */
+void counters_begin(weir *w); /* after started_ns and summary are set */
+void counters_fill(weir *w);
+void counters_phase(weir *w, run_phase phase); /* ends the one before */
 
 /* --- define.c ---------------------------------------------------------------------------------------------------- */
 void definition_init(definition *def);

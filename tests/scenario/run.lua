@@ -19,7 +19,7 @@
 --   ran: a b  restored: a  failed: a  still-failed: a (without an execution)  blocked: a  would: a  maybe: a            exactly these
 --   reason NODE REASON [NAME]              one of the reasons of the node
 --   before A B    overlap A B              A had ended, or had not, when B started
---   count NAME N                           a number of the summary or of its stats
+--   count NAME N   most NAME N             a number of the summary or of its stats; at most that
 --   file PATH: TEXT   has PATH: TEXT   absent PATH   present PATH   mode PATH BITS   (ends of lines at the end do not count)
 --   no-op                                  another run: nothing happens and no script host is started
 --   clean                                  a clean run on a copy of the inputs gives the same files
@@ -336,11 +336,21 @@ function do_step.overlap(s, rest)
   if s:position("execution_finished", a) < s:position("execution_started", b) then s:fail(a, " had ended when ", b, " started") end
 end
 
+local function counted(s, name)
+  local summary = s.last.summary
+  return summary[name] or summary.stats and summary.stats[name]
+end
+
 function do_step.count(s, rest)
   local name, number = table.unpack(words(rest))
-  local summary = s.last.summary
-  local got = summary[name] or summary.stats and summary.stats[name]
+  local got = counted(s, name)
   if got ~= tonumber(number) then s:fail(name, ": expected ", number, ", got ", tostring(got), "\n", s:plain(s.last)) end
+end
+
+function do_step.most(s, rest)
+  local name, number = table.unpack(words(rest))
+  local got = counted(s, name)
+  if not got or got > tonumber(number) then s:fail(name, ": expected at most ", number, ", got ", tostring(got), "\n", s:plain(s.last)) end
 end
 
 function do_step.file(s, rest)
