@@ -5,8 +5,8 @@
  * those that were in the database at the last clear are in memory or nowhere, so declaring a million new nodes asks the
  * database for none of them.
  *
- * Each statement reads by itself and is reset before the next one: no snapshot is held, and a row that is newer than what is in memory
- * cannot be met, because all that this engine says goes through memory first.
+ * Each statement is reset before the next one. During the turns all of one tick of the loop share a snapshot (db_share): a row that is newer
+ * than what is in memory cannot be met, because all that this engine says goes through memory first.
  *
  * Loop thread only. Memory: the catalog's arena, until catalog_clear.
  */

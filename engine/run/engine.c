@@ -340,7 +340,7 @@ static int keeps_moving(weir *w, weir_error *err)
                      item ? (const char *)item->name.data : "what it reads", node ? (const char *)node->spec.name.data : "a node", TURNS_MOST);
 }
 
-static int turns(weir *w, uint64_t first, weir_error *err)
+static int turns_until_quiet(weir *w, uint64_t first, weir_error *err)
 {
     plan_source source = {.ctx = w, .users = plan_users_of};
     plan_free(w->plan);
@@ -364,6 +364,15 @@ static int turns(weir *w, uint64_t first, weir_error *err)
         if (rc == 0 && w->claims_moved) rc = observe_trees(w, true, err); /* an output of a declared node was a source before */
         w->claims_moved = false;
     }
+    return rc;
+}
+
+/* One snapshot from one wait of the loop to the next: what is newer was said by this engine, and is in memory. */
+static int turns(weir *w, uint64_t first, weir_error *err)
+{
+    db_share(catalog_db(w->catalog), true);
+    int rc = turns_until_quiet(w, first, err);
+    db_share(catalog_db(w->catalog), false);
     return rc;
 }
 

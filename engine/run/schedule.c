@@ -315,6 +315,7 @@ int schedule_turn(weir *w, weir_error *err)
         }
         if (w->has_again && !stopping) continue;
         heed_interrupts(w, &told, &killed);
+        db_let_go(catalog_db(w->catalog)); /* the log could not begin anew while it is held */
         uv_run(&w->loop, UV_RUN_ONCE);
         if (w->watching) inflight_look(w);
         if (journal_failed(w->journal, &failure) != 0) schedule_fail(w, &failure);

@@ -43,6 +43,9 @@ struct db {
     db_mode mode;
     bool is_shadow;       /* has the log of another connection attached */
     bool is_full;         /* synchronous is FULL until the transaction ends */
+    bool shares;          /* statements share a snapshot until db_let_go */
+    bool is_shared;       /* there is one now */
+    sqlite3_stmt *share_begin, *share_end;
     uint32_t wal_pages;
     int64_t deadline_ns;  /* monotonic; 0: none */
     db_counts counts;
@@ -352,6 +355,8 @@ void db_close(db *d)
 {
     if (!d) return;
     for (size_t i = 0; i < SQL_COUNT; i++) sqlite3_finalize(d->named[i].handle);
+    sqlite3_finalize(d->share_begin);
+    sqlite3_finalize(d->share_end);
     if (d->handle) close_handle(d);
     mem_free(d->path);
     mem_free(d);
@@ -457,6 +462,35 @@ void db_rollback(db *d)
 void db_refresh(db *d)
 {
     end_by(d, "COMMIT");
+    d->is_shared = false;
+}
+
+static int run_plain(db *d, sqlite3_stmt **s, const char *sql, weir_error *err)
+{
+    int rc = *s ? SQLITE_OK : sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_step(*s);
+    if (*s) sqlite3_reset(*s);
+    return rc == SQLITE_DONE ? 0 : fail(d, rc, sql, err);
+}
+
+void db_share(db *d, bool on)
+{
+    if (!on) db_let_go(d);
+    d->shares = on && is_reader(d) && !db_in_transaction(d);
+}
+
+void db_let_go(db *d)
+{
+    if (d->is_shared && run_plain(d, &d->share_end, "COMMIT", NULL) != 0) end_by(d, "COMMIT");
+    d->is_shared = false;
+}
+
+/* Deferred: the statement that follows takes the snapshot. */
+static int take_shared(db *d, weir_error *err)
+{
+    int rc = run_plain(d, &d->share_begin, "BEGIN", err);
+    d->is_shared = rc == 0;
+    return rc;
 }
 
 bool db_in_transaction(const db *d)
@@ -594,6 +628,7 @@ void db_bind_null(db_stmt *s, int at)
 int db_step(db_stmt *s, weir_error *err)
 {
     db *d = s->owner;
+    if (d->shares && !d->is_shared && take_shared(d, err) != 0) return WEIR_IO;
     int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
     if (rc == SQLITE_ROW) {
         d->counts.rows_read++;

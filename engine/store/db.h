@@ -45,6 +45,12 @@ void db_rollback(db *d);
 bool db_in_transaction(const db *d);
 /** Readers: let go of the snapshot; the next statement sees the newest commit. */
 void db_refresh(db *d);
+/**
+ * Readers: statements share one snapshot, taken by the first of them, until db_let_go; each by itself would lock, look for the newest
+ * commit and unlock, which costs more than a point read. Has no effect inside db_begin. Off: lets go.
+ */
+void db_share(db *d, bool on);
+void db_let_go(db *d);
 /** PASSIVE (or TRUNCATE) WAL checkpoint. */
 int db_checkpoint(db *d, bool truncate, weir_error *err);
 /** Pages in the WAL at the last commit of this connection. */

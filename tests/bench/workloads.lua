@@ -42,8 +42,8 @@ end
 
 local function drop_copies(b) os.execute(("rm -rf %s/floor-out"):format(b.work)) end
 
--- Bytes of the database by what they are for; nil without the floors.
-local CACHE = { folder = true, glob = true, used = true, cache = true }
+-- Bytes of the database by what they are for; nil without the floors. Payloads (outputs themselves) and caches are no part of the budget.
+local CACHE = { payload = true }
 local function stored_bytes(b, dir)
   if not b.floor_program then return nil end
   local state, cache, all = 0, 0, {}
