@@ -578,27 +578,29 @@ static int mark_forced(weir *w, id_list *list, weir_error *err)
     return rc;
 }
 
-/* Users that were settled before the change `seq`. */
-static int mark_users(weir *w, uint64_t source, bool is_node, uint64_t seq, id_list *list, weir_error *err)
+/* A user of what changed at `seq`. */
+static int mark_user(weir *w, uint64_t user, uint64_t seq, weir_error *err)
 {
-    int rc = query_rows(w, is_node ? SQL_NODE_USERS : SQL_ITEM_USERS, source, w->graph, 3, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i += 3) {
-        cat_node *node = NULL;
-        if (list->ids[i + 2] < seq) rc = due_now(w, list->ids[i], &node, err);
-        bool waits = node && node->status == CAT_BLOCKED && w->turns > 0;
-        waits |= node && node->raced && (node->spec.flags & SPEC_IGNORE);
-        if (rc == 0 && node && !waits && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
-    }
+    cat_node *node = NULL;
+    int rc = due_now(w, user, &node, err);
+    bool waits = node && node->status == CAT_BLOCKED && w->turns > 0;
+    waits |= node && node->raced && (node->spec.flags & SPEC_IGNORE);
+    if (rc == 0 && node && !waits && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
     return rc;
 }
 
+static int mark_users_of_item(weir *w, uint64_t item, id_list *list, weir_error *err)
+{
+    int rc = query_rows(w, SQL_ITEM_USERS, item, w->graph, 3, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i += 3) rc = mark_user(w, list->ids[i], UINT64_MAX, err);
+    return rc;
+}
+
+/* One question for all of them: after a first build every source and every node is pending, and few of them have users left to look at. */
 static int mark_pending(weir *w, id_list *list, weir_error *err)
 {
-    id_list pending = {0};
-    int rc = query_rows(w, SQL_PENDING_ALL, 0, 0, 3, &pending, err);
-    for (size_t i = 0; rc == 0 && i < pending.count; i += 3)
-        rc = mark_users(w, pending.ids[i], pending.ids[i + 1] != 0, pending.ids[i + 2], list, err);
-    mem_free(pending.ids);
+    int rc = query_rows(w, SQL_PENDING_USERS, w->graph, 0, 2, list, err);
+    for (size_t i = 0; rc == 0 && i < list->count; i += 2) rc = mark_user(w, list->ids[i], list->ids[i + 1], err);
     return rc;
 }
 
@@ -624,7 +626,7 @@ static int mark_observed(weir *w, id_list *list, weir_error *err)
         const cat_item *item = catalog_item(w->catalog, id, err);
         if (!item) rc = err->code;
         else if (item->node != 0) rc = item->disk_differs ? mark_maker(w, item->node, err) : 0;
-        else rc = mark_users(w, id, false, UINT64_MAX, list, err);
+        else rc = mark_users_of_item(w, id, list, err);
     }
     return rc;
 }

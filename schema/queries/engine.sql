@@ -136,14 +136,25 @@ SELECT u.item FROM use u WHERE u.node = ?1;
 -- name: item_users
 SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;
 
+-- name: pending_users
+-- Users of pending changes that were not settled since, with the change; one twice if two ways lead to it.
+SELECT u.node, p.seq FROM pending p CROSS JOIN use u ON u.item = p.source CROSS JOIN node n ON n.id = u.node
+ WHERE p.node = 0 AND n.status <> 9 AND n.graph = ?1 AND n.settled < p.seq
+UNION ALL
+SELECT e.dst, p.seq FROM pending p CROSS JOIN edge e ON e.src = p.source CROSS JOIN node n ON n.id = e.dst
+ WHERE p.node = 1 AND n.status <> 9 AND n.graph = ?1 AND n.settled < p.seq
+UNION ALL
+SELECT u.node, p.seq FROM pending p CROSS JOIN item i ON i.node = p.source CROSS JOIN use u ON u.item = i.id CROSS JOIN node n ON n.id = u.node
+ WHERE p.node = 1 AND n.status <> 9 AND n.graph = ?1 AND n.settled < p.seq
+UNION ALL
+SELECT e.dst, p.seq FROM pending p CROSS JOIN node c ON c.id = p.source CROSS JOIN edge e ON e.src = c.parent CROSS JOIN node n ON n.id = e.dst
+ WHERE p.node = 1 AND c.parent <> 0 AND e.origin = 2 AND n.status <> 9 AND n.graph = ?1 AND n.settled < p.seq;
+
 -- name: pending_absent
 SELECT p.source FROM pending p JOIN item i ON i.id = p.source WHERE p.node = 0 AND i.kind = ?1 AND i.hash = ?2;
 
 -- name: item_declared_by
 SELECT 1 FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND u.origin = 0 AND n.status <> 9 AND n.graph = ?2 LIMIT 1;
-
--- name: pending_all
-SELECT source, node, seq FROM pending;
 
 -- name: effect_by_id
 SELECT f.seq, f.graph, e.body FROM effect f JOIN event e ON e.seq = f.seq WHERE f.id = ?1;
