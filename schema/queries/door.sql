@@ -58,13 +58,15 @@ SELECT id, node, run, finished, result, key, spec, effect, value, log, exit, sig
   FROM execution WHERE id = ?1;
 
 -- name: door_executions
-WITH RECURSIVE line(id) AS (SELECT ?1 UNION SELECT n.successor FROM line JOIN node n ON n.id = line.id WHERE n.successor <> 0)
+WITH RECURSIVE line(id) AS (SELECT ?1 UNION
+ SELECT (SELECT n.successor FROM node n WHERE n.id = line.id AND n.successor <> 0) FROM line WHERE line.id IS NOT NULL)
 SELECT x.id, x.node, x.run, x.finished, x.result, x.key, x.spec, x.effect, x.value, x.log, x.exit, x.signal, x.at, x.duration, x.cpu,
        x.memory
   FROM line JOIN execution x ON x.node = line.id WHERE ?2 = 0 OR x.run = ?2 ORDER BY x.id DESC LIMIT ?3;
 
 -- name: door_predecessor
-WITH RECURSIVE line(id) AS (SELECT ?1 UNION SELECT n.successor FROM line JOIN node n ON n.id = line.id WHERE n.successor <> 0)
+WITH RECURSIVE line(id) AS (SELECT ?1 UNION
+ SELECT (SELECT n.successor FROM node n WHERE n.id = line.id AND n.successor <> 0) FROM line WHERE line.id IS NOT NULL)
 SELECT s.node FROM line JOIN settlement s ON s.node = line.id WHERE s.run <= ?2 ORDER BY s.seq DESC LIMIT 1;
 
 -- name: door_settled_in_run

@@ -77,7 +77,8 @@ SELECT id, height FROM node WHERE parent = ?1 AND parent <> 0 AND status <> 9;
 SELECT value, children FROM expansion WHERE node = ?1;
 
 -- name: expansions_open
-SELECT x.node FROM expansion x CROSS JOIN node n ON n.id = x.node WHERE n.graph = ?1 AND n.status = 0 AND x.value IS NOT n.value;
+SELECT x.node FROM expansion x
+ WHERE EXISTS (SELECT 1 FROM node n WHERE n.id = x.node AND n.graph = ?1 AND n.status = 0 AND x.value IS NOT n.value);
 
 -- name: expansion_readers
 SELECT dst FROM edge WHERE src = ?1 AND origin = 2;

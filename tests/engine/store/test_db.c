@@ -301,6 +301,8 @@ static bool reads_all(const char *detail, const char *sql)
     for (size_t i = 0; i < sizeof few / sizeof *few; i++)
         if (strstr(detail, few[i])) return false;
     if (sscanf(detail, "SCAN %63s", word) == 1) return is_large(word, sql);
+    if (sscanf(detail, "BLOOM FILTER ON %63s", word) == 1) return is_large(word, sql); /* made of all rows, each time */
+    if (sscanf(detail, "SEARCH %63s USING AUTOMATIC", word) == 1 && strstr(detail, "AUTOMATIC")) return is_large(word, sql);
     if (strstr(detail, "node_name (graph=?)")) return true;
     return strstr(detail, "node_status (status=?") && strstr(sql, "status = 0");
 }
