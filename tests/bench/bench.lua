@@ -131,12 +131,12 @@ local function failed(b, what, tool)
   io.write((read(b.work .. "/messages") or ""):sub(-600), "\n")
 end
 
--- One command in a folder: wall seconds, or nil. `counted`: traced, and what it says goes to the file `said`.
+-- One command in a folder: wall seconds, or nil. `counted`: traced and not timed.
 function bench:time(case, tool, dir, command, counted)
-  local line_file, said = self.work .. "/line", self.work .. "/said"
+  local line_file = self.work .. "/line"
   os.remove(line_file)
   local whole = ("cd %s && timeout -k 5 %d %s %s %s %s 2> %s"):format(quote(dir), self.options.limit, self.measure,
-    counted and "-c -o " .. said or "", line_file, command, self.work .. "/messages")
+    counted and "-c" or "", line_file, command, self.work .. "/messages")
   local ok = os.execute(whole)
   local line = read(line_file)
   if not ok or not line then return failed(self, ("%s, %s: %s"):format(case, tool, command), tool) end
@@ -151,11 +151,14 @@ function bench:time(case, tool, dir, command, counted)
   return tonumber(wall)
 end
 
+-- What --stats said: counts of the last run, the least times of all.
 local function take_counters(b, got)
-  local text = (read(b.work .. "/said") or ""):match '[^\n]*"run_finished"[^\n]*'
-  if not text then return end
+  local before = got.counters or {}
   got.counters = {}
-  for name, value in text:gmatch '"([%a_]+)":(%d+%.?%d*)' do got.counters[name] = tonumber(value) end
+  for name, value in (read(b.work .. "/messages") or ""):gmatch "\n?  (%l[%l ]-) +(%d+)%f[\n\0]" do
+    name, value = name:gsub(" ", "_"), tonumber(value)
+    got.counters[name] = name:match "_us$" and math.min(value, before[name] or value) or value
+  end
 end
 
 function bench:floor(case, arguments)
@@ -206,9 +209,9 @@ function bench:turns(case, tools, turn)
       os.execute(("cd %s && %s > /dev/null 2>&1"):format(quote(dir), self:command(tool, more(number))))
       return
     end
-    local command = self:command(tool, more(number) .. (is_weir(tool) and (counted and " --json --stats" or " -q") or ""))
+    local command = self:command(tool, more(number) .. (is_weir(tool) and " -q --stats" or ""))
     self:time(case, tool, dir, command, counted)
-    if counted and is_weir(tool) then take_counters(self, cell(self, case, tool)) end
+    if is_weir(tool) and not counted then take_counters(self, cell(self, case, tool)) end
   end
   for number = 1, turn.times or self.options["repeat"] do
     for _, tool in ipairs(tools) do once(tool, number) end
@@ -254,6 +257,14 @@ function bench:ratio(id, text, value, base, limit)
   if value and base and base > 0 then self:budget(id, text, value / base, limit) end
 end
 
+-- The same of two cases, with the ratio of their processor times beside it: on a machine that others use it says more.
+function bench:compare(id, text, case, tool, base_case, base_tool, limit)
+  local before = #self.budgets
+  self:ratio(id, text, self:least(case, tool), self:least(base_case, base_tool), limit)
+  local cpu, base = self:least(case, tool, "cpu"), self:least(base_case, base_tool, "cpu")
+  if #self.budgets > before and base and base > 0 then self.budgets[#self.budgets].cpu = cpu / base end
+end
+
 local function short(number)
   if number >= 1000 then return ("%.0f"):format(number) end
   return ("%.3g"):format(number)
@@ -262,7 +273,8 @@ end
 function bench:print_budgets()
   print "\nBudgets (section 11 of the design)"
   for _, g in ipairs(self.budgets) do
-    print(("%-4s %9d  %-58s %9s%s, %s %s%s: %s"):format(g.id, g.size, g.text, short(g.value), g.unit, g.bound, short(g.limit), g.unit,
+    local cpu = g.cpu and (" (processor time %s)"):format(short(g.cpu)) or ""
+    print(("%-4s %9d  %-58s %9s%s%s, %s %s%s: %s"):format(g.id, g.size, g.text, short(g.value), g.unit, cpu, g.bound, short(g.limit), g.unit,
       g.indication and "(a smaller case than the budget's)" or g.met and "met" or "MISSED"))
   end
   print("\nload at the end " .. read "/proc/loadavg":match "^%S+ %S+ %S+")

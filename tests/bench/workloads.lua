@@ -81,11 +81,8 @@ local S1 = { [10000] = 0.4, [100000] = 0.25, [1000000] = 0.25 }
 local S3 = { [10000] = 0.4, [100000] = 0.3, [1000000] = 0.25 }
 
 local function files_budgets(b, count)
-  local ratio = function(id, text, case, tool, limit, what)
-    b:ratio(id, text, b:least(case, tool, what), b:least(case, "ninja", what), limit)
-  end
-  ratio("S1", "no-op, of ninja's time", "no-op", "weir-c", S1[count] or 0.4)
-  ratio("S1", "no-op, of ninja's processor time", "no-op", "weir-c", 0.8, "cpu")
+  b:compare("S1", "no-op, of ninja's", "no-op", "weir-c", "no-op", "ninja", S1[count] or 0.4)
+  b:ratio("S1", "no-op, of ninja's processor time", b:least("no-op", "weir-c", "cpu"), b:least("no-op", "ninja", "cpu"), 0.8)
   local cell = b:cell("no-op", "weir-c")
   if cell and count >= 1000000 then
     b:budget("S1", "no-op, of 8.8 s (ninja's reference)", (b:least("no-op", "weir-c") or 0) / 8.8, 0.25)
@@ -97,10 +94,10 @@ local function files_budgets(b, count)
   b:ratio("S3", "one edit, C effects, of ninja's without its processes", b:least("edit", "weir-c"), own, S3[count] or 0.4)
   local weir = three and b:least("edit", "weir") and b:least("edit", "weir") - three
   b:ratio("S3", "one edit, commands, both without the processes", weir, own, S3[count] or 0.4)
-  b:ratio("S5", "first build, commands as words, of the bare spawn loop", b:least("first", "weir"), b:least("spawn loop", "floor"), 1.10)
-  b:ratio("S5", "first build, shell texts, of the bare sh -c loop", b:least("first", "weir-sh"), b:least("sh -c loop", "floor"), 1.10)
-  ratio("S6", "first build with C effects, of ninja with cp", "first", "weir-c", 0.1)
-  b:ratio("S6", "first build with C effects, of a copy loop in C", b:least("first", "weir-c"), b:least("copy loop", "floor"), 3)
+  b:compare("S5", "first build, commands as words, of the bare spawn loop", "first", "weir", "spawn loop", "floor", 1.10)
+  b:compare("S5", "first build, shell texts, of the bare sh -c loop", "first", "weir-sh", "sh -c loop", "floor", 1.10)
+  b:compare("S6", "first build with C effects, of ninja with cp", "first", "weir-c", "first", "ninja", 0.1)
+  b:compare("S6", "first build with C effects, of a copy loop in C", "first", "weir-c", "copy loop", "floor", 3)
 end
 
 workload {
@@ -178,7 +175,7 @@ workload {
     b:turns("edit", without(tools, "weir", "weir-sh", "ninja", "make", "tup"), { times = 3, before = function(dir, _, number)
       bench.write(dir .. "/src/start.txt", "start " .. number .. "\n")
     end })
-    b:ratio("S9", "chain of commands, of the bare sequential loop", b:least("first", "weir"), b:least("sequential loop", "floor"), 1.05)
+    b:compare("S9", "chain of commands, of the bare sequential loop", "first", "weir", "sequential loop", "floor", 1.05)
     if count == 10000 then b:budget("S9", "chain of files by C effects, after an edit", b:least("edit", "weir-c"), 1.2, " s") end
   end,
 }
@@ -211,7 +208,7 @@ workload {
 }
 
 workload {
-  name = "users", about = "the same with users that make values, at sizes that no peer reaches", sizes = { 100000 }, quick = { 10000 },
+  name = "users", judged = 100000, about = "the same with users that make values, at sizes that no peer reaches", sizes = { 100000 }, quick = { 10000 },
   tools = { "weir-c" }, plugin = true,
   run = function(b, tools, count)
     b:generate(tools)
@@ -225,7 +222,7 @@ workload {
 }
 
 workload {
-  name = "fan", about = "one node over N values that reads one of them", sizes = { 1000, 100000 }, quick = { 1000, 10000 }, tools = { "weir-c" }, plugin = true,
+  name = "fan", judged = 10000, about = "one node over N values that reads one of them", sizes = { 1000, 100000 }, quick = { 1000, 10000 }, tools = { "weir-c" }, plugin = true,
   run = function(b, tools, count)
     b:generate(tools)
     b:turns("first", tools, { times = 1, count = false, before = function(_, tool) b:forget(tool) end })
@@ -263,7 +260,7 @@ workload {
 }
 
 workload {
-  name = "values", about = "N tiny nodes without files, C and Lua; how long the definition takes, first, unchanged and after a one-line edit",
+  name = "values", judged = 10000, about = "N tiny nodes without files, C and Lua; how long the definition takes, first, unchanged and after a one-line edit",
   sizes = { 10000, 100000 }, quick = { 10000 }, tools = function(count) return count > 100000 and { "weir-c" } or { "weir-c", "weir-lua" } end, plugin = true,
   run = function(b, tools, count)
     b:generate(tools)
@@ -341,7 +338,7 @@ workload {
     b:turns("others", tools, { times = 1, count = false, before = put "other" })
     b:turns("restore", tools, { times = 3, before = function(_, _, number) put(number % 2 == 1 and "kept" or "other")() end })
     os.execute(("rm -rf %s/kept %s/other"):format(b.work, b.work))
-    b:ratio("S16", "restore, of a copy loop in C", b:least("restore", "weir-c"), b:least("copy loop", "floor"), 1.5)
+    b:compare("S16", "restore, of a copy loop in C", "restore", "weir-c", "copy loop", "floor", 1.5)
   end,
 }
 
@@ -354,7 +351,7 @@ workload {
     for _ = 1, 3 do b:floor("hash", ("hash %s %d"):format(from, b.jobs)) end
     drop_copies(b)
     b:turns("first", tools, { times = b.options.first, before = function(_, tool) b:forget(tool) end })
-    b:ratio("S15", "first run over large inputs, of reading and hashing alone", b:least("first", "weir"), b:least("hash", "floor"), 1.2)
+    b:compare("S15", "first run over large inputs, of reading and hashing alone", "first", "weir", "hash", "floor", 1.2)
   end,
 }
 
