@@ -357,15 +357,43 @@ workload {
 
 -- --- watch -------------------------------------------------------------------------------------------------------------
 
-local watch = io.open((package.path:match "^(.-)/%?%.lua") .. "/watch.sh")
-if watch then
-  watch:close()
-  workload {
-    name = "watch", graph = "files", about = "a running watch: save to start, questions (watch.sh)", tools = {}, 
-    run = function(b)
-      os.execute(("WEIR_BIN=%s TMPDIR=%s sh %s/watch.sh"):format(bench.quote(b.weir), bench.quote(b.work), bench.quote(b.here)))
-    end,
-  }
-end
+workload {
+  name = "asked", graph = "files", about = "a running watch is asked to run, with nothing to do", sizes = { 10000, 100000 }, quick = { 1000 },
+  tools = { "weir-c" },
+  run = function(b, tools)
+    b:generate(tools)
+    local tool = tools[1]
+    if not tool then return end
+    local dir, said, pid = b:folder(tool), b.work .. "/watch-said", b.work .. "/watch-pid"
+    b:turns("first", tools, { times = 1, quiet = true, before = function(_, t) b:forget(t) end })
+    os.execute(("cd %s && { %s watch > /dev/null 2> %s & echo $! > %s; }"):format(dir, bench.quote(b.weir), said, pid))
+    local waits = ("for n in $(seq 600); do grep -q watching %s && exit 0; sleep 0.1; done; exit 1"):format(said)
+    if not os.execute(waits) then error(bench.read(said)) end
+    b:turns("no-op asked of a watch", tools, { times = b.options["repeat"] * 3, count = false })
+    os.execute(("kill $(cat %s); for n in $(seq 50); do kill -0 $(cat %s) 2> /dev/null || exit 0; sleep 0.1; done"):format(pid, pid))
+    b:budget("S2", "no-op asked of a running watch", (b:least("no-op asked of a watch", tool) or 0) * 1000, 5, " ms")
+    b:budget("S2", "files that the watch looked at for it", b:cell("no-op asked of a watch", tool).counters.files_stated, 10)
+  end,
+}
+
+-- Has a story of its own (watch.sh): who else watches, and what is the same.
+workload {
+  name = "watch", graph = "files", about = "a running watch: from the save of a file to the start of what it sets off, beside entr, inotifywait, tup",
+  sizes = { 10000, 100000 }, tools = {},
+  run = function(b, _, count)
+    local command = ("BENCH_WATCH=%s/tests/bench_bench_watch"):format(bench.quote(b.weir:match "^(.*)/"))
+      .. (" WEIR_BIN=%s SCRATCH=%s sh %s/watch.sh %d 2>&1"):format(bench.quote(b.weir), bench.quote(b.work), bench.quote(b.here), count)
+    local pipe <close> = io.popen(command)
+    for line in pipe:lines() do
+      print(line)
+      local name, middle, high, idle = line:match "^weir, (%a+).- ([%d.]+) ms +([%d.]+) ms +missed %d+ +idle ([%d.]+) %%"
+      if name then
+        b:budget("S4", name .. ": save to start, median", tonumber(middle), name == "command" and 5 or 4, " ms")
+        b:budget("S4", name .. ": save to start, 99th percentile", tonumber(high), 20, " ms")
+        if name == "Lua" then b:budget("S4", "processor while nothing happens", tonumber(idle), 0.1, " %") end
+      end
+    end
+  end,
+}
 
 return list
