@@ -283,6 +283,14 @@ int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_err
     return rc ? rc : plan_lift_spread(p, err);
 }
 
+int plan_raise(plan *p, uint64_t node, uint32_t height, weir_error *err)
+{
+    uint32_t at;
+    if (!plan_table_find(p, node, &at)) return 0;
+    int rc = plan_lift_raise(p, at, height, err);
+    return rc ? rc : plan_lift_spread(p, err);
+}
+
 int plan_forget(plan *p, uint64_t on, uint64_t node, weir_error *err)
 {
     uint32_t first, at;

@@ -76,6 +76,8 @@ int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_erro
 int plan_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
 /** `node` has been declared anew, in the middle of the turn, as a user of `on`; the source says so from now on. */
 int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_error *err);
+/** The source lifted a node in the middle of the turn. One that has not come up yet: nothing. */
+int plan_raise(plan *p, uint64_t node, uint32_t height, weir_error *err);
 /** Would plan_edge close a circle? Then WEIR_WORKFLOW; else 0, and nothing has changed. */
 int plan_check(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
 /** The ids of the last circle, as in the message of plan_wait, but whole. Borrowed until the next one, or the reset. */

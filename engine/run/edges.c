@@ -191,7 +191,7 @@ static int raise_node(lifting *l, uint64_t from, uint64_t id, uint32_t height, w
     buf *body = catalog_body(w->catalog);
     event_put_edge_found(body, &(event_edge_found){.from = from, .to = id, .to_height = height});
     journal_say(w->journal, EVENT_EDGE_FOUND, body);
-    return 0;
+    return w->plan ? plan_raise(w->plan, id, height, err) : 0;
 }
 
 /* Users as the state has them, and those found in this turn. */

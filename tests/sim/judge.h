@@ -461,7 +461,10 @@ static void learn(void)
 {
     for (int s = 0; s < SLOTS; s++) {
         bool fails = sim->failed[s] && !sim->ran[s] && sim->performed[s] && !sim->stopped[s], barred = sim->clean.nodes[s].barred && sim->performed[s];
-        if (!sim->ran[s] && !fails && !barred) continue;
+        if (!sim->ran[s] && !fails && !barred) { /* an attempt that came to what could not be made may be known, or not */
+            if (sim->performed[s]) taint(s);
+            continue;
+        }
         if (fails && sim->crashed && !sim->meddled && !sim->clean.nodes[s].failed) continue; /* it died */
         uint64_t key = sim->clean.nodes[s].key;
         if (fails && sim->clean.nodes[s].bad_list && !sim->loose[s] && !sim->meddled) continue; /* the nodes that there are have a part in that */
@@ -480,7 +483,7 @@ static void judge_counts(bool cut_short, bool again)
         int count = c->barred ? sim->tries[s] : sim->ran[s] + (cut_short ? 0 : sim->failed[s]);
         if (c->barred && !c->unsure && !c->circular && !cut_short && sim->wanted[s] && !sim->was_blocked[s]) wrong("node %d reads what could not be made and is not blocked", s);
         if (!graph.nodes[s].present) {
-            if (count && any && !c->unsure) wrong("node %d is not there and ran", s);
+            if (count && any && !c->unsure && !sim->loose[s]) wrong("node %d is not there and ran", s);
             continue;
         }
         if (c->bad_list && !sim->expected[s] && count == 1) count = 0; /* it is told that it failed, and did not run */
