@@ -522,7 +522,9 @@ static int mark_expansions(weir *w, id_list *list, weir_error *err)
     for (size_t i = 0; rc == 0 && i < list->count; i++) {
         cat_node *node;
         rc = due_now(w, list->ids[i], &node, err);
-        if (rc == 0 && node && (node->spec.flags & SPEC_EXPAND)) rc = plan_due(w->plan, node->id, node->height, err); /* it may be none any more */
+        if (rc != 0 || !node || !(node->spec.flags & SPEC_EXPAND)) continue; /* it may be none any more */
+        bool had_its_turn = w->turns > 0 && (node->status == CAT_FAILED || node->status == CAT_BLOCKED); /* a dry run stores nothing */
+        if (!had_its_turn) rc = plan_due(w->plan, node->id, node->height, err);
     }
     return rc;
 }
