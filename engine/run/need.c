@@ -150,8 +150,8 @@ int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
         if (!list) rc = err->code;
         if (!list || list->status == CAT_GONE) continue;
         if (!targets_wanted(w, list->id)) rc = targets_take_in_now(w, list->id, err);
-        if (rc == 0) rc = edge_check(w, node, list, err);
-        if (rc == WEIR_WORKFLOW) { /* its list comes after this node */
+        if (rc == 0 && list->height >= node->height) rc = plan_check(w->plan, node->id, list->id, list->height, err);
+        if (rc == WEIR_WORKFLOW) { /* its list comes after this node; no edge of a circle is dropped for a list that may have the name */
             error_clear(err);
             rc = 0;
             continue;

@@ -35,6 +35,7 @@ static struct sim {
     uint64_t spec[SLOTS];    /* of what was declared */
     bool anew[SLOTS];        /* declared differently since it was settled: the engine has forgotten what it was found to read */
     bool shaky[SLOTS];       /* a killed engine may have recorded its execution or not */
+    bool circled[SLOTS];     /* it was part of a circle since it was settled well: what it had read before may be forgotten */
     bool hazy[SLOTS];        /* it was unsure, so its last attempt may have failed: then what it found is not recorded */
     bool hand[SLOTS][2][2]; /* changed by hand: folder, port */
     clean_past past;
@@ -302,7 +303,7 @@ static void want(int slot, bool perhaps)
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
         if (n->row && !was_on_list(i) && sim->limited && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
         uint32_t now = declared_makers(&sim->clean, slot) | c->reads.makers | c->reads.needs, seen = 0;
-        if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && takes_in(i, slot, &seen)) continue; /* what it read before would be a circle */
+        if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && (sim->circled[slot] || takes_in(i, slot, &seen))) continue; /* what it read before would be a circle */
         bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
         int parent = n->present ? -1 : row_parent(&graph, i);
         if (parent >= 0 && (above >> i & 1) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
@@ -660,8 +661,9 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         if (c->unsure) sim->hazy[s] = true;
+        sim->circled[s] |= c->circular;
         if (sim->wanted[s] && !c->unsure && !is_lost(c)) {
-            sim->hazy[s] = false;
+            sim->hazy[s] = sim->circled[s] = false;
             sim->known[s] = c->reads.makers;
             sim->ghosts[s] = (uint32_t)c->reads.ghosts;
             if (is_expand(&graph.nodes[s])) keep_list(s);

@@ -4,7 +4,7 @@
  *
  * The engine is the real one, declared through weir.h; processes and workers are the fakes of fake.h, which finish in any order; threads and
  * time are those of single.h. A round is a fresh project and some steps; a step changes a few things (or nothing), perhaps closes and opens
- * the engine, and runs. Then:
+ * the engine, and runs. Nodes are declared, or are on the lists of expand nodes, or are needed while another one runs. Then:
  *
  *   - every wanted output equals the clean computation (clean.h)
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
@@ -13,9 +13,12 @@
  *   - after every step: the state equals the fold of the log, and its chain holds (weir db check). That takes three times as long as the step:
  *     WEIR_SIM_CHECK=n does it every n steps, and in any case at the end of a round, whose log holds all that was recorded in it
  *
- * Documented exceptions, told apart here: a node that for the first time reads what another node makes without declaring it may run more than
- * once, and so may its users (loose), and so may a command that names a file for the first time which is as young as the command itself;
- * what lies around without a maker, and undeclared reads of what failed, cannot be foretold (unsure).
+ * Exceptions, told apart here, and why. Nobody can wait for what nobody has declared, so a node may run more than once, and its users with it
+ * (loose): when it finds for the first time what another node makes, or when that is a node of a list that is made anew in the same run; when a
+ * command names a file for the first time that is as young as the command itself; when it was declared anew, or was part of a circle, and so its earlier
+ * reads are forgotten. Of a circle that needs close it is not foretold which node says so, of all it is that they are not made. A node that
+ * needs a name that there is not has no known failure, and is asked twice when something it read before moves. What lies around without a maker, and
+ * the nodes of a list whose expand node failed after a disturbed run, cannot be foretold (unsure); with targets neither can lists that nobody asked.
  *
  * A failure is made shorter by leaving out lines of its script (script.h), and what is left is printed. Scripts in tests/sim/kept are played first.
  *   WEIR_SEED=n       only this round          WEIR_SIM_STEPS=n   steps in all; WEIR_SIM_BASE=n: other seeds
