@@ -248,9 +248,11 @@ static int want(comparison *c, const walk *readers, weir_error *err)
     if (!w->limited) return 0;
     for (size_t i = 0; i < readers->count; i++) wanted = wanted || targets_wanted(w, readers->stack[i]);
     for (size_t i = 0; i < w->target_node_count; i++) wanted = wanted || w->target_nodes[i] == c->parent;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && wanted && i < c->count; i++) rc = targets_take_in_now(w, c->nodes[i].id, err);
-    return rc;
+    if (!wanted || c->count == 0) return 0;
+    uint64_t *ids = arena_alloc(&c->arena, c->count * sizeof *ids);
+    if (!ids) return error_nomem(err, doing);
+    for (size_t i = 0; i < c->count; i++) ids[i] = c->nodes[i].id;
+    return targets_take_in_all_now(w, ids, c->count, err);
 }
 
 /* What they take in now was perhaps not wanted until now. */

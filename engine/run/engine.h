@@ -277,6 +277,8 @@ bool targets_wanted(const weir *w, uint64_t node);
 int targets_take_in(weir *w, uint64_t node, weir_error *err);
 /** The same in this turn: what must be looked at is due at once. */
 int targets_take_in_now(weir *w, uint64_t node, weir_error *err);
+/** Many at once: one by one, each would look at all that is unsettled. */
+int targets_take_in_all_now(weir *w, const uint64_t *nodes, size_t count, weir_error *err);
 /** The name of a node or output that looks like this one, in `arena`; NULL: none. */
 int targets_near(weir *w, const char *name, mem_arena *arena, const char **near, weir_error *err);
 /** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */

@@ -201,6 +201,19 @@ static int look_for_lists(task *t, uint64_t *on, weir_error *err)
     return rc == 0 && *on == 0 ? resolve_names(t, err) : rc;
 }
 
+/* Beyond the targets of the run: all at once. */
+static int take_in(task *t, weir_error *err)
+{
+    need *n = t->need;
+    size_t count = 0;
+    uint64_t *ids = t->w->limited && n->count > 1 ? arena_alloc(&t->arena, n->count * sizeof *ids) : NULL;
+    for (size_t i = 0; ids && i < n->count; i++) {
+        const cat_node *node = n->things[i].node;
+        if (node && node->status != CAT_GONE && !targets_wanted(t->w, node->id)) ids[count++] = node->id;
+    }
+    return count > 0 ? targets_take_in_all_now(t->w, ids, count, err) : 0; /* without memory: one by one */
+}
+
 /* *on: 0, or a node that is not settled yet. */
 static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
 {
@@ -209,6 +222,7 @@ static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
     *failed = NULL;
     int rc = n->is_resolved ? 0 : resolve_names(t, err);
     if (rc == 0) rc = look_for_lists(t, on, err);
+    if (rc == 0) rc = take_in(t, err);
     for (size_t i = 0; rc == 0 && i < n->count; i++) {
         needed_thing *thing = &n->things[i];
         bool waits = false;

@@ -671,10 +671,11 @@ int targets_start(weir *w, weir_error *err)
 
 /* --- in the middle of a turn --------------------------------------------------------------------------------------- */
 
-static int close_fresh(weir *w, uint64_t node, map *fresh, weir_error *err)
+static int close_fresh(weir *w, const uint64_t *nodes, size_t count, map *fresh, weir_error *err)
 {
     closure c = {.w = w, .turn = w->turns};
-    int rc = take_in(&c, node, err);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = take_in(&c, nodes[i], err);
     while (rc == 0 && c.count > 0) {
         uint64_t id = c.stack[--c.count];
         if (!map_put(fresh, map_key_u64(&id), NULL)) rc = error_nomem(err, doing);
@@ -701,13 +702,13 @@ static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *er
     return rc;
 }
 
-int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
+int targets_take_in_all_now(weir *w, const uint64_t *nodes, size_t count, weir_error *err)
 {
     id_list list = {0};
     map fresh;
     map_init(&fresh);
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* changes of this turn are to be found below */
-    if (rc == 0) rc = close_fresh(w, node, &fresh, err);
+    if (rc == 0) rc = close_fresh(w, nodes, count, &fresh, err);
     if (rc == 0) rc = tell_sources(w, &fresh, &list, err);
     w->taken_in = &fresh;
     if (rc == 0) rc = mark_unsettled(w, &list, err);
@@ -720,6 +721,11 @@ int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
     mem_free(list.ids);
     map_deinit(&fresh);
     return rc;
+}
+
+int targets_take_in_now(weir *w, uint64_t node, weir_error *err)
+{
+    return targets_take_in_all_now(w, &node, 1, err);
 }
 
 /* --- users ------------------------------------------------------------------------------------------------------- */
