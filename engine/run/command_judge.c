@@ -259,7 +259,8 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
     }
     int64_t start_ns = (t->started_us - 10000) * 1000; /* file time lags the clock by up to a tick */
     bool is_fresh = r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns;
-    if (found && first && is_fresh) *raced = true;
+    uint64_t seen = item->id; /* by whoever came first in this turn: it may have been another one before */
+    if (found && is_fresh && (first || map_get(&w->first_seen, map_key_u64(&seen)))) *raced = true;
     uint64_t moved = item->id; /* another node may have noticed it first: then the belief is newer than the command */
     const uint64_t *noticed = map_get(&w->observe_again, map_key_u64(&moved));
     if (is_fresh && noticed && (int64_t)*noticed >= t->started_ns) *raced = true;

@@ -339,6 +339,8 @@ static int compare_list(comparison *c, bool *changed, weir_error *err)
     if (rc != 0) return rc;
     size_t before = c->gone_count;
     for (size_t i = 0; i < c->count; i++) before += c->nodes[i].is_known && c->nodes[i].old_status != CAT_GONE;
+    event_put_expanded(catalog_body(c->w->catalog), &(event_expanded){.node = c->parent, .value = HASH_NONE}); /* a log cut off here has a list to compare */
+    journal_say(c->w->journal, EVENT_EXPANDED, catalog_body(c->w->catalog));
     rc = define_apply(c, changed, err);
     if (*changed) c->w->claims_moved = true;
     c->w->summary->nodes += c->count - before;

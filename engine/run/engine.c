@@ -194,6 +194,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->programs);
     map_init(&w->observe_again);
     map_init(&w->read_lost);
+    map_init(&w->first_seen);
     map_init(&w->older_code);
     map_init(&w->flights);
     map_init(&w->kept_said);
@@ -241,6 +242,7 @@ void weir_close(weir *w)
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
     map_deinit(&w->read_lost);
+    map_deinit(&w->first_seen);
     map_deinit(&w->older_code);
     map_deinit(&w->flights);
     mem_free(w->older);
@@ -358,6 +360,7 @@ static int turns_until_quiet(weir *w, uint64_t first, weir_error *err)
         }
         map_clear(&w->observe_again);
         map_clear(&w->read_lost);
+        map_clear(&w->first_seen);
         rc = schedule_turn(w, err);
         if (rc != 0 || schedule_stopping(w)) break;
         rc = catalog_refresh(w->catalog, err);
@@ -461,6 +464,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
     w->failed_code = 0;
     map_clear(&w->read_lost);
+    map_clear(&w->first_seen);
     w->limited = w->any_raced = w->claims_moved = false;
     w->worker_failures = 0;
     w->changed_nodes = w->target_nodes = w->gone_nodes = NULL;

@@ -133,6 +133,7 @@ struct weir {
     int worker_failures;
     map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run -> when that was noticed, monotonic ns; 0: not known */
+    map first_seen;        /* sources that were looked at for the first time in this turn */
     map read_lost;         /* nodes that had read an output before its maker failed or was blocked: for the next turn */
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */

@@ -66,6 +66,8 @@ int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t 
     if (hash_equal(item->hash, hash)) return 0;
     bool was_known = !hash_is_none(item->hash);
     catalog_observe(w->catalog, item, hash, size, mode);
+    uint64_t id = item->id;
+    if (!was_known && !map_put(&w->first_seen, map_key_u64(&id), NULL)) return error_nomem(err, "looking at files");
     return was_known ? again(w, item->id, err) : 0;
 }
 

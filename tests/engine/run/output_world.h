@@ -42,6 +42,7 @@ static inline void world_open(world *o, const char *root)
     w->listener_ctx = o;
     map_init(&w->kept_said);
     map_init(&w->observe_again);
+    map_init(&w->first_seen);
     uv_loop_init(&w->loop);
     CHECK_OK(journal_open(&w->journal, &w->loop, o->db, w->weirfd, &err), err);
     CHECK_OK(catalog_open(&w->catalog, o->db, w->journal, false, &err), err);
@@ -55,6 +56,7 @@ static inline void world_close(world *o)
     weir *w = &o->w;
     map_deinit(&w->kept_said);
     map_deinit(&w->observe_again);
+    map_deinit(&w->first_seen);
     output_notes_free(w);
     sigcache_free(w->sigs);
     catalog_close(w->catalog);

@@ -26,6 +26,7 @@ static inline void project_start(project *p)
     CHECK_OR_STOP(catalog_open(&w->catalog, db_path, w->journal, false, &p->err) == 0);
     CHECK_OR_STOP(sigcache_new(&w->sigs, &p->err) == 0);
     map_init(&w->observe_again);
+    map_init(&w->first_seen);
     w->scan = (scan_config){.rootfd = w->rootfd, .forbidden = &w->forbidden};
     w->graph = 1;
     w->started_ns = 1;
@@ -48,6 +49,7 @@ static inline void project_end(project *p)
 {
     weir *w = &p->w;
     map_deinit(&w->observe_again);
+    map_deinit(&w->first_seen);
     sigcache_free(w->sigs);
     catalog_close(w->catalog);
     journal_close(w->journal);
@@ -75,6 +77,7 @@ static inline void project_next(project *p)
     CHECK_OK(journal_sync(p->w.journal, false, &p->err), p->err);
     catalog_clear(p->w.catalog);
     map_clear(&p->w.observe_again);
+    map_clear(&p->w.first_seen);
     p->w.started_ns++;
 }
 
