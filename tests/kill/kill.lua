@@ -351,6 +351,7 @@ local function kill_at(name, hit, place)
   local old = {}
   for path, text in pairs(files) do old[path] = text end
   files["src/gone.md"], files["src/gone2.md"], files["src/many"] = fresh "gone", fresh "gone", nil
+  files["src/stray.md"] = nil -- one of before would be an output that is recorded
   edits[1]()
   edits[6]()
   lay(project)
