@@ -269,7 +269,7 @@ workload {
     b:turns("definition: a remark", tools, { before = function(dir, _, number) append(dir .. "/weir.lua", "-- " .. number .. "\n") end })
     b:turns("definition: one node", tools, { before = function(dir, _, number)
       local text = bench.read(dir .. "/weir.lua")
-      bench.write(dir .. "/weir.lua", (text:gsub("add = %d+ }", ("add = %d }"):format(number))))
+      bench.write(dir .. "/weir.lua", (text:gsub('"extra", add = %d+ }', ('"extra", add = %d }'):format(number))))
     end })
     local goal = { ["weir-c"] = 60000, ["weir-lua"] = 40000 }
     for _, tool in ipairs(tools) do
