@@ -5,17 +5,8 @@
 set -u
 EDITS=${EDITS:-200}
 [ "$EDITS" -ge 5000 ] && MOST_MB=${MOST_MB:-8} || MOST_MB=0
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-day-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=day
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" && cd "$work/project" || exit 99
 cat > weir.lua <<'LUA'
 local weir = require "weir"

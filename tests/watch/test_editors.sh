@@ -4,24 +4,10 @@
 # The glob takes every name that has no dot in front, so that backups, probes and autosaves are its business too: what is there for a moment only
 # makes no node.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-editors-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=editors
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" && cd "$work/project" || exit 99
-failures=0 saves=0 text=
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
+saves=0 text=
 
 runs() {
     grep -c '"run_finished"' "$work/out"

@@ -1,19 +1,9 @@
 #!/bin/sh
 # test_folders.sh - a running watch sees what somebody does in a folder that is an output, also in folders that came with it.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-folders-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=folders
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project" && cd "$work/project" || exit 99
-failures=0
 
 # until WHAT CONDITION: waits for it
 until_true() {

@@ -3,24 +3,9 @@
 #
 # The commands write down each time they begin, wait until they are let go on, and then make their output from what they read at first.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-inflight-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=inflight
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project" && cd "$work/project" || exit 99
-failures=0
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
 
 # until_so WHAT CONDITION
 until_so() {

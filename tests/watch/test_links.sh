@@ -1,24 +1,9 @@
 #!/bin/sh
 # test_links.sh - files that are relied on through links: an edit where the link leads to is seen, also over several hops and outside of the project.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-links-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=links
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" "$work/project/other" "$work/outside/a" "$work/outside/b" && cd "$work/project" || exit 99
-failures=0
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
 
 # made NAME TEXT WHAT: the output comes to hold this
 made() {

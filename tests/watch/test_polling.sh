@@ -4,23 +4,8 @@
 # The limits are those of a user namespace of our own; where none can be had there is nothing to see.
 set -u
 unshare -r true 2> /dev/null && unshare -r sh -c 'echo 5 > /proc/sys/user/max_inotify_watches' 2> /dev/null || exit 77
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-polling-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-failures=0
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
+name=polling
+. "$WEIR_SOURCE/tests/watch/common.sh"
 
 # run N WHAT PATTERN: the N-th run is told and its last line says so
 run() {

@@ -4,24 +4,9 @@
 # A tree of 10,000 files; the counters of each run (--stats) are held to a small number, no time is. What is not seen by a signature (a store
 # through mmap leaves all stamps as they are) is seen all the same.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-suspects-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=suspects
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" && cd "$work/project" || exit 99
-failures=0
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
 
 # await N: the line of the N-th run is in $line
 await() {

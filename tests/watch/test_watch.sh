@@ -4,25 +4,10 @@
 # A story at a time is told to a running watch, and the lines of --json are awaited (a minute at most; no time is asserted). What must
 # not start a run is done before something that does: the next run that is told is that one.
 set -u
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-watch-XXXXXX") || exit 99
-pid=
-leave() {
-    if [ -n "$pid" ]; then kill -TERM "$pid" 2> /dev/null; fi
-    rm -rf "$work"
-}
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=watch
+. "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" "$work/clean"
 cd "$work/project" || exit 99
-failures=0
-
-fail() {
-    echo "FAILED: $1: expected $2, got: $3"
-    failures=$((failures + 1))
-}
 
 # await N: until N runs were told
 await() {
