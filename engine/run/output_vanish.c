@@ -219,6 +219,16 @@ static int remove_tree(sweep *s, const vanished *row, weir_error *err)
     return 0;
 }
 
+/* Somebody declares it as an input, so it is a source from now on. Said in the run in which its maker vanished. */
+static void tell_source(sweep *s, const vanished *row)
+{
+    bool is_new = false;
+    for (size_t i = 0; !is_new && i < s->w->gone_count; i++) is_new = s->w->gone_nodes[i] == row->node;
+    if (is_new)
+        tell_message(s->w, "%s is left, though no node makes it any more: it is an input, so from now on it is a source",
+                     output_path(row->item));
+}
+
 static int remove_one(sweep *s, const vanished *row, weir_error *err)
 {
     os_stat st;
@@ -226,6 +236,7 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
     bool used;
     const char *path = output_path(row->item);
     int rc = output_is_in_use(s->w, row->item, &used, err);
+    if (rc == 0 && used) tell_source(s, row);
     if (rc != 0 || used) return rc;
     weir_error outside = {0};
     if (output_stays_inside(s->w, row->item, &outside) != 0) {
