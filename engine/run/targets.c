@@ -188,15 +188,17 @@ int targets_near(weir *w, const char *name, mem_arena *arena, const char **near,
     return rc;
 }
 
-static int unknown(weir *w, const char *target, weir_error *err)
+/* `from` says who names it: empty for a request. */
+static int unknown(weir *w, const char *target, const char *from, weir_error *err)
 {
     mem_arena arena;
     const char *near = NULL;
     arena_init(&arena);
     int rc = targets_near(w, target, &arena, &near, err);
     if (rc == 0 && near)
-        rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"; did you mean \"%s\"?", target, near);
-    else if (rc == 0) rc = error_set(err, WEIR_USAGE, "no node, output or folder is called \"%s\"", target);
+        rc = error_set(err, WEIR_USAGE, "%sno node, output or folder is called \"%s\"; did you mean \"%s\"?", from, target, near);
+    else if (rc == 0)
+        rc = error_set(err, WEIR_USAGE, "%sno node, output or folder is called \"%s\"; `weir ls` lists the nodes", from, target);
     arena_deinit(&arena);
     return rc;
 }
@@ -213,7 +215,7 @@ static int select_path(weir *w, bytes target, bool *found, weir_error *err)
     return rc;
 }
 
-static int select_one(weir *w, const char *text, weir_error *err)
+static int select_one(weir *w, const char *text, const char *from, weir_error *err)
 {
     bytes target = bytes_str(text);
     bool found = false;
@@ -221,16 +223,17 @@ static int select_one(weir *w, const char *text, weir_error *err)
     if (rc == 0 && !found && memchr(target.data, '*', target.size)) rc = by_search(w, target, false, &found, err);
     if (rc == 0 && !found) rc = select_path(w, target, &found, err);
     if (rc == 0 && !found) rc = by_search(w, target, true, &found, err);
-    return rc != 0 || found ? rc : unknown(w, text, err);
+    return rc != 0 || found ? rc : unknown(w, text, from, err);
 }
 
 static int select_defaults(weir *w, weir_error *err)
 {
+    static const char from_default[] = "weir.default: ";
     int rc = 0;
     if (w->has_new_definition) {
         for (size_t i = 0; rc == 0 && i < w->new_default_count; i++) {
             w->limited = true;
-            rc = select_one(w, (const char *)w->new_defaults[i].data, err);
+            rc = select_one(w, (const char *)w->new_defaults[i].data, from_default, err);
         }
         return rc;
     }
@@ -251,7 +254,7 @@ static int select_defaults(weir *w, weir_error *err)
     }
     if (s) db_reset(s);
     w->limited = count > 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) rc = select_one(w, (const char *)list[i].data, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = select_one(w, (const char *)list[i].data, from_default, err);
     mem_free(list);
     arena_deinit(&arena);
     return rc < 0 ? rc : 0;
@@ -462,7 +465,7 @@ int targets_select(weir *w, weir_error *err)
     w->target_node_count = w->target_node_capacity = 0;
     if (w->request->target_count == 0) rc = select_defaults(w, err);
     else w->limited = true;
-    for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], err);
+    for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], "", err);
     if (rc == 0 && w->limited) rc = close_over(w, err);
     return rc == 0 && w->limited ? close_over_lists(w, err) : rc;
 }

@@ -93,6 +93,21 @@ static void push_c_effect(lua_State *L, loader *ld, const registry_entry *entry)
     luahandle_push(L, HANDLE_EFFECT, name, bytes_of("", 0), (uint32_t)index);
 }
 
+/* Pushes a text that names all effects that need no declaration. */
+static const char *effects_hint(lua_State *L, const loader *ld)
+{
+    luaL_Buffer text;
+    luaL_buffinit(L, &text);
+    luaL_addstring(&text, "effects that are there: weir.sh");
+    for (size_t i = 0; i < registry_count(ld->registry); i++) {
+        luaL_addstring(&text, ", weir.");
+        luaL_addstring(&text, registry_at(ld->registry, i)->effect->name);
+    }
+    luaL_addstring(&text, "; your own: weir.effect \"name\" { run = function(i, o) ... end }");
+    luaL_pushresult(&text);
+    return lua_tostring(L, -1);
+}
+
 /* weir.NAME for what is not in the table. Argument 1 is the real table behind the view. */
 static int missing(lua_State *L)
 {
@@ -118,7 +133,7 @@ static int missing(lua_State *L)
     for (size_t i = 0; i < registry_count(ld->registry) && count < 300; i++)
         names[count++] = registry_at(ld->registry, i)->effect->name;
     const char *near = near_name(key, names, count);
-    const char *hint = near ? lua_pushfstring(L, "did you mean 'weir.%s'?", near) : NULL;
+    const char *hint = near ? lua_pushfstring(L, "did you mean 'weir.%s'?", near) : effects_hint(L, ld);
     return luavm_raise(L, hint, "there is no 'weir.%s' and no effect of this name", key);
 }
 
