@@ -19,7 +19,7 @@ static const char doing[] = "following what was read";
 
 /* --- dropping ------------------------------------------------------------------------------------------------------ */
 
-/* The lowest origin of what leads from one to the other in the state; -1: nothing. */
+/* The strongest origin of what leads from one to the other in the state: 0 and 2 are declared, 1 only found; -1: nothing. */
 static int stored_origin(weir *w, uint64_t from, uint64_t to, int *origin, weir_error *err)
 {
     *origin = -1;

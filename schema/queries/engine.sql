@@ -105,12 +105,13 @@ SELECT e.dst AS id, n.height, n.settled FROM node c JOIN edge e ON e.src = c.par
  WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND n.status <> 9 AND n.graph = ?2;
 
 -- name: edge_origin
-SELECT origin FROM edge WHERE src = ?1 AND dst = ?2
+-- The strongest: what is declared, be it by a list, is so even if it was also found.
+SELECT origin, origin = 1 AS is_found FROM edge WHERE src = ?1 AND dst = ?2
 UNION ALL
-SELECT u.origin FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2
+SELECT u.origin, u.origin = 1 FROM item i JOIN use u ON u.item = i.id WHERE i.node = ?1 AND u.node = ?2
 UNION ALL
-SELECT e.origin FROM node c JOIN edge e ON e.src = c.parent WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND e.dst = ?2
- ORDER BY 1 LIMIT 1;
+SELECT e.origin, 0 FROM node c JOIN edge e ON e.src = c.parent WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND e.dst = ?2
+ ORDER BY 2 LIMIT 1;
 
 -- name: node_sources
 SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin <> 1
