@@ -298,6 +298,21 @@ static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
     return rc;
 }
 
+/* Whoever needed, or looked for, a name that has come or gone is looked at in this turn, before its users. */
+static int enter_seekers(weir *w, const map *said, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    int rc = 0;
+    while (rc == 0 && map_next(said, &at, &key, NULL)) {
+        uint64_t id;
+        memcpy(&id, key.data, sizeof id);
+        const cat_node *node = targets_wanted(w, id) ? catalog_node(w->catalog, id, err) : NULL;
+        rc = node ? plan_due(w->plan, id, node->height, err) : err->code;
+    }
+    return rc;
+}
+
 int define_enter_turn(comparison *c, const map *said, weir_error *err)
 {
     weir *w = c->w;
@@ -314,6 +329,7 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err)
         if (is_due && targets_wanted(w, n->id)) rc = plan_due(w->plan, n->id, n->height, err);
         if (rc == 0 && is_due && targets_wanted(w, n->id)) rc = tell_sources(c, n, err);
     }
+    if (rc == 0) rc = enter_seekers(w, said, err);
     if (rc == 0) rc = lift_readers(c, &readers, err);
     map_deinit(&readers.seen);
     mem_free(readers.stack);
