@@ -235,11 +235,15 @@ static inline void clean_node_here(clean_run *c, int slot)
     if (n->reads.ghosts & c->past->stale) n->unsure = true;
 }
 
+/* Of a node that a list may name or not, it is unsure already whether it is there. */
 static inline bool takes_unsure(const clean_run *c, int slot)
 {
-    uint32_t above = declared_makers(c, slot) | c->nodes[slot].reads.needs | c->nodes[slot].reads.makers;
-    for (int i = 0; i < SLOTS; i++)
-        if (((above >> i & 1) || i == row_parent(c->g, slot)) && c->nodes[i].unsure) return true;
+    const tracker *t = &c->nodes[slot].reads;
+    uint32_t above = declared_makers(c, slot) | t->needs | t->makers, sought = t->asked | (uint32_t)t->ghosts;
+    for (int i = 0; i < SLOTS; i++) {
+        bool takes = (above >> i & 1) || i == row_parent(c->g, slot) || ((sought >> i & 1) && row_parent(c->g, i) >= 0);
+        if (takes && c->nodes[i].unsure) return true;
+    }
     return false;
 }
 

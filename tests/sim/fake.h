@@ -26,6 +26,8 @@
 /* Of the main file. */
 static sim_graph graph;
 static void fake_performed(int slot, const sim_node *n, const tracker *t, bool ok);
+/** It is about to ask for nodes and files, and may not come back. */
+static void fake_asks(int slot, const tracker *t);
 /** Does the execution that is about to happen end its process? */
 static bool fake_crashes(void);
 /** Content for the clean names of a list, and of a node that was needed. */
@@ -654,6 +656,7 @@ static bool job_need_texts(void *ctx, char names[NEEDS][32], int count, char tex
     const char *list[NEEDS], *port = NULL, *data[2];
     size_t size[2];
     for (int i = 0; i < count; i++) list[i] = names[i];
+    fake_asks(c->slot, c->t);
     if (c->host->need(c->job, list, (size_t)count, &port) != 0) return false;
     for (int i = 0; i < count; i++) {
         bool is_node = names[i][0] == 'n';

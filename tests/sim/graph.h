@@ -57,6 +57,7 @@ typedef struct tracker {
     bool closed, needing, open; /* open: a group of what was needed together */
     uint32_t makers; /* slots whose outputs were read without being declared */
     uint32_t needs;  /* slots that were waited for */
+    uint32_t asked;  /* slots that were asked for, be there a node or not */
     uint64_t ghosts; /* undeclared paths read that no node makes, by slot */
 } tracker;
 
@@ -234,6 +235,7 @@ static inline bool ask_for(const sim_graph *g, const sim_node *n, const char *le
         if (!is_node && !(*letters >= 'a' && *letters < 'a' + SLOTS) && !(*letters >= '0' && *letters < '0' + SOURCES)) break;
         letter_path(*letters, &makers[count], names[count]);
         if (is_node) snprintf(names[count], sizeof names[0], "n%d[id=%d]", makers[count], makers[count]);
+        if (makers[count] >= 0) t->asked |= 1U << makers[count];
     }
     if (count == 0) return true;
     bool ok = io->need(io->ctx, names, count, texts, ids); /* only then it is known which nodes lists declare */

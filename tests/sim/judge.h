@@ -43,6 +43,7 @@ static struct sim {
     /* of a run */
     bool told[SLOTS]; /* that it failed before */
     bool stopped[SLOTS]; /* before its end was heard of */
+    uint32_t asked[SLOTS]; /* slots that it asked for, or whose outputs it found */
     int ran[SLOTS], failed[SLOTS], tries[SLOTS], starts, interrupt_at, interrupts, crash_at;
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
@@ -162,6 +163,11 @@ static void fake_made(const char *name, char text[TEXT])
     made_text(&sim->clean, atoi(name + 1), text);
 }
 
+static void fake_asks(int slot, const tracker *t)
+{
+    sim->asked[slot] |= t->asked;
+}
+
 static bool fake_crashes(void)
 {
     if (sim->crash_at == 0 || --sim->crash_at > 0) return false;
@@ -210,8 +216,9 @@ static void fake_performed(int slot, const sim_node *n, const tracker *t, bool o
     sim->tries[slot]++;
     sim->executions++;
     if (found_fresh_file(slot, t)) sim->free[slot] = true;
+    sim->asked[slot] |= t->asked | t->makers;
     uint32_t waited = t->needs; /* for a row by its path nobody waits before it is declared, be it anew */
-    waited |= sim->known[slot];
+    if (!sim->circled[slot]) waited |= sim->known[slot]; /* where it was history it may have been dropped for the circle */
     for (int s = 0; s < SLOTS; s++)
         if (graph.nodes[s].row && (!was_on_list(s) || sim->expected[row_parent(&graph, s)])) waited &= ~(1U << s);
     if (t->makers & ~waited) sim->free[slot] = true;
@@ -410,6 +417,7 @@ static void foretell(bool force, bool limited)
     memset(sim->failed, 0, sizeof sim->failed);
     memset(sim->told, 0, sizeof sim->told);
     memset(sim->stopped, 0, sizeof sim->stopped);
+    memset(sim->asked, 0, sizeof sim->asked);
     memset(sim->performed, 0, sizeof sim->performed);
     memset(sim->tries, 0, sizeof sim->tries);
     memset(sim->was_anew, 0, sizeof sim->was_anew);
@@ -431,8 +439,23 @@ static void note_clean(void)
     }
 }
 
+/* What a node that cannot be foretold has really asked for is meant by the targets too; for a name that there is not all lists are made. */
+static void want_asked(void)
+{
+    for (int s = 0; s < SLOTS && sim->limited; s++)
+        for (int i = 0; i < SLOTS && sim->clean.nodes[s].unsure && (sim->wanted[s] || sim->perhaps[s]); i++) {
+#ifndef SIM_REAL /* there nobody tells what it asked for: it may be anything */
+            if (!(sim->asked[s] >> i & 1)) continue;
+#endif
+            if (graph.nodes[i].present) want(i, true);
+            for (int p = 0; p < SLOTS && !(graph.nodes[i].present && graph.nodes[i].letter == 'n'); p++)
+                if (graph.nodes[p].present && is_expand(&graph.nodes[p])) want(p, true);
+        }
+}
+
 static void find_loose(const uint32_t known[SLOTS])
 {
+    want_asked();
     bool found_circle = sim->found_circle = false; /* only the last of those that read without declaring it closes it: the others may have run before */
     for (int s = 0; s < SLOTS; s++) found_circle |= sim->clean.nodes[s].circular && sim->clean.nodes[s].reads.makers != 0;
     sim->found_circle = found_circle;
