@@ -44,6 +44,7 @@ static struct sim {
     bool told[SLOTS]; /* that it failed before */
     bool stopped[SLOTS]; /* before its end was heard of */
     uint32_t asked[SLOTS]; /* slots that it asked for, or whose outputs it found */
+    bool well[SLOTS];    /* it settled well at least once */
     int ran[SLOTS], failed[SLOTS], tries[SLOTS], starts, interrupt_at, interrupts, crash_at;
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
@@ -233,6 +234,7 @@ static void on_event(void *ctx, const weir_event *e)
         for (int i = 0; i < sim->interrupts; i++) weir_interrupt(sim->w);
     if (e->kind == WEIR_EVENT_FINISHED && strcmp(e->outcome, "ran") == 0) {
         sim->ran[slot]++;
+        sim->well[slot] = true;
         sim->known[slot] = sim->last[slot].makers;
         sim->ghosts[slot] = (uint32_t)sim->last[slot].ghosts;
     } else if (e->kind == WEIR_EVENT_FINISHED) {
@@ -246,6 +248,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
     if ((e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) && !sim->dry) sim->was_anew[slot] |= sim->anew[slot], sim->anew[slot] = false;
+    if (e->kind == WEIR_EVENT_SETTLED && !sim->dry && (strcmp(e->outcome, "restored") == 0 || strcmp(e->outcome, "unchanged") == 0)) sim->well[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "failed") == 0) sim->told[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "blocked") == 0) sim->was_blocked[slot] = true;
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim->would[slot] = true;
@@ -418,6 +421,7 @@ static void foretell(bool force, bool limited)
     memset(sim->told, 0, sizeof sim->told);
     memset(sim->stopped, 0, sizeof sim->stopped);
     memset(sim->asked, 0, sizeof sim->asked);
+    memset(sim->well, 0, sizeof sim->well);
     memset(sim->performed, 0, sizeof sim->performed);
     memset(sim->tries, 0, sizeof sim->tries);
     memset(sim->was_anew, 0, sizeof sim->was_anew);
@@ -587,6 +591,8 @@ typedef struct run_plan {
     size_t target_count;
 } run_plan;
 
+#include "tests/sim/left.h"
+
 /* Does a node that will run lie above it? */
 static bool is_behind(int slot)
 {
@@ -708,8 +714,10 @@ static void run_once(const run_plan *p)
     memcpy(known, sim->known, sizeof known);
     sim->meddled = sim->crashed = sim->renamed = false;
     sim->runs++;
+    left_look();
     run_engine(p);
     judge_run(p, known);
+    left_judge(!p->limited, false);
 }
 
 /* The same in a process of its own, which ends at the n-th kill point. */
@@ -727,6 +735,7 @@ static void run_killed(const run_plan *p, long n)
     memcpy(known, sim->known, sizeof known);
     sim->meddled = sim->crashed = sim->renamed = false;
     sim->runs++;
+    left_look();
     pid_t pid = fork();
     if (pid == 0) {
         sim->kill_left = n;
@@ -740,8 +749,11 @@ static void run_killed(const run_plan *p, long n)
     engine_open();
     if (status == 0) {
         judge_run(p, known);
+        left_judge(!p->limited, false);
         return;
     }
+    find_loose(known);
+    left_judge(!p->limited, true);
     sim->past.vague_lists = ~0U;
     if (!WIFEXITED(status) || WEXITSTATUS(status) != KILLED) wrong("the engine ended by itself (status %d)", status);
     note("#   killed at %s\n", sim->killed_at);

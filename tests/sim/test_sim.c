@@ -9,6 +9,7 @@
  *   - every wanted output equals the clean computation (clean.h)
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
  *   - a second run runs nothing; what fails is told without being run
+ *   - what did not settle well left its files as they were (left.h)
  *   - a dry run says what will run; an edit in the middle of a run, a crash, an engine killed at a named point is made good by the next one
  *   - after every step: the state equals the fold of the log, and its chain holds (weir db check). That takes three times as long as the step:
  *     WEIR_SIM_CHECK=n does it every n steps, and in any case at the end of a round, whose log holds all that was recorded in it
