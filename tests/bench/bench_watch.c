@@ -3,10 +3,11 @@
  *
  *     bench_watch SOCKET|@FOLDER ROUNDS PAUSE_MS PID NAME FILE...
  *
- * Saves the files in turn (in place: open, write, close), and waits for the datagram of watch_stamp that follows, or for a file to be moved into
- * FOLDER. Between two saves it is
- * quiet for PAUSE_MS, long enough for any of those that are compared to be idle again. Then the processor time and memory of process PID (0:
- * none) are taken over ten quiet seconds. One line, as a row of a table: NAME, median, 99th percentile, how many were missed, idle CPU, memory.
+ * Saves the files in turn (in place: open, write, close), and waits for the datagram of watch_stamp
+ * that follows, or for a file to be moved into FOLDER. Between two saves it is quiet for PAUSE_MS,
+ * long enough for any of those that are compared to be idle again. Then the processor time over ten
+ * quiet seconds and the memory of process PID, with all that it has started, are taken. One line,
+ * as a row of a table: NAME, median, 99th percentile, how many were missed, idle CPU, memory.
  */
 #include <errno.h>
 #include <poll.h>
@@ -62,32 +63,61 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* User and system time so far, in ticks. */
-static long long ticks_of(int pid)
+/* What a process and all that it has started use. */
+typedef struct usage {
+    long long ticks; /* user and system time so far */
+    long long kb;    /* proportional share of memory */
+} usage;
+
+static int read_text(const char *what, int pid, char *text, size_t size)
 {
-    char path[64], text[1024];
-    unsigned long long user = 0, sys = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/%s", pid, what);
     FILE *f = fopen(path, "r");
     if (!f) return 0;
-    size_t n = fread(text, 1, sizeof text - 1, f);
+    size_t n = fread(text, 1, size - 1, f);
     fclose(f);
     text[n] = 0;
-    const char *at = strrchr(text, ')');
+    return 1;
+}
+
+static long long ticks_of(int pid)
+{
+    char text[1024];
+    unsigned long long user = 0, sys = 0;
+    const char *at = read_text("stat", pid, text, sizeof text) ? strrchr(text, ')') : NULL;
     if (at) sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &sys);
     return (long long)(user + sys);
 }
 
-static long long resident_kb(int pid)
+static long long memory_of(int pid)
 {
-    char path[64], line[200];
+    char text[4096];
     long long kb = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmRSS: %lld", &kb) == 1) break;
-    if (f) fclose(f);
+    const char *at =
+        read_text("smaps_rollup", pid, text, sizeof text) ? strstr(text, "\nPss:") : NULL;
+    if (at) sscanf(at, " Pss: %lld", &kb);
     return kb;
+}
+
+/* The main thread's children: none of those that are compared starts any from another one. */
+static void add_usage(int pid, usage *to)
+{
+    char path[64];
+    int child;
+    to->ticks += ticks_of(pid);
+    to->kb += memory_of(pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+    FILE *f = fopen(path, "r");
+    while (f && fscanf(f, "%d", &child) == 1) add_usage(child, to);
+    if (f) fclose(f);
+}
+
+static usage usage_of(int pid)
+{
+    usage all = {0};
+    if (pid) add_usage(pid, &all);
+    return all;
 }
 
 static int listen_at(const char *where)
@@ -124,11 +154,15 @@ int main(int argc, char **argv)
     }
     while (await_stamp(fd, pause_ms) != 0) {}
     qsort(took, (size_t)count, sizeof *took, by_size);
-    long long before = ticks_of(pid);
+    usage before = usage_of(pid);
     if (pid) sleep(IDLE_S);
-    double idle = pid ? 100.0 * (double)(ticks_of(pid) - before) / (double)sysconf(_SC_CLK_TCK) / IDLE_S : 0;
-    printf("%-28s %8.2f ms %8.2f ms  missed %d  idle %.2f %%  %.1f MB\n", argv[5], count ? (double)took[count / 2] / 1e6 : 0,
-           count ? (double)took[(count * 99) / 100] / 1e6 : 0, missed, idle, pid ? (double)resident_kb(pid) / 1024 : 0);
+    usage after = usage_of(pid);
+    double idle =
+        100.0 * (double)(after.ticks - before.ticks) / (double)sysconf(_SC_CLK_TCK) / IDLE_S;
+    printf("%-28s %8.2f ms %8.2f ms  missed %d  idle %.2f %%  %.1f MB\n", argv[5],
+           count ? (double)took[count / 2] / 1e6 : 0,
+           count ? (double)took[(count * 99) / 100] / 1e6 : 0, missed, idle,
+           (double)after.kb / 1024);
     if (!is_folder) unlink(argv[1]);
     free(took);
     return 0;

@@ -6,6 +6,7 @@
 # WEIR_BIN: the program to measure (a release build), BENCH_WATCH: its tests/bench_bench_watch, ROUNDS: saves (100), SCRATCH: where (/dev/shm).
 # weir has a node for every file of the tree: those that are edited have a C effect or a command that sends the time of its start, or a Lua effect,
 # which knows no time: there it is the appearance of its output, a little later. The others are copied. The other programs run one command, whatever was edited.
+# Idle processor time and memory are those of a program with all that it has started.
 # tup hears nothing on a tmpfs: SCRATCH on a disk shows it. Those that are not installed are left out.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -14,8 +15,16 @@ BENCH_WATCH=${BENCH_WATCH:-$(dirname "$WEIR_BIN")/tests/bench_bench_watch}
 ROUNDS=${ROUNDS:-100}
 work=$(mktemp -d "${SCRATCH:-/dev/shm}/weir-bench-watch-XXXXXX") || exit 1
 pid=
+# begin COMMAND...: in a session of its own, so that its end is also that of what it has started
+begin() {
+    { setsid "$@" <&3 3<&- & } 3<&0 # what runs behind one's back would read nothing
+    pid=$!
+}
 stop() {
-    [ -z "$pid" ] || kill -TERM "$pid" 2> /dev/null
+    if [ -n "$pid" ]; then
+        kill -TERM "-$pid" 2> /dev/null
+        wait "$pid" 2> /dev/null
+    fi
     pid=
 }
 trap 'stop; rm -rf "$work"' EXIT
@@ -60,16 +69,15 @@ for _, f in ipairs(weir.glob "src/**/*.txt") do
 end
 LUA
     sed -i 's/ "{{to}}" }; weir.sh/ }; at.outputs = nil; weir.sh/' weir.lua # a command that only tells has no outputs
-    "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
-    pid=$!
+    begin "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err"
     until grep -q run_finished "$work/out"; do
         kill -0 "$pid" 2> /dev/null || { cat "$work/out" "$work/err"; return; }
         sleep 0.2
     done
     sleep 3
     "$BENCH_WATCH" "@build/d0" "$ROUNDS" 150 "$pid" "weir, Lua (to its output)" src/d0/lua*
-    measure "weir, C" 0 src/d0/c[0-9]*
-    measure "weir, command" 0 src/d0/command*
+    measure "weir, C" "$pid" src/d0/c[0-9]*
+    measure "weir, command" "$pid" src/d0/command*
     stop
     cd "$work" && rm -rf "$work/weir$1"
 }
@@ -77,24 +85,20 @@ LUA
 others() { # FILES
     make_tree "$work/plain$1" "$1"
     if command -v inotifywait > /dev/null; then
-        inotifywait -q -m -r -e close_write src > "$work/events" &
-        pid=$!
-        tail -f "$work/events" 2> /dev/null | while read -r _; do "$stamp" "$socket"; done &
-        loop=$!
+        begin sh -c 'inotifywait -q -m -r -e close_write src | while read -r _; do "$0" "$1"; done' \
+            "$stamp" "$socket"
         sleep $((2 + $1 / 20000))
         measure "inotifywait -m" "$pid" src/d0/plain*
         stop
-        kill "$loop" 2> /dev/null
-        sh -c 'while inotifywait -q -r -e close_write src > /dev/null; do "$0" "$1"; done' "$stamp" "$socket" &
-        pid=$!
+        begin sh -c 'while inotifywait -q -r -e close_write src > /dev/null; do "$0" "$1"; done' \
+            "$stamp" "$socket"
         sleep $((2 + $1 / 20000))
         measure "inotifywait loop" "$pid" src/d0/plain*
         stop
     fi
     if command -v entr > /dev/null; then
         find src -type f > "$work/list"
-        entr -n -p "$stamp" "$socket" < "$work/list" > /dev/null 2> "$work/entr.err" &
-        pid=$!
+        begin entr -n -p "$stamp" "$socket" < "$work/list" > /dev/null 2> "$work/entr.err"
         sleep $((3 + $1 / 5000))
         if kill -0 "$pid" 2> /dev/null; then measure "entr" "$pid" src/d0/plain*
         else echo "entr                         does not start: $(head -n 1 "$work/entr.err")"; pid=; fi
@@ -103,8 +107,7 @@ others() { # FILES
     if command -v tup > /dev/null; then
         printf ': foreach src/d0/*.txt |> %s %s; cat %%f > /dev/null |>\n' "$stamp" "$socket" > Tupfile # it runs what has read the file
         tup init > /dev/null 2>&1 && timeout 600 tup > "$work/tup.out" 2>&1
-        tup monitor -a -f > "$work/tup.out" 2>&1 &
-        pid=$!
+        begin tup monitor -a -f > "$work/tup.out" 2>&1
         sleep $((3 + $1 / 5000))
         if kill -0 "$pid" 2> /dev/null; then measure "tup monitor" "$pid" src/d0/plain*
         else echo "tup                          does not start: $(tail -n 1 "$work/tup.out")"; pid=; fi
