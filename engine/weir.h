@@ -125,7 +125,8 @@ typedef struct weir_options {
 
 enum {
     WEIR_OPEN_NETWORK = 1, /* accept a state folder on a network file system */
-    WEIR_OPEN_READER = 2   /* to look: writes nothing, makes nothing, takes no lock; every run is a dry one */
+    WEIR_OPEN_READER = 2,  /* to look: writes nothing, makes nothing, takes no lock; every run is a dry one */
+    WEIR_OPEN_WATCH = 4    /* for weir_watch: .weir/lock says so to who comes while it begins or ends */
 };
 
 /** Open (create) .weir, take the lock, settle what an earlier engine left open. WEIR_LOCKED names the holder. */

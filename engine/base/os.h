@@ -105,6 +105,8 @@ int os_random(void *to, size_t size, weir_error *err);
 void os_boot_id(char id[40]);
 /** Start time of a process in clock ticks since boot (field 22 of /proc/PID/stat); 0 if there is no such process. */
 uint64_t os_process_start(int64_t pid);
+/** Its state as /proc/PID/stat has it ('R', 'S', 'T': stopped, 'Z': dead ...); '\0' if there is no such process. */
+char os_process_state(int64_t pid);
 int os_cpu_count(void);
 /** Bytes that can be taken without swapping: what the system has free, or what is left to our control group; a GiB if neither says. */
 int64_t os_free_memory(void);

@@ -97,15 +97,27 @@ void os_boot_id(char id[40])
     if (strlen(id) != 36) id[0] = '\0';
 }
 
-uint64_t os_process_start(int64_t pid)
+/* What follows field 2 of /proc/PID/stat, the name in parentheses, which may hold anything; NULL: no such process. */
+static const char *read_process(int64_t pid, char text[1024])
 {
     char path[64];
-    char text[1024];
-    if (pid <= 0) return 0;
+    if (pid <= 0) return NULL;
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    read_small(path, text, sizeof text);
-    /* Field 2 is the name in parentheses and may hold anything; field 3 follows the last one that closes. */
-    const char *at = strrchr(text, ')');
+    read_small(path, text, 1024);
+    return strrchr(text, ')');
+}
+
+char os_process_state(int64_t pid)
+{
+    char text[1024];
+    const char *at = read_process(pid, text);
+    return at && at[1] == ' ' ? at[2] : '\0';
+}
+
+uint64_t os_process_start(int64_t pid)
+{
+    char text[1024];
+    const char *at = read_process(pid, text);
     for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
     return at ? strtoull(at, NULL, 10) : 0;
 }

@@ -18,7 +18,8 @@ const command COMMANDS[] = {
     {"watch", "[TARGET...] [NAME=VALUE...]", 0, -1, "run, then run again whenever an input changes",
      "Stays until ^C. What is watched: the workflow, every file that was looked at, the folders of its globs, and the outputs. A touch, or a\n"
      "change that was taken back, runs nothing. A failed node or a broken workflow waits for the next change. Other commands work meanwhile: run,\n"
-     "set, accept and void are done by the watch, and who looks is shown what it knows after the last edit. They ask at .weir/socket.\n"
+     "set, accept and void are done by the watch, and who looks is shown what it knows after the last edit. They ask at .weir/socket,\n"
+     "and wait for a watch that is still beginning, or at its end.\n"
      "On a terminal each run is a block, below it stands a status line, and keys are read: r runs what is due, a all, f what failed; p pauses, w says\n"
      "why the last node ran, l shows the last runs, q quits, h helps. An edited workflow tells what became of the graph (+2 -1 ~3 nodes: new, gone,\n"
      "altered); a broken one shows its error, and the graph stays as it was until it is mended.\n"

@@ -89,7 +89,7 @@ static int ask_database(following *f)
 static int ask_watch(following *f)
 {
     remote *r = NULL;
-    int rc = remote_open(&r, &f->q.project, &f->q.err);
+    int rc = remote_open(&r, &f->q.project, REMOTE_BRIEFLY, &f->q.err);
     if (rc == 0) rc = remote_follow(r, f->next, take, f, &f->q.err);
     remote_close(r);
     if (rc == WEIR_CANCELLED) return rc;

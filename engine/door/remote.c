@@ -12,13 +12,14 @@
 
 #include "engine/base/os.h"
 #include "engine/door/control.h"
+#include "engine/door/holder.h"
 #include "engine/door/print.h"
 #include "engine/door/relay.h"
 #include "engine/door/session.h"
 #include "engine/store/jsonout.h"
 #include "engine/store/value.h"
 
-enum { PIECE = 64 * 1024, ANSWER_MS = 10000, LOOK_MS = 2000, INSIDE_MS = 1000, CANCELS = 2 };
+enum { PIECE = 64 * 1024, ANSWER_MS = 10000, LOOK_MS = 2000, INSIDE_MS = 1000, CANCELS = 2, PATIENT_MS = 1000 };
 
 struct remote {
     const project *project;
@@ -184,18 +185,44 @@ static int say_hello(remote *r, weir_error *err)
     return send_all(r, &r->line, err);
 }
 
-static int check_hello(remote *r, int64_t deadline_ms, weir_error *err)
+static int say_silent(const remote *r, weir_error *err)
+{
+    const char *root = r->project->root;
+    if (holder_is_stopped(r->process))
+        return error_set(err, WEIR_LOCKED,
+                         "the watch in %s (process %lld) does not answer: it is stopped; continue "
+                         "it (fg, or kill -CONT %lld), or end it",
+                         root, (long long)r->process, (long long)r->process);
+    return error_set(err, WEIR_LOCKED,
+                     "the watch in %s (process %lld) is at work, and does not answer yet", root,
+                     (long long)r->process);
+}
+
+/* It answers when its loop turns: not while it looks at a large tree for the first time. */
+static int await_hello(remote *r, remote_patience patience, int64_t wait_ms, weir_error *err)
+{
+    bool waits = patience != REMOTE_BRIEFLY && !holder_is_inside();
+    bool is_told = patience != REMOTE_WAITS;
+    if (waits) wait_ms = PATIENT_MS;
+    for (;;) {
+        int rc = next_object(r, now_ms() + wait_ms, false, err);
+        if (rc != WEIR_BUSY) return rc;
+        if (!waits || holder_is_stopped(r->process)) return say_silent(r, err);
+        if (!is_told)
+            print_message("the watch (process %lld) is at work, and does not answer yet; waiting "
+                          "for it, ^C gives up",
+                          (long long)r->process);
+        is_told = true;
+    }
+}
+
+static int check_hello(remote *r, weir_error *err)
 {
     mem_arena arena;
-    int rc = next_object(r, deadline_ms, false, err);
-    if (rc == WEIR_BUSY)
-        return error_set(err, WEIR_LOCKED,
-                         "a watch works in %s (process %lld), and does not answer; is it stopped?",
-                         r->project->root, (long long)r->process);
-    if (rc != 0) return rc;
     arena_init(&arena);
     const char *version = relay_text(&arena, buf_bytes(&r->encoded), "weir");
     int64_t protocol = relay_number(buf_bytes(&r->encoded), "protocol");
+    int rc = 0;
     if (!version || strcmp(version, WEIR_VERSION) != 0 || protocol != CONTROL_PROTOCOL)
         rc = error_set(
             err, WEIR_LOCKED,
@@ -206,7 +233,8 @@ static int check_hello(remote *r, int64_t deadline_ms, weir_error *err)
     return rc;
 }
 
-static int open_within(remote **out, const project *p, int64_t wait_ms, weir_error *err)
+static int open_within(remote **out, const project *p, remote_patience patience, int64_t wait_ms,
+                       weir_error *err)
 {
     *out = NULL;
     weir_error local = {0};
@@ -217,15 +245,16 @@ static int open_within(remote **out, const project *p, int64_t wait_ms, weir_err
     session_catch_signals();
     int rc = connect_to(r, err);
     if (rc == 0) rc = say_hello(r, err);
-    if (rc == 0) rc = check_hello(r, now_ms() + wait_ms, err);
+    if (rc == 0) rc = await_hello(r, patience, wait_ms, err);
+    if (rc == 0) rc = check_hello(r, err);
     if (rc == 0) *out = r;
     else remote_close(r);
     return rc;
 }
 
-int remote_open(remote **out, const project *p, weir_error *err)
+int remote_open(remote **out, const project *p, remote_patience patience, weir_error *err)
 {
-    return open_within(out, p, ANSWER_MS, err);
+    return open_within(out, p, patience, ANSWER_MS, err);
 }
 
 void remote_close(remote *r)
@@ -303,13 +332,6 @@ static int send_question(remote *r, const char *ask, const weir_request *q, weir
     return send_all(r, to, err);
 }
 
-/* A command that the watch runs would wait for the end of the run that waits for it. */
-static bool is_inside(void)
-{
-    const char *token = getenv("WEIR_TOKEN");
-    return token && *token;
-}
-
 static void say_queued(const remote *r, const remote_question *q)
 {
     if (!q->quiet)
@@ -338,7 +360,7 @@ int remote_ask(remote *r, const remote_question *q, weir_summary *summary, int *
         kind = relay_read(&reader, object, &event, &diagnostic);
         bool is_queued = kind == RELAY_OTHER && relay_is_true(object, "queued");
         if (is_queued) say_queued(r, q);
-        deadline = is_queued && is_inside() ? now_ms() + INSIDE_MS : -1;
+        deadline = is_queued && holder_is_inside() ? now_ms() + INSIDE_MS : -1;
         if (kind == RELAY_EVENT && q->listener) q->listener(q->listener_ctx, &event);
     }
     if (end == 0) relay_read_end(buf_bytes(&r->encoded), summary, rc, err);
@@ -370,9 +392,9 @@ void remote_look(const project *p, const options *o)
     remote *r = NULL;
     weir_error err = {0};
     bool busy = false;
-    int rc = open_within(&r, p, LOOK_MS, &err);
+    int rc = open_within(&r, p, REMOTE_BRIEFLY, LOOK_MS, &err);
     bool has_looked = rc == 0 && await_look(r, &busy, &err);
-    if (o->quiet || is_inside()) {
+    if (o->quiet || holder_is_inside()) {
         /* who asks from within a run knows that it goes on */
     } else if (rc == WEIR_LOCKED) {
         print_message("%s", err.message);

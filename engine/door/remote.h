@@ -14,13 +14,20 @@
 
 typedef struct remote remote;
 
+/* For how long an answer is awaited. */
+typedef enum remote_patience {
+    REMOTE_BRIEFLY, /* ten seconds */
+    REMOTE_WAITS,   /* until it comes: a large watch is at work on its first look. Says so */
+    REMOTE_WAITS_QUIETLY
+} remote_patience;
+
 /**
  * Knock at the watch of a project.
  * @param p  borrowed until remote_close
  * @return 0; WEIR_NOTFOUND: no watch works here; WEIR_LOCKED: one does, but it is of another
- * version or it does not answer
+ * version, or it does not answer, or it was stopped; WEIR_CANCELLED: a signal came
  */
-int remote_open(remote **out, const project *p, weir_error *err);
+int remote_open(remote **out, const project *p, remote_patience patience, weir_error *err);
 void remote_close(remote *r); /* NULL is ignored */
 
 typedef struct remote_question {

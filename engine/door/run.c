@@ -2,17 +2,15 @@
  * run.c - weir run, accept, void: one run, and what happened.
  *
  * A watch that works on the project is asked for it (remote.h); else the engine is opened here.
- * Who comes just when a watch begins or ends
- * tries the other way, a few times.
+ * Who comes just when a watch begins or ends waits for it (holder.h).
  */
 #include <stdlib.h>
 
 #include "engine/door/commands.h"
+#include "engine/door/holder.h"
 #include "engine/door/remote.h"
 #include "engine/door/request.h"
 #include "engine/world/jobserver.h"
-
-enum { TRIES = 4 };
 
 typedef struct asking {
     int make_found, make_slots, make_fds[2]; /* jobserver_find */
@@ -72,7 +70,8 @@ static int ask_watch(const options *o, const asking *ask, const weir_request *re
                                 .quiet = o->quiet,
                                 .listener = reporting_listen,
                                 .listener_ctx = to};
-    int end = remote_open(&r, &s->project, &s->err);
+    remote_patience patience = o->quiet ? REMOTE_WAITS_QUIETLY : REMOTE_WAITS;
+    int end = remote_open(&r, &s->project, patience, &s->err);
     if (end == 0) {
         error_clear(&s->err);
         end = remote_ask(r, &question, summary, rc, &s->err);
@@ -93,17 +92,17 @@ static int start(const options *o, const asking *ask, const weir_request *reques
         return session_start(s, WEIR_OPEN_READER, reporting_listen, to);
     }
     weir_error locked = {0};
-    for (int i = 0; i < TRIES; i++) {
+    holder_wait wait = {.quiet = o->quiet};
+    for (;;) {
         int end = ask_watch(o, ask, request, to, s, summary, &rc);
         *done = end == 0;
         if (end != WEIR_NOTFOUND) return end == 0 ? rc : end;
-        if (locked.code != 0) break; /* it is no watch that holds the lock */
+        s->err = locked;
+        if (locked.code != 0 && !holder_will_change(&wait, s)) return s->err.code;
         rc = session_start(s, 0, reporting_listen, to);
         if (rc != WEIR_LOCKED) return rc;
         locked = s->err;
     }
-    s->err = locked;
-    return WEIR_LOCKED;
 }
 
 static int run(const options *o, const asking *ask, request_words *words, reporting *to, session *s)

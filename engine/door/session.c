@@ -89,7 +89,7 @@ int session_start(session *s, unsigned flags, weir_listener listener, void *list
                             .effects = command_effects,
                             .listener = listener,
                             .listener_ctx = listener_ctx,
-                            .lock_wait_ms = LOCK_WAIT_MS,
+                            .lock_wait_ms = s->lock_wait_ms ? s->lock_wait_ms : LOCK_WAIT_MS,
                             .flags = flags};
     error_clear(&s->err);
     session_catch_signals();

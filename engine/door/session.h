@@ -16,6 +16,7 @@ typedef struct session {
     weir *engine;
     char hint[256];
     weir_error err;
+    int lock_wait_ms; /* 0: a second */
 } session;
 
 /** Find the project, open the engine (`flags`: WEIR_OPEN_...). Close also after a failure. */

@@ -3,6 +3,7 @@
  * them, and runs what hangs on them.
  */
 #include "engine/door/commands.h"
+#include "engine/door/holder.h"
 #include "engine/door/print.h"
 #include "engine/door/remote.h"
 #include "engine/door/request.h"
@@ -21,12 +22,13 @@ static int read_words(const options *o, mem_arena *arena, weir_assignment *value
 }
 
 /* 0: done; WEIR_NOTFOUND: there is no watch. */
-static int ask_watch(session *s, const weir_request *request)
+static int ask_watch(const options *o, session *s, const weir_request *request)
 {
     remote *r = NULL;
     int rc = 0;
     weir_summary summary;
-    int end = remote_open(&r, &s->project, &s->err);
+    remote_patience patience = o->quiet ? REMOTE_WAITS_QUIETLY : REMOTE_WAITS;
+    int end = remote_open(&r, &s->project, patience, &s->err);
     if (end == 0) {
         error_clear(&s->err);
         end = remote_ask(r, &(remote_question){.ask = "set", .request = request, .quiet = true},
@@ -48,14 +50,17 @@ static int set(const options *o, session *s, const weir_request *request)
 {
     int rc = session_find(s, o);
     if (rc != 0) return rc;
-    rc = ask_watch(s, request);
-    if (rc != WEIR_NOTFOUND) return rc;
-    rc = set_here(s, request);
-    if (rc != WEIR_LOCKED) return rc;
-    weir_error locked = s->err; /* by a watch that has just begun? */
-    rc = ask_watch(s, request);
-    if (rc == WEIR_NOTFOUND) s->err = locked;
-    return rc == WEIR_NOTFOUND ? WEIR_LOCKED : rc;
+    weir_error locked = {0};
+    holder_wait wait = {.quiet = o->quiet};
+    for (;;) {
+        rc = ask_watch(o, s, request);
+        if (rc != WEIR_NOTFOUND) return rc;
+        s->err = locked;
+        if (locked.code != 0 && !holder_will_change(&wait, s)) return s->err.code;
+        rc = set_here(s, request);
+        if (rc != WEIR_LOCKED) return rc;
+        locked = s->err;
+    }
 }
 
 int command_set(const options *o)

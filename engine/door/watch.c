@@ -346,7 +346,7 @@ static int open_and_watch(watch_report *r, request_words *words)
 {
     words_resolve(r->o, words);
     r->own = request_make(r->o, words, 0, "watch");
-    int rc = session_open(&r->s, r->o, 0, hear, r);
+    int rc = session_open(&r->s, r->o, WEIR_OPEN_WATCH, hear, r);
     if (rc != 0) reporting_error(&r->to, rc, &(weir_summary){0}, &r->s);
     rc = rc == 0 ? stay(r) : reporting_exit_code(rc);
     session_close(&r->s);

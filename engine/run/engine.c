@@ -52,11 +52,11 @@ static int locked_by(weir *w, weir_error *err)
     return WEIR_LOCKED;
 }
 
-static int take_lock(weir *w, int wait_ms, weir_error *err)
+static int take_lock(weir *w, const weir_options *o, weir_error *err)
 {
     w->lockfd = os_openat(w->weirfd, "lock", OS_READ | OS_WRITE | OS_CREATE, 0600, err);
     if (w->lockfd < 0) return w->lockfd;
-    int64_t deadline = os_monotonic_ns() + (int64_t)wait_ms * 1000000;
+    int64_t deadline = os_monotonic_ns() + (int64_t)o->lock_wait_ms * 1000000;
     for (;;) {
         int rc = os_lock(w->lockfd, ".weir/lock", err);
         if (rc == 0) break;
@@ -66,7 +66,8 @@ static int take_lock(weir *w, int wait_ms, weir_error *err)
     }
     char text[120], when[40];
     os_wall_text(os_wall_us(), when);
-    int n = snprintf(text, sizeof text, "process %lld, since %s", (long long)getpid(), when);
+    const char *as = o->flags & WEIR_OPEN_WATCH ? ", a watch" : "";
+    int n = snprintf(text, sizeof text, "process %lld%s, since %s", (long long)getpid(), as, when);
     if (ftruncate(w->lockfd, 0) != 0) return error_errno(err, errno, "writing .weir/lock");
     return os_write_all(w->lockfd, text, (size_t)n, ".weir/lock", err);
 }
@@ -147,7 +148,7 @@ static int open_reader(weir *w, weir_error *err)
 static int open_writer(weir *w, const weir_options *o, weir_error *err)
 {
     int rc = make_state_folder(w, o->flags, err);
-    if (rc == 0) rc = take_lock(w, o->lock_wait_ms, err);
+    if (rc == 0) rc = take_lock(w, o, err);
     if (rc == 0) rc = blob_store_open(&w->blobs, w->weirfd, err);
     if (rc == 0) rc = journal_open(&w->journal, &w->loop, w->db_path, w->weirfd, err);
     if (rc == 0) rc = catalog_open(&w->catalog, w->db_path, w->journal, false, err);

@@ -53,6 +53,8 @@ def outputs():
 here.weir("run")
 there.start("--json")
 serving = there.process.pid
+with Client(there) as c:
+    version = c.hello["weir"].encode()
 both("run")
 both("run", "--json")
 both("run", "--json", "--force")
@@ -164,6 +166,23 @@ done = ask_fake(b"what?\n", "run")
 check("something else behind the socket", done.returncode == 4 and done.stderr, done)
 done = ask_fake(b"", "run")
 check("a watch that ends just then", done.returncode == 0, done)
+# One that is at work for longer than anybody answers in (its first look at a large tree) is waited for.
+for words in (("run",), ("set", "mode=x")):
+    client = there.begin(*words)
+    one, _ = fake.accept()
+    line = client.stderr.readline()
+    check("weir %s waits for a watch that does not answer yet" % words[0], "process %d" % os.getpid() in line and "waiting for it" in line, line)
+    one.sendall(b'{"weir":"%s","protocol":1,"process":1}\n' % version)
+    one.recv(100000)
+    one.close()
+    said = client.stderr.read()
+    check("and goes on alone when it has ended", client.wait(PATIENCE) == 0, said)
+client = there.begin("run")
+one, _ = fake.accept()
+client.stderr.readline()
+client.send_signal(signal.SIGINT)
+check("^C ends that", client.wait(PATIENCE) == 130)
+one.close()
 fake.close()
 done = there.weir("run")
 check("nobody behind the socket", done.returncode == 0, done)
@@ -178,9 +197,9 @@ weir.sh "inside" { inputs = { go = weir.value { name = "inside", default = "stat
   cmd = "set +e; '%s' {{go}} > {{to}} 2>&1; echo code $? >> {{to}}" }
 """ % WEIR).start()
 os.remove(p.path("started"))
-client = subprocess.Popen([WEIR, "run", "slow", "go=1"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+client = p.begin("run", "slow", "go=1")
 until("the slow node runs", lambda: p.has("started"))
-second = subprocess.Popen([WEIR, "run", "go=0"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+second = p.begin("run", "go=0")
 check("who comes second is told", "is at work" in second.stderr.readline())
 client.send_signal(signal.SIGINT)
 line = ""
@@ -201,7 +220,7 @@ check("a look within a run", "code 0" in p.read("inside.out"), p.read("inside.ou
 
 # A watch that was stopped (^Z) answers nobody, and nobody waits for it for ever.
 os.remove(p.path("started"))
-client = subprocess.Popen([WEIR, "run", "slow", "go=1"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+client = p.begin("run", "slow", "go=1")
 until("the slow node runs", lambda: p.has("started"))
 p.process.send_signal(signal.SIGSTOP)
 for i in range(3):
@@ -217,7 +236,7 @@ check("ended by TERM", p.stop() == 143)
 # A watch that is killed in the middle of it: who asked takes over.
 p.start()
 os.remove(p.path("started"))
-client = subprocess.Popen([WEIR, "run", "slow", "go=1"], cwd=p.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+client = p.begin("run", "slow", "go=1")
 until("the slow node runs", lambda: p.has("started"))
 os.remove(p.path("started"))
 p.stop(signal.SIGKILL)
@@ -226,6 +245,41 @@ p.write("stop", "")
 said = client.stderr.read()
 check("who asked goes on alone", client.wait(PATIENCE) == 0 and "the watch has ended" in said, said)
 check("and what it made", p.read("slow.out") == "1\n", p.read("slow.out"))
+
+# A watch that has the lock and does not listen yet: it ends what an earlier one has left running.
+p = Project("begins", """
+local weir = require "weir"
+weir.sh "stubborn" { inputs = { go = weir.value { name = "go", default = 0 } }, outputs = { to = "out" },
+  cmd = "trap '' TERM; echo > started; while [ ! -e stop ]; do sleep 0.02; done; echo {{go}} > {{to}}" }
+""")
+
+
+def ask_while_it_begins(*words):
+    """What was said, and the exit code; None: it began too soon to be met."""
+    for name in ("started", "stop"):
+        if p.has(name):
+            os.remove(p.path(name))
+    p.write("weir.lua", p.read("weir.lua").replace("echo ", "echo again ", 1))
+    p.launch()
+    until("it runs", lambda: p.has("started"))
+    p.stop(signal.SIGKILL)
+    p.launch()
+    until("the next one has the lock", lambda: "process %d, a watch" % p.process.pid in p.read(".weir/lock"))
+    client = p.begin(*words)
+    line = client.stderr.readline()
+    p.write("stop", "")
+    said = line + client.stderr.read()
+    code = client.wait(PATIENCE)
+    is_met = "a watch (process %d)" % p.process.pid in line and "waiting for it" in line
+    check("weir %s is answered when the watch is up" % words[0], code == 0 and p.is_alive(), (code, said))
+    if words[0] == "run":
+        check("and what it was asked for", p.read("out") == "7\n", p.read("out"))
+    p.stop()
+    return is_met
+
+
+for words in (("run", "go=7"), ("set", "go=8")):
+    check("weir %s waits for a watch that begins" % words[0], any(ask_while_it_begins(*words) for _ in range(5)))
 
 # The environment of who asks: also for what loading the workflow reads of it.
 p = Project("environment", """

@@ -59,10 +59,17 @@ class Project:
         return subprocess.run([WEIR, *words], cwd=self.folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE * 3,
                               env={**os.environ, **(env or {})})
 
-    def start(self, *words):
+    def begin(self, *words):
+        """As weir, but it goes on while the test does; what it says is to be read from its stderr."""
+        return subprocess.Popen([WEIR, *words], cwd=self.folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def launch(self, *words):
         self.out = open(self.path("watch.out"), "wb")
         self.process = subprocess.Popen([WEIR, "watch", *words], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
         Project.started.append(self.process)
+
+    def start(self, *words):
+        self.launch(*words)
         until("a watch listens and is quiet", self.is_quiet, lambda: self.read("watch.out"))
         return self
 
