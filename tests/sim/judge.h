@@ -45,6 +45,7 @@ static struct sim {
     bool stopped[SLOTS]; /* before its end was heard of */
     uint32_t asked[SLOTS]; /* slots that it asked for, or whose outputs it found */
     bool well[SLOTS];    /* it settled well at least once */
+    bool sweeps;         /* files that nobody makes were removed */
     int ran[SLOTS], failed[SLOTS], tries[SLOTS], starts, interrupt_at, interrupts, crash_at;
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
@@ -226,6 +227,8 @@ static void fake_performed(int slot, const sim_node *n, const tracker *t, bool o
     if (sim->verbose) note("#     performed %d%s\n", slot, ok ? "" : " and failed");
 }
 
+static void left_hear(const char *message);
+
 static void on_event(void *ctx, const weir_event *e)
 {
     (void)ctx;
@@ -255,6 +258,7 @@ static void on_event(void *ctx, const weir_event *e)
     if (e->kind == WEIR_EVENT_MAYBE) sim->maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim->verbose) note("#     %s %s\n", e->node, e->outcome);
     if (e->kind == WEIR_EVENT_DIAGNOSTIC) note("#     (%s)\n", e->diagnostic->message);
+    if (e->kind == WEIR_EVENT_MESSAGE) left_hear(e->message);
     if (e->kind == WEIR_EVENT_MESSAGE && sim->verbose) note("#     (%s)\n", e->message);
 }
 

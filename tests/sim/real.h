@@ -244,6 +244,9 @@ static void take_line(weir *w, const char *line, weir_summary *summary)
     } else if (strncmp(event, "node_", 5) == 0) {
         e.kind = WEIR_EVENT_SETTLED;
         w->listener(NULL, &e);
+    } else if (strcmp(event, "message") == 0) {
+        e.kind = WEIR_EVENT_MESSAGE;
+        w->listener(NULL, &e);
     } else if (strcmp(event, "diagnostic") == 0) {
         weir_diagnostic d = {.message = message};
         e.kind = WEIR_EVENT_DIAGNOSTIC;
