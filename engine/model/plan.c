@@ -46,6 +46,7 @@ void plan_reset(plan *p)
     p->users = NULL;
     p->user_count = p->user_capacity = 0;
     p->horizon = 0;
+    p->weighs = false;
     p->circle_count = 0;
     p->again_count = 0;
     p->due = p->open_running = 0;
@@ -164,14 +165,20 @@ static bool is_lowest(plan *p)
     return due->major <= running->major;
 }
 
+void plan_weigh(plan *p)
+{
+    p->weighs = true;
+}
+
 int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err)
 {
     int rc = 0;
     if (p->due == 0) return 0;
+    if (p->weighs) idle = true;
     if (p->ready.live > 0) rc = plan_reach_drain(p, err);
     if (rc == 0 && p->ready.live > 0 && idle) rc = plan_reach_judge(p, err);
     if (rc == 0 && p->ready.live == 0) {
-        if (is_lowest(p)) return hand_out(p, plan_heap_take(p, &p->queue), node, err);
+        if (!p->weighs && is_lowest(p)) return hand_out(p, plan_heap_take(p, &p->queue), node, err);
         if (idle) rc = plan_reach_judge(p, err);
     }
     if (rc) return rc;

@@ -55,6 +55,8 @@ int plan_due(plan *p, uint64_t node, uint32_t height, weir_error *err);
 /** The same, when it is only asked whether something can still reach the node: idle before. plan_is_asked as long as nothing has. */
 int plan_ask(plan *p, uint64_t node, uint32_t height, weir_error *err);
 bool plan_is_asked(const plan *p, uint64_t node);
+/** For the rest of the turn the heaviest of all that may start comes first, at any height: P3 saves no search any more. */
+void plan_weigh(plan *p);
 /** 1: *node is ready and now running; 0: nothing can start now; or an error. `idle`: a slot is free and would stay so. */
 int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err);
 /**

@@ -80,6 +80,7 @@ struct plan {
     size_t again_count, again_capacity, stack_capacity;
 
     size_t due, open_running;
+    bool weighs; /* plan_weigh */
     plan_counts counts;
 };
 

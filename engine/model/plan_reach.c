@@ -150,7 +150,7 @@ int plan_reach_judge(plan *p, weir_error *err)
     int rc = 0;
     const heap_entry *top;
     while (rc == 0 && (top = plan_heap_top(p, &p->queue)) != NULL) {
-        if (p->ready.live > 0 && top->major >= p->horizon) break;
+        if (!p->weighs && p->ready.live > 0 && top->major >= p->horizon) break;
         uint32_t height = top->major;
         if (p->horizon < height) p->horizon = height;
         rc = plan_reach_drain(p, err);

@@ -195,6 +195,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->programs);
     map_init(&w->observe_again);
     map_init(&w->read_lost);
+    map_init(&w->weights);
     map_init(&w->first_seen);
     map_init(&w->older_code);
     map_init(&w->flights);
@@ -243,6 +244,7 @@ void weir_close(weir *w)
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
     map_deinit(&w->read_lost);
+    map_deinit(&w->weights);
     map_deinit(&w->first_seen);
     map_deinit(&w->older_code);
     map_deinit(&w->flights);
@@ -345,12 +347,13 @@ static int keeps_moving(weir *w, weir_error *err)
 
 static int turns_until_quiet(weir *w, uint64_t first, weir_error *err)
 {
-    plan_source source = {.ctx = w, .users = plan_users_of};
+    plan_source source = {.ctx = w, .users = plan_users_of, .weight = w->dry ? NULL : weight_of};
     plan_free(w->plan);
     w->plan = NULL;
     int rc = plan_new(&w->plan, &source, err);
     for (w->turns = first; rc == 0; w->turns++) {
         plan_reset(w->plan);
+        weight_begin(w);
         counters_phase(w, PHASE_TARGETS);
         rc = targets_start(w, err);
         counters_phase(w, PHASE_TURNS);

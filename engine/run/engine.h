@@ -4,7 +4,7 @@
  *   engine.c    open, close, one run from trigger to quiet          observe.c  what is on disk at the start of a run
  *   define.c    a definition against the stored one                 targets.c  which nodes a run is about
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
- *   dry.c       what would run, without the work
+ *   dry.c       what would run, without the work                    weight.c   which of those that may start goes first
  *   command.c   an execution of a command                           jobs.c     executions in workers
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   failure.c   failures that are found again, not repeated
@@ -134,6 +134,9 @@ struct weir {
     map programs;          /* name -> resolved path, of this run */
     map observe_again;     /* items whose content moved during the run -> when that was noticed, monotonic ns; 0: not known */
     map first_seen;        /* sources that were looked at for the first time in this turn */
+    map weights;           /* node -> microseconds of the longest path behind it; weight.c */
+    size_t weighed, weigh_asked;
+    bool is_worth_weighing;
     map read_lost;         /* nodes that had read an output before its maker failed or was blocked: for the next turn */
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
@@ -293,6 +296,10 @@ int targets_users(weir *w, uint64_t node, const plan_user **users, size_t *count
 /** After the definition: edges of new declarations. */
 int dry_begin(weir *w, weir_error *err);
 void dry_free(weir *w);
+/** A turn begins: what weight_of has found is forgotten. */
+void weight_begin(weir *w);
+/** Microseconds of the longest path from the start of a node to the end of its last user, as they were last; INT64_MAX: not asked. For plan_source. */
+int64_t weight_of(void *ctx, uint64_t node);
 /** Users of a node, as targets_users; into w->users. */
 int dry_users(weir *w, uint64_t node, size_t *count, weir_error *err);
 /** Another node that would run for the same key; 0: none, and this one is remembered. */
@@ -318,6 +325,7 @@ struct task {
     cat_node *node;
     cat_effect *effect;
     task_state state;
+    int64_t weight; /* weight.c */
     mem_arena arena;
     hash128 key, tool;
     key_parts parts;

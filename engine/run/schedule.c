@@ -23,6 +23,20 @@ void schedule_fail(weir *w, const weir_error *err)
     if (w->failure) *w->failure = *err;
 }
 
+/* In the order of the planner, heavier ones before lighter ones: what comes first starts first. */
+static void enqueue(weir *w, task *t)
+{
+    task *before = w->last_task;
+    while (before && before->weight < t->weight) before = before->prev;
+    task *after = before ? before->next : w->tasks;
+    t->prev = before;
+    t->next = after;
+    if (before) before->next = t;
+    else w->tasks = t;
+    if (after) after->prev = t;
+    else w->last_task = t;
+}
+
 task *schedule_new(weir *w, uint64_t node, weir_error *err)
 {
     task *t = mem_zero(1, sizeof *t);
@@ -38,10 +52,8 @@ task *schedule_new(weir *w, uint64_t node, weir_error *err)
         mem_free(t);
         return NULL;
     }
-    t->prev = w->last_task; /* in the order of the planner: what comes first starts first */
-    if (w->last_task) w->last_task->next = t;
-    else w->tasks = t;
-    w->last_task = t;
+    t->weight = w->is_worth_weighing ? weight_of(w, node) : 0;
+    enqueue(w, t);
     w->task_count++;
     return t;
 }
@@ -242,6 +254,7 @@ static int take_ready(weir *w, weir_error *err)
         size_t waiting = w->commands_begun + w->jobs_running + w->ready_count;
         bool idle = waiting < (size_t)w->slots + w->limits.held_back;
         uint64_t node = 0;
+        if (w->is_worth_weighing) plan_weigh(w->plan);
         int rc = plan_next(w->plan, idle, &node, err);
         if (rc <= 0) return rc;
         task *t = schedule_new(w, node, err);

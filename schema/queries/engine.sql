@@ -312,3 +312,9 @@ SELECT key, id FROM execution WHERE result = 2 AND dropped = 0 AND key IS NOT NU
 
 -- name: traces_of_key_all
 SELECT id FROM execution WHERE result = 1 AND dropped = 0 AND key = ?1 ORDER BY id;
+
+-- name: node_took
+SELECT x.duration FROM node n JOIN execution x ON x.id = n.execution WHERE n.id = ?1;
+
+-- name: users_to_weigh
+SELECT dst FROM edge WHERE src = ?1 LIMIT ?2;

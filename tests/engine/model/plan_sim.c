@@ -256,6 +256,7 @@ static bool sim_run_graph(sim *s, int64_t *steps)
     for (int turn = 0; turn < turns && ok; turn++) {
         oracle_turn(&s->oracle);
         plan_reset(s->plan);
+        if (sim_random(s, 3) == 0) plan_weigh(s->plan);
         s->lifts = false;
         uint32_t share = 1 + sim_random(s, 6);
         for (int node = 0; node < s->oracle.count && ok; node++)

@@ -210,6 +210,28 @@ static void test_weight(void)
     plan_free(p);
 }
 
+/* The heavy node behind a settled one goes before the light ones that are lower; one that may still be reached waits. */
+static void test_weigh(void)
+{
+    plan *p = graph_plan("1>2>3 4>5 9>6");
+    int64_t weights[] = {0, 9, 8, 7, 2, 1, 3};
+    for (int node = 1; node < 7; node++) g.weight[node] = weights[node];
+    plan_weigh(p);
+    due(p, 1);
+    due(p, 4);
+    due(p, 3);
+    due(p, 6);
+    CHECK_INT(1, next(p, false));
+    settle(p, 1, true);
+    CHECK_INT(2, next(p, false)); /* 4 is lower, and lighter */
+    CHECK_INT(6, next(p, false));
+    CHECK_INT(4, next(p, false));
+    CHECK_INT(0, next(p, true)); /* 2 may still change 3 */
+    settle(p, 2, false);
+    CHECK_INT(3, next(p, false));
+    plan_free(p);
+}
+
 static void test_again(void)
 {
     plan *p = graph_plan("1>2>3");
@@ -566,6 +588,7 @@ int main(void)
     test_slow_node();
     test_search_is_kept();
     test_weight();
+    test_weigh();
     test_again();
     test_moved_under_running();
     test_wait();
