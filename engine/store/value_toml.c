@@ -11,10 +11,9 @@
  *
  * Any thread.
  */
-#include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
+#include "engine/store/toml_token.h"
 #include "engine/store/value.h"
 
 typedef enum toml_kind { TOML_SCALAR, TOML_TABLE, TOML_ARRAY } toml_kind;
@@ -190,13 +189,6 @@ static int put_code_point(toml_reader *r, const uint8_t *where, uint32_t c)
     return 0;
 }
 
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static int escape(toml_reader *r)
 {
     static const char from[] = "btnfr\"\\", to[] = "\b\t\n\f\r\"\\";
@@ -212,7 +204,7 @@ static int escape(toml_reader *r)
     if (digits == 0) return fault_at(r, where, "unknown escape");
     uint32_t code = 0;
     for (r->at++; digits > 0; digits--, r->at++) {
-        int digit = hex_digit(peek(r));
+        int digit = toml_hex_digit(peek(r));
         if (digit < 0) return fault_at(r, where, "an escape with too few digits");
         code = code << 4 | (uint32_t)digit;
     }
@@ -325,99 +317,9 @@ static int read_key(toml_reader *r)
 
 /* --- numbers, dates ---------------------------------------------------------------------------------------------- */
 
-enum { TOKEN_MOST = 400 };
-
 static bool is_in_token(int c)
 {
     return is_bare(c) || c == '+' || c == '.' || c == ':';
-}
-
-static bool all_digits(const char *text, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (text[i] < '0' || text[i] > '9') return false;
-    return true;
-}
-
-static int two(const char *text)
-{
-    return (text[0] - '0') * 10 + text[1] - '0';
-}
-
-/* Length of a date at the start, 0: none. */
-static size_t date_size(const char *t)
-{
-    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (strlen(t) < 10 || !all_digits(t, 4) || t[4] != '-' || !all_digits(t + 5, 2) || t[7] != '-' || !all_digits(t + 8, 2)) return 0;
-    int year = two(t) * 100 + two(t + 2), month = two(t + 5), day = two(t + 8);
-    bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (month < 1 || month > 12 || day < 1 || day > days[month - 1]) return 0;
-    return month == 2 && day == 29 && !is_leap ? 0 : 10;
-}
-
-static size_t time_size(const char *t)
-{
-    if (strlen(t) < 8 || !all_digits(t, 2) || t[2] != ':' || !all_digits(t + 3, 2) || t[5] != ':' || !all_digits(t + 6, 2)) return 0;
-    if (two(t) > 23 || two(t + 3) > 59 || two(t + 6) > 60) return 0;
-    size_t size = 8;
-    if (t[8] != '.') return size;
-    for (size++; t[size] >= '0' && t[size] <= '9';) size++;
-    return size > 9 ? size : 0;
-}
-
-static bool is_offset(const char *t)
-{
-    if (strcmp(t, "Z") == 0 || strcmp(t, "z") == 0) return true;
-    if ((t[0] != '+' && t[0] != '-') || strlen(t) != 6 || !all_digits(t + 1, 2) || t[3] != ':' || !all_digits(t + 4, 2)) return false;
-    return two(t + 1) <= 23 && two(t + 4) <= 59;
-}
-
-static bool is_date(const char *t)
-{
-    size_t date = date_size(t);
-    if (date == 0) {
-        size_t time = time_size(t);
-        return time > 0 && t[time] == '\0';
-    }
-    if (t[date] == '\0') return true;
-    if (t[date] != 'T' && t[date] != 't' && t[date] != ' ') return false;
-    size_t time = time_size(t + date + 1);
-    return time > 0 && (t[date + 1 + time] == '\0' || is_offset(t + date + 1 + time));
-}
-
-/* Copies digits without their underscores; each must stand between two digits. */
-static bool without_underscores(const char *from, int base, char *to)
-{
-    for (; *from; from++) {
-        bool is_digit = base == 16 ? hex_digit(*from) >= 0 : *from >= '0' && *from <= '9';
-        if (*from != '_') *to++ = *from;
-        if (*from != '_' && (is_digit || base == 10)) continue;
-        if (*from != '_') return false;
-        int before = hex_digit(from[-1]), after = hex_digit(from[1]);
-        if (before < 0 || after < 0 || (base == 10 && (before > 9 || after > 9))) return false;
-    }
-    *to = '\0';
-    return true;
-}
-
-static bool is_float(const char *t)
-{
-    size_t at = *t == '+' || *t == '-' ? 1 : 0, begin = at;
-    while (t[at] >= '0' && t[at] <= '9') at++;
-    if (at == begin || (t[begin] == '0' && at - begin > 1)) return false;
-    if (t[at] == '.') {
-        size_t dot = at++;
-        while (t[at] >= '0' && t[at] <= '9') at++;
-        if (at == dot + 1) return false;
-    }
-    if (t[at] == 'e' || t[at] == 'E') {
-        at++;
-        if (t[at] == '+' || t[at] == '-') at++;
-        size_t digits = at;
-        while (t[at] >= '0' && t[at] <= '9') at++;
-        if (at == digits) return false;
-    }
-    return t[at] == '\0';
 }
 
 static int take_scalar(toml_reader *r, buf *encoded, bytes *scalar)
@@ -428,55 +330,20 @@ static int take_scalar(toml_reader *r, buf *encoded, bytes *scalar)
     return rc;
 }
 
-static bool put_integer(buf *to, const char *digits, int base)
-{
-    char *end;
-    errno = 0;
-    long long number = strtoll(digits, &end, base);
-    if (errno != 0 || *end || end == digits) return false;
-    value_put_int(to, number);
-    return true;
-}
-
-/* Decimal numbers, with a sign. */
-static bool put_decimal(buf *to, const char *token)
-{
-    char plain[TOKEN_MOST + 1];
-    const char *unsign = *token == '+' || *token == '-' ? token + 1 : token;
-    if (strcmp(unsign, "inf") == 0 || strcmp(unsign, "nan") == 0) {
-        double number = strcmp(unsign, "inf") == 0 ? (double)INFINITY : (double)NAN;
-        value_put_float(to, *token == '-' ? -number : number);
-        return true;
-    }
-    if (*unsign == '_' || !without_underscores(token, 10, plain) || !is_float(plain)) return false;
-    if (!strpbrk(plain, ".eE")) return put_integer(to, plain, 10);
-    value_put_float(to, value_parse_float(plain));
-    return true;
-}
-
-static bool put_number(buf *to, const char *token)
-{
-    char plain[TOKEN_MOST + 1];
-    int base = token[0] != '0' ? 10 : token[1] == 'x' ? 16 : token[1] == 'o' ? 8 : token[1] == 'b' ? 2 : 10;
-    if (base == 10) return put_decimal(to, token);
-    if (token[2] == '_' || !without_underscores(token + 2, 16, plain) || *plain == '\0') return false;
-    return put_integer(to, plain, base);
-}
-
 static int read_token(toml_reader *r, bytes *scalar)
 {
-    char token[TOKEN_MOST + 1];
+    char token[TOML_TOKEN_MOST + 1];
     const uint8_t *begin = r->at;
     while (is_in_token(peek(r))) r->at++;
     size_t size = (size_t)(r->at - begin);
     if (size == 0) return fault(r, "a value is expected");
-    if (size > TOKEN_MOST) return fault_at(r, begin, "too long for a number");
+    if (size > TOML_TOKEN_MOST) return fault_at(r, begin, "too long for a number");
     memcpy(token, begin, size);
     token[size] = '\0';
-    if (size == 10 && date_size(token) && peek(r) == ' ' && r->end - r->at > 1 && r->at[1] >= '0' && r->at[1] <= '9') {
+    if (size == 10 && toml_is_day(token) && peek(r) == ' ' && r->end - r->at > 1 && r->at[1] >= '0' && r->at[1] <= '9') {
         for (r->at++; is_in_token(peek(r)); r->at++) {} /* a blank between date and time */
         size = (size_t)(r->at - begin);
-        if (size > TOKEN_MOST) return fault_at(r, begin, "too long for a date");
+        if (size > TOML_TOKEN_MOST) return fault_at(r, begin, "too long for a date");
         memcpy(token, begin, size);
         token[size] = '\0';
     }
@@ -484,8 +351,8 @@ static int read_token(toml_reader *r, bytes *scalar)
     buf_init(&encoded);
     bool ok = true;
     if (strcmp(token, "true") == 0 || strcmp(token, "false") == 0) value_put_bool(&encoded, token[0] == 't');
-    else if (is_date(token)) value_put_string(&encoded, bytes_str(token));
-    else ok = put_number(&encoded, token);
+    else if (toml_is_date(token)) value_put_string(&encoded, bytes_str(token));
+    else ok = toml_put_number(&encoded, token);
     if (ok) return take_scalar(r, &encoded, scalar);
     buf_deinit(&encoded);
     return fault_at(r, begin, "no number, date, true or false");
