@@ -1,8 +1,8 @@
 /*
  * db.c - one SQLite connection.
  *
- * The only file that knows sqlite3.h. What it adds to SQLite: one way to open for each use, statements by number that are
- * prepared once, errors that name the database, and a commit that can ask for durability.
+ * With db_statement.c the only one that knows sqlite3.h. What they add to SQLite: one way to open for each use, statements by
+ * number that are prepared once, errors that name the database, and a commit that can ask for durability.
  *
  * D1  This process touches the files of a database through SQLite alone: closing any other descriptor of them would drop
  *     SQLite's locks (POSIX), and a second writer could get in. Only stat and unlink are used besides.
@@ -21,36 +21,14 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "engine/base/os.h"
+#include "engine/store/db_internal.h"
 #include "engine/store/db_schema.h"
-#include "generated/schema.h"
 
 enum { BUSY_MS = 5000, WRITER_CACHE_KIB = 32 * 1024, READER_CACHE_KIB = 8 * 1024 };
-
-struct db_stmt {
-    sqlite3_stmt *handle; /* NULL: not prepared yet */
-    db *owner;
-    int bind_rc; /* first failure of a bind, shown at the next step */
-};
-
-struct db {
-    sqlite3 *handle;
-    char *path;
-    db_mode mode;
-    bool is_shadow;       /* has the log of another connection attached */
-    bool is_full;         /* synchronous is FULL until the transaction ends */
-    bool shares;          /* statements share a snapshot until db_let_go */
-    bool is_shared;       /* there is one now */
-    sqlite3_stmt *share_begin, *share_end;
-    uint32_t wal_pages;
-    int64_t deadline_ns;  /* monotonic; 0: none */
-    db_counts counts;
-    db_stmt named[SQL_COUNT + 1];
-};
 
 /* --- errors ------------------------------------------------------------------------------------------------------ */
 
@@ -69,7 +47,7 @@ static int code_of(int rc, db_mode mode)
     }
 }
 
-static int fail(db *d, int rc, const char *doing, weir_error *err)
+int db_fail(db *d, int rc, const char *doing, weir_error *err)
 {
     int code = code_of(rc, d->mode);
     if (code == 0) code = WEIR_BUG;
@@ -158,7 +136,7 @@ static int open_handle(db *d, const char *name, int flags, weir_error *err)
 {
     int rc = sqlite3_open_v2(name, &d->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     if (rc == SQLITE_OK) return 0;
-    int code = fail(d, rc, "open", err);
+    int code = db_fail(d, rc, "open", err);
     close_handle(d);
     return code;
 }
@@ -373,7 +351,7 @@ int db_exec(db *d, const char *sql, weir_error *err)
 {
     int rc = sqlite3_exec(d->handle, sql, NULL, NULL, NULL);
     d->counts.statements++;
-    return rc == SQLITE_OK ? 0 : fail(d, rc, "run a script", err);
+    return rc == SQLITE_OK ? 0 : db_fail(d, rc, "run a script", err);
 }
 
 static bool is_reader(const db *d)
@@ -416,7 +394,7 @@ static int sync_wal(db *d, weir_error *err)
     sqlite3_file *wal = NULL;
     int rc = sqlite3_file_control(d->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
     if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-    return rc == SQLITE_OK ? 0 : fail(d, rc, "sync the write-ahead log", err);
+    return rc == SQLITE_OK ? 0 : db_fail(d, rc, "sync the write-ahead log", err);
 }
 
 /* Faults that tests inject: before the commit, so that it did not happen. */
@@ -470,7 +448,7 @@ static int run_plain(db *d, sqlite3_stmt **s, const char *sql, weir_error *err)
     int rc = *s ? SQLITE_OK : sqlite3_prepare_v3(d->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, s, NULL);
     if (rc == SQLITE_OK) rc = sqlite3_step(*s);
     if (*s) sqlite3_reset(*s);
-    return rc == SQLITE_DONE ? 0 : fail(d, rc, sql, err);
+    return rc == SQLITE_DONE ? 0 : db_fail(d, rc, sql, err);
 }
 
 void db_share(db *d, bool on)
@@ -486,7 +464,7 @@ void db_let_go(db *d)
 }
 
 /* Deferred: the statement that follows takes the snapshot. */
-static int take_shared(db *d, weir_error *err)
+int db_take_shared(db *d, weir_error *err)
 {
     int rc = run_plain(d, &d->share_begin, "BEGIN", err);
     d->is_shared = rc == 0;
@@ -501,7 +479,7 @@ bool db_in_transaction(const db *d)
 int db_checkpoint(db *d, bool truncate, weir_error *err)
 {
     int rc = sqlite3_wal_checkpoint_v2(d->handle, "main", truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : fail(d, rc, "checkpoint", err);
+    return rc == SQLITE_OK ? 0 : db_fail(d, rc, "checkpoint", err);
 }
 
 uint32_t db_wal_pages(const db *d)
@@ -540,194 +518,4 @@ void db_trim(db *d, size_t most_bytes)
     int used = 0, highest = 0;
     if (sqlite3_db_status(d->handle, SQLITE_DBSTATUS_CACHE_USED, &used, &highest, 0) != SQLITE_OK) return;
     if ((size_t)used > most_bytes) sqlite3_db_release_memory(d->handle);
-}
-
-/* --- statements -------------------------------------------------------------------------------------------------- */
-
-db_stmt *db_get(db *d, int name, weir_error *err)
-{
-    db_stmt *s = &d->named[name];
-    if (s->handle) {
-        sqlite3_reset(s->handle);
-        sqlite3_clear_bindings(s->handle);
-    } else {
-        int rc = sqlite3_prepare_v3(d->handle, schema_statements[name], -1, SQLITE_PREPARE_PERSISTENT, &s->handle, NULL);
-        if (rc != SQLITE_OK) {
-            fail(d, rc, schema_statement_names[name], err);
-            return NULL;
-        }
-    }
-    s->bind_rc = SQLITE_OK;
-    return s;
-}
-
-db_stmt *db_prepare(db *d, const char *sql, const char **rest, weir_error *err)
-{
-    db_stmt *s = mem_zero(1, sizeof *s);
-    if (!s) {
-        error_nomem(err, "preparing a statement");
-        return NULL;
-    }
-    s->owner = d;
-    int rc = sqlite3_prepare_v3(d->handle, sql, -1, 0, &s->handle, rest);
-    if (rc == SQLITE_OK && s->handle) return s;
-    if (rc == SQLITE_OK) error_set(err, WEIR_USAGE, "database %s: the text holds no statement", d->path);
-    else fail(d, rc, "prepare a statement", err);
-    mem_free(s);
-    return NULL;
-}
-
-void db_finalize(db_stmt *s)
-{
-    if (!s) return;
-    sqlite3_finalize(s->handle);
-    mem_free(s);
-}
-
-static void note(db_stmt *s, int rc)
-{
-    if (rc != SQLITE_OK && s->bind_rc == SQLITE_OK) s->bind_rc = rc;
-}
-
-void db_bind_int(db_stmt *s, int at, int64_t value)
-{
-    note(s, sqlite3_bind_int64(s->handle, at, value));
-}
-
-void db_bind_real(db_stmt *s, int at, double value)
-{
-    note(s, sqlite3_bind_double(s->handle, at, value));
-}
-
-void db_bind_text(db_stmt *s, int at, const char *value)
-{
-    note(s, sqlite3_bind_text(s->handle, at, value, -1, SQLITE_TRANSIENT));
-}
-
-void db_bind_bytes(db_stmt *s, int at, bytes value)
-{
-    note(s, sqlite3_bind_blob64(s->handle, at, value.data, value.size, SQLITE_TRANSIENT));
-}
-
-void db_bind_borrowed(db_stmt *s, int at, bytes value)
-{
-    note(s, sqlite3_bind_blob64(s->handle, at, value.data, value.size, SQLITE_STATIC));
-}
-
-void db_bind_hash(db_stmt *s, int at, hash128 value)
-{
-    if (hash_is_none(value)) db_bind_null(s, at);
-    else db_bind_bytes(s, at, bytes_of(value.bytes, HASH_SIZE));
-}
-
-void db_bind_null(db_stmt *s, int at)
-{
-    note(s, sqlite3_bind_null(s->handle, at));
-}
-
-int db_step(db_stmt *s, weir_error *err)
-{
-    db *d = s->owner;
-    if (d->shares && !d->is_shared && take_shared(d, err) != 0) return WEIR_IO;
-    int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
-    if (rc == SQLITE_ROW) {
-        d->counts.rows_read++;
-        return 1;
-    }
-    d->counts.statements++;
-    int code = rc == SQLITE_DONE ? 0 : fail(d, rc, sqlite3_sql(s->handle), err);
-    sqlite3_reset(s->handle);
-    return code;
-}
-
-int db_run(db_stmt *s, weir_error *err)
-{
-    int rc;
-    do rc = db_step(s, err);
-    while (rc == 1);
-    return rc;
-}
-
-void db_reset(db_stmt *s)
-{
-    sqlite3_reset(s->handle);
-}
-
-int db_columns(db_stmt *s)
-{
-    return sqlite3_column_count(s->handle);
-}
-
-const char *db_column_name(db_stmt *s, int at)
-{
-    return sqlite3_column_name(s->handle, at);
-}
-
-bool db_is_null(db_stmt *s, int at)
-{
-    return sqlite3_column_type(s->handle, at) == SQLITE_NULL;
-}
-
-int db_column_type(db_stmt *s, int at)
-{
-    return sqlite3_column_type(s->handle, at);
-}
-
-int64_t db_int(db_stmt *s, int at)
-{
-    return sqlite3_column_int64(s->handle, at);
-}
-
-double db_real(db_stmt *s, int at)
-{
-    return sqlite3_column_double(s->handle, at);
-}
-
-bytes db_bytes(db_stmt *s, int at)
-{
-    const void *data = sqlite3_column_type(s->handle, at) == SQLITE_TEXT ? (const void *)sqlite3_column_text(s->handle, at)
-                                                                         : sqlite3_column_blob(s->handle, at);
-    return bytes_of(data, (size_t)sqlite3_column_bytes(s->handle, at));
-}
-
-const char *db_text(db_stmt *s, int at)
-{
-    const char *text = (const char *)sqlite3_column_text(s->handle, at);
-    return text ? text : "";
-}
-
-hash128 db_hash(db_stmt *s, int at)
-{
-    hash128 hash = HASH_NONE;
-    bytes found = db_bytes(s, at);
-    if (found.size == HASH_SIZE && found.data) memcpy(hash.bytes, found.data, HASH_SIZE);
-    return hash;
-}
-
-bool db_is_readonly(db_stmt *s)
-{
-    return sqlite3_stmt_readonly(s->handle) != 0;
-}
-
-int db_ask_int(db *d, const char *sql, int64_t *value, weir_error *err)
-{
-    weir_error ignored;
-    if (!err) err = &ignored;
-    *value = 0;
-    db_stmt *s = db_prepare(d, sql, NULL, err);
-    if (!s) return err->code;
-    int rc = db_step(s, err);
-    if (rc == 1) *value = db_int(s, 0);
-    db_finalize(s);
-    return rc < 0 ? rc : 0;
-}
-
-int64_t db_changes(db *d)
-{
-    return sqlite3_changes64(d->handle);
-}
-
-int64_t db_last_id(db *d)
-{
-    return sqlite3_last_insert_rowid(d->handle);
 }

@@ -1,7 +1,7 @@
 /*
  * db.h - one SQLite connection: opening, transactions, prepared statements by name, and the schema.
  *
- * sqlite3.h is included by db.c alone. Statements live in schema/queries/ and are named by the generated enum SQL_...; a
+ * sqlite3.h is included by db*.c alone. Statements live in schema/queries/ and are named by the generated enum SQL_...; a
  * connection prepares each on first use and keeps it. A connection is used by one thread at a time. Opening for
  * writing creates the file and its tables; application_id 0x77656972, user_version = LOG_VERSION.
  */
