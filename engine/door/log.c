@@ -118,35 +118,25 @@ static int read_log(query *q, hash128 hash, buf *to)
     return 0;
 }
 
-static int put_execution_json(listing *l, const execution_row *x, bytes name)
+static void put_execution_json(buf *to, const execution_row *x, bytes name, bytes message, const buf *log)
 {
-    buf *to = &l->out;
-    buf log;
-    bytes message;
-    buf_init(&log);
-    int rc = read_log(l->q, x->log, &log);
-    if (rc == 0) rc = query_failure(l->q, x, &message);
-    if (rc == 0) {
-        jsonout_open(to, '{');
-        put_number(to, "execution", x->id);
-        put_number(to, "run", x->run);
-        jsonout_member(to, "node", name);
-        jsonout_key(to, "result");
-        jsonout_string(to, query_result_name(x->result));
-        print_json_time(to, "started", x->at_us);
-        print_json_seconds(to, "seconds", x->seconds);
-        print_json_seconds(to, "cpu_seconds", x->cpu_seconds);
-        put_number(to, "memory_bytes", x->memory_bytes);
-        jsonout_key(to, "exit");
-        jsonout_signed(to, x->exit_code);
-        jsonout_key(to, "signal");
-        jsonout_signed(to, x->signal);
-        if (message.size) jsonout_member(to, "message", message);
-        jsonout_member(to, "log", buf_bytes(&log));
-        jsonout_close(to, '}');
-    }
-    buf_deinit(&log);
-    return rc;
+    jsonout_open(to, '{');
+    put_number(to, "execution", x->id);
+    put_number(to, "run", x->run);
+    jsonout_member(to, "node", name);
+    jsonout_key(to, "result");
+    jsonout_string(to, query_result_name(x->result));
+    print_json_time(to, "started", x->at_us);
+    print_json_seconds(to, "seconds", x->seconds);
+    print_json_seconds(to, "cpu_seconds", x->cpu_seconds);
+    put_number(to, "memory_bytes", x->memory_bytes);
+    jsonout_key(to, "exit");
+    jsonout_signed(to, x->exit_code);
+    jsonout_key(to, "signal");
+    jsonout_signed(to, x->signal);
+    if (message.size) jsonout_member(to, "message", message);
+    jsonout_member(to, "log", buf_bytes(log));
+    jsonout_close(to, '}');
 }
 
 static void put_result(buf *to, const execution_row *x, bytes message)
@@ -161,24 +151,27 @@ static void put_result(buf *to, const execution_row *x, bytes message)
     buf_byte(to, '\n');
 }
 
-static int put_execution(listing *l, const execution_row *x, bytes name)
+static void put_execution_text(buf *to, const execution_row *x, bytes name, bytes message, const buf *log)
 {
-    buf *to = &l->out;
+    buf_printf(to, "run %-5" PRIu64 " ", x->run);
+    print_time(to, x->at_us);
+    buf_text(to, "  ");
+    print_name(to, name);
+    buf_text(to, "  ");
+    put_result(to, x, message);
+    print_safe(to, buf_bytes(log), SAFE_LINES | (print_has_color(stdout) ? SAFE_COLOR : 0));
+    if (log->size && log->data[log->size - 1] != '\n') buf_byte(to, '\n');
+}
+
+static int put_execution(listing *l, const execution_row *x, bytes name, bool as_json)
+{
     buf log;
     bytes message;
     buf_init(&log);
     int rc = read_log(l->q, x->log, &log);
     if (rc == 0) rc = query_failure(l->q, x, &message);
-    if (rc == 0) {
-        buf_printf(to, "run %-5" PRIu64 " ", x->run);
-        print_time(to, x->at_us);
-        buf_text(to, "  ");
-        print_name(to, name);
-        buf_text(to, "  ");
-        put_result(to, x, message);
-        print_safe(to, buf_bytes(&log), SAFE_LINES | (print_has_color(stdout) ? SAFE_COLOR : 0));
-        if (log.size && log.data[log.size - 1] != '\n') buf_byte(to, '\n');
-    }
+    if (rc == 0 && as_json) put_execution_json(&l->out, x, name, message, &log);
+    else if (rc == 0) put_execution_text(&l->out, x, name, message, &log);
     buf_deinit(&log);
     return rc;
 }
@@ -212,7 +205,7 @@ static int log_node(query *q, const options *o)
         for (size_t i = 0; rc == 0 && i < count; i++) {
             list_next(&l);
             bytes name = query_name(q, list[i].node, true); /* its own, or that of a node it took over from */
-            rc = o->json ? put_execution_json(&l, &list[i], name) : put_execution(&l, &list[i], name);
+            rc = put_execution(&l, &list[i], name, o->json);
         }
         list_end(&l, rc);
         if (rc == 0 && count == 0 && !o->json && !o->quiet) print_message("%.200s has not been run", (const char *)node.name.data);

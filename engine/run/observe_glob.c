@@ -126,39 +126,30 @@ int observe_glob_item(weir *w, cat_item *item, weir_error *err)
     return rc;
 }
 
-/* Those whose names may be others by what a watch noted. Their folders are not even stat'ed. */
-static int suspicious_globs(weir *w, uint64_t **items, size_t *count, weir_error *err)
+/* A row of `items_glob_names`: by what a watch noted its names may be others. Its folders are not even stat'ed. */
+static bool is_suspicious(weir *w, db_stmt *row)
 {
-    size_t capacity = 0;
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEMS_GLOB_NAMES, err);
-    if (!q) return err->code;
-    db_bind_int(q, 1, (int64_t)w->graph);
-    int rc;
-    while ((rc = db_step(q, err)) == 1) {
-        bytes pattern = db_bytes(q, 1);
-        const char *text = (const char *)pattern.data; /* SQLite puts a NUL behind */
-        if (!db_is_null(q, 2) && !suspects_touch_names(w->suspects, text, scan_glob_fixed(text), scan_glob_match)) continue;
-        if (!MEM_GROW(*items, capacity, *count + 1)) {
-            rc = error_nomem(err, "looking at globs");
-            break;
-        }
-        (*items)[(*count)++] = (uint64_t)db_int(q, 0);
-    }
-    db_reset(q);
-    return rc;
+    const char *text = (const char *)db_bytes(row, 1).data; /* SQLite puts a NUL behind */
+    return db_is_null(row, 2) || suspects_touch_names(w->suspects, text, scan_glob_fixed(text), scan_glob_match);
 }
 
-/* The globs whose folders moved; ids in *items (owned). */
-static int moved_globs(weir *w, uint64_t **items, size_t *count, weir_error *err)
+/* A row of `items_glob`: one of its folders moved. */
+static bool has_moved(weir *w, db_stmt *row)
+{
+    return db_is_null(row, 2) || !scan_glob_same(&w->scan, db_bytes(row, 3));
+}
+
+/* The globs that are to be looked at; ids in *items (owned). */
+static int globs_to_see(weir *w, uint64_t **items, size_t *count, weir_error *err)
 {
     size_t capacity = 0;
-    db_stmt *q = db_get(catalog_db(w->catalog), SQL_ITEMS_GLOB, err);
+    bool is_noted = w->suspects && !w->suspects->all;
+    db_stmt *q = db_get(catalog_db(w->catalog), is_noted ? SQL_ITEMS_GLOB_NAMES : SQL_ITEMS_GLOB, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)w->graph);
     int rc;
     while ((rc = db_step(q, err)) == 1) {
-        bool is_same = !db_is_null(q, 2) && scan_glob_same(&w->scan, db_bytes(q, 3));
-        if (is_same) continue;
+        if (!(is_noted ? is_suspicious(w, q) : has_moved(w, q))) continue;
         if (!MEM_GROW(*items, capacity, *count + 1)) {
             rc = error_nomem(err, "looking at globs");
             break;
@@ -175,8 +166,7 @@ int observe_globs(weir *w, weir_error *err)
     uint64_t *items = NULL;
     size_t count = 0;
     if (!err) err = &local;
-    bool is_noted = w->suspects && !w->suspects->all;
-    int rc = is_noted ? suspicious_globs(w, &items, &count, err) : moved_globs(w, &items, &count, err);
+    int rc = globs_to_see(w, &items, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         cat_item *item = catalog_item(w->catalog, items[i], err);
         rc = item ? observe_glob_item(w, item, err) : err->code;
