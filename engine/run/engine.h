@@ -452,6 +452,8 @@ void settle_failed_before(task *t, uint64_t execution, weir_event *how);
 /* --- failure.c --------------------------------------------------------------------------------------------------- */
 /** The attempt that has just failed: may what it read be all that its failure came from? */
 bool failure_may_be_known(const task *t);
+/** No failure of such a node is ever known, nor is one found that was recorded before it was declared so (F1). */
+bool failure_is_never_known(const node_spec *spec);
 /** The failure in t->end was said; if it is known it is found from now on. */
 int failure_learn(task *t, weir_error *err);
 /** The lookup came upon this known failure: its node has failed again. Ends the task, if it returns 0. */

@@ -12,7 +12,8 @@
  *     looked for and did not find is in no depfile, and most write none when they fail. So is one that ends with 124 or more, which is
  *     how shells, env and timeout say that a program was not there or did not come to its end; one that works on its old
  *     output (update); a node with retries=, of which somebody has said that it may fail for no reason; and everything while
- *     a disk is full, or under limits (of memory, file size ...) that weir itself was started with.
+ *     a disk is full, or under limits (of memory, file size ...) that weir itself was started with. What was known before a node got
+ *     its retries= (or depfile=, update) is not found as long as it has it.
  * F2  An input that moved while the attempt ran makes the failure one by chance (P6).
  * F3  Only failures of the very code that the effect has now are found; those of code that is kept (policy.c) are not.
  * F4  That a node once read what fails now blocks nobody: its lookup walks the stored reads, and as long as all before that read is as
@@ -24,12 +25,17 @@
 
 enum { EXIT_BY_CHANCE = 124, LOG_MOST = 256 * 1024 };
 
+bool failure_is_never_known(const node_spec *spec)
+{
+    return spec->retries > 0 || (spec->flags & SPEC_UPDATE) || spec->depfile.size > 0;
+}
+
 bool failure_may_be_known(const task *t)
 {
     const node_spec *spec = &t->node->spec;
     bool is_command = t->effect->spec.kind == EFFECT_COMMAND;
     if (spec->job != JOB_PURE && spec->job != JOB_BATCH) return false; /* nobody repeats those by themselves */
-    if (spec->retries > 0 || (spec->flags & SPEC_UPDATE) || spec->depfile.size || hash_is_none(t->key)) return false;
+    if (failure_is_never_known(spec) || hash_is_none(t->key)) return false;
     if (is_command && (t->end.exit_code < 0 || t->end.exit_code >= EXIT_BY_CHANCE)) return false;
     return !os_is_short(t->w->rootfd);
 }

@@ -430,7 +430,7 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
     if (rc == WEIR_NOTFOUND) return 0;
     bool same = true, holds = false, moved = false;
     if (rc == 0 && result->result == EXECUTION_FAILED) {
-        if (t->by_other_key) return 0;
+        if (t->by_other_key || failure_is_never_known(&t->node->spec)) return 0;
         rc = same_components(t, result, &same, err);
         if (rc == 0 && same) rc = failure_found(t, result, err);
         return rc == 0 && same ? 1 : rc;
