@@ -19,6 +19,7 @@ typedef struct clean_node {
     bool asks_missing;    /* it asked for one, be it blocked by what it asked for too */
     bool bad_list;        /* failed: the list it made has mistakes */
     bool unsure;          /* it reads what cannot be foretold */
+    bool died;            /* failed by chance */
     enum { CLEAN_NEW, CLEAN_OPEN, CLEAN_DONE } state;
     sim_node n;           /* with the nodes that lists stand for */
     sim_result out;
@@ -26,19 +27,22 @@ typedef struct clean_node {
     uint64_t key;
 } clean_node;
 
+typedef struct clean_run clean_run;
+
 /** What is not in the graph: how it came about. */
 typedef struct clean_past {
     uint64_t stale;          /* paths o/<slot>.a that lie there without a maker */
     char lists[SLOTS][TEXT]; /* of expand nodes: the nodes that are declared now, and stay when the node fails */
     uint32_t vague_lists;    /* by slot: it may be another one */
+    bool (*dies)(const clean_run *c, int slot); /* does it fail by chance, if it is not lost anyway? NULL: none does */
 } clean_past;
 
-typedef struct clean_run {
+struct clean_run {
     sim_graph *g; /* the nodes of lists are filled in */
     const clean_past *past;
     int slot, stack[SLOTS], depth;
     clean_node nodes[SLOTS];
-} clean_run;
+};
 
 static inline bool is_lost(const clean_node *n) { return n->failed || n->blocked; }
 static inline bool clean_visit(clean_run *c, int slot);
@@ -233,6 +237,7 @@ static inline void clean_node_here(clean_run *c, int slot)
     if (!is_lost(n) && is_expand(&n->n) && list_is_wrong(c->g, slot, n->out.value)) n->failed = n->bad_list = true;
     if (n->circular) n->failed = true;
     if (n->reads.ghosts & c->past->stale) n->unsure = true;
+    if (c->past->dies && c->past->dies(c, slot)) n->died = n->failed = true, n->barred = n->blocked = n->needs_missing = n->bad_list = false;
 }
 
 /* Of a node that a list may name or not, it is unsure already whether it is there. */

@@ -57,6 +57,7 @@ static void complete(const sim_node *n)
 {
     node_spec *spec = &sim->w->declared.nodes[sim->w->declared.node_count - 1];
     if (is_expand(n)) spec->flags |= SPEC_EXPAND;
+    spec->retries = (uint32_t)n->retries;
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             spec_member *m = &spec->inputs[i].members[k];
@@ -101,6 +102,7 @@ static uint64_t declare_node(int slot, const sim_node *n)
     for (size_t i = 0; i < in; i++)
         for (size_t k = 0; k < inputs[i].count; k++) spec = mix_text(mix_text(spec, refs_text(&inputs[i].refs[k])), inputs[i].refs[k].port ? inputs[i].refs[k].port : "");
     for (size_t i = 0; i < out; i++) spec = mix_text(spec, outputs[i].path);
+    spec = mix_text(spec, n->retries == 0 ? "" : n->retries == 1 ? "1" : "2");
     if (weir_declare(sim->w, &node, NULL, &err) != 0) wrong("declare %d: %s", slot, err.message);
 #ifndef SIM_REAL
     complete(n);

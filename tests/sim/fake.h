@@ -30,6 +30,8 @@ static void fake_performed(int slot, const sim_node *n, const tracker *t, bool o
 static void fake_asks(int slot, const tracker *t);
 /** Does the execution that is about to happen end its process? */
 static bool fake_crashes(void);
+/** Does the attempt of the node that is about to happen fail by chance? 0: no; else in which way. */
+static int fake_chance(int slot);
 /** Content for the clean names of a list, and of a node that was needed. */
 static void fake_names(int slot, char port, char text[TEXT]);
 static void fake_made(const char *name, char text[TEXT]);
@@ -120,7 +122,7 @@ struct process {
     void *ctx;
     char *words[64];
     int count, cwd;
-    bool stopped, wrote;
+    bool stopped, wrote, timed_out;
     int exit_code, signal;
 };
 
@@ -245,16 +247,33 @@ static void fake_tools(int dir)
     write_text(dir, "tools/sim", "tool");
 }
 
+/* It wrote a part, and ends: by a signal, a time limit, or with a code that says nothing. */
+static void command_half(process *p, int how)
+{
+    int out = 6;
+    while (strcmp(p->words[out], "--out") != 0) out++;
+    write_text(p->cwd, p->words[out + 1], "half");
+    p->wrote = true;
+    p->signal = how == 1 ? 11 : how == 2 ? 15 : 0;
+    p->timed_out = how == 2;
+    p->exit_code = 124;
+}
+
 static void process_step(void *object)
 {
     process *p = object;
     if (!p->wrote && !p->stopped) {
-        p->signal = fake_crashes() ? 9 : 0;
-        command_perform(p);
+        int how = fake_chance(atoi(p->words[1]));
+        if (how) command_half(p, how);
+        else {
+            p->signal = fake_crashes() ? 9 : 0;
+            command_perform(p);
+        }
         fake_add(process_step, p);
         return;
     }
     process_result r = {.exit_code = p->stopped || p->signal ? -1 : p->exit_code, .signal = p->stopped ? 15 : p->signal, .stopped = p->stopped,
+                        .timed_out = p->timed_out,
                         .output = bytes_of("", 0), .wall_us = (int64_t)(fake_random() % 3000)};
     for (int i = 0; i < p->count; i++) free(p->words[i]);
     p->done(p->ctx, &r);
@@ -368,6 +387,17 @@ static uint64_t job_id(const fake_job *f)
     if (job_order_get(buf_bytes(&f->frame), &arena, &order, NULL) != 0) abort();
     arena_deinit(&arena);
     return order.id;
+}
+
+static int job_slot(const fake_job *f)
+{
+    mem_arena arena;
+    job_order order = {0};
+    arena_init(&arena);
+    if (job_order_get(buf_bytes(&f->frame), &arena, &order, NULL) != 0) abort();
+    int slot = atoi((const char *)order.node.data + 1);
+    arena_deinit(&arena);
+    return slot;
 }
 
 static void worker_step(void *object);
@@ -488,9 +518,19 @@ static void worker_die(script_worker *w, const char *how)
     free(w);
 }
 
+/* It says that it failed, and not for what it read. */
+static void worker_falls_short(script_worker *w)
+{
+    job_report short_of = {.id = job_id(w->jobs), .message = bytes_str("no memory")};
+    w->begun = false;
+    drop_job(w);
+    w->events.report(w->events.ctx, w, &short_of);
+}
+
 static void worker_step(void *object)
 {
     script_worker *w = object;
+    int how = 0;
     if (w->killed || (w->retired && !w->jobs)) {
         worker_die(w, w->killed ? w->killed : "retired");
         return;
@@ -509,6 +549,12 @@ static void worker_step(void *object)
     } else if (w->jobs && fake_crashes()) {
         worker_die(w, "signal 9");
         return;
+    } else if (w->jobs && !w->fiber && (how = fake_chance(job_slot(w->jobs))) != 0) {
+        if (how < 3) {
+            worker_die(w, how == 1 ? "signal 11" : "time limit 5 s");
+            return;
+        }
+        worker_falls_short(w);
     } else if (w->jobs) {
         worker_perform(w);
     }

@@ -35,6 +35,7 @@ typedef struct sim_node {
     int kind, variant, shape;
     sim_ref c[4], v[2];
     int c_count, v_count;
+    int retries; /* further attempts after a failure */
     int x; /* source behind port x, read only when the text starts with 'r'; -1: none */
     char letter; /* first letter of its name */
     char folder; /* of its outputs */

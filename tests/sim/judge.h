@@ -46,11 +46,12 @@ static struct sim {
     uint32_t asked[SLOTS]; /* slots that it asked for, or whose outputs it found */
     bool well[SLOTS];    /* it settled well at least once */
     bool sweeps;         /* files that nobody makes were removed */
+    int chance[SLOTS], doomed[SLOTS], deaths[SLOTS]; /* attempts that are to fail by chance, that will, that did */
     int ran[SLOTS], failed[SLOTS], tries[SLOTS], starts, interrupt_at, interrupts, crash_at;
     int meddle_at, meddle_source; /* edit this source before that execution; 0: no */
     char meddle_text[TEXT];
     bool settled_limited, settled_named[SLOTS];
-    bool found_circle, limited, dry, settled; /* nothing was done since a run that was not disturbed */
+    bool found_circle, limited, force, dry, settled; /* nothing was done since a run that was not disturbed */
     bool meddled, crashed, no_targets, renamed, would[SLOTS], maybe[SLOTS];
     bool was_blocked[SLOTS], was_anew[SLOTS], was_circular[SLOTS], performed[SLOTS], free[SLOTS], loose[SLOTS], wanted[SLOTS], perhaps[SLOTS], expected[SLOTS], named[SLOTS];
     tracker last[SLOTS];
@@ -378,6 +379,8 @@ static void meet_unknown_rows(void)
     clean_spread(&sim->clean);
 }
 
+#include "tests/sim/chance.h"
+
 static void foretell(bool force, bool limited)
 {
     char path[PATH];
@@ -391,9 +394,11 @@ static void foretell(bool force, bool limited)
         const sim_node *n = &graph.nodes[s];
         if (!(n->present && n->folder == 'o' && has_a(n)) && faccessat(sim->rootfd, path, F_OK, 0) == 0) past->stale |= 1ULL << s;
     }
+    past->dies = chance_dies;
+    sim->limited = limited;
+    sim->force = force;
     clean_compute(&sim->clean, &graph, past);
     for (int s = 0; s < SLOTS; s++) sim->clean.nodes[s].key = clean_key(&sim->clean, s, &sim->clean.nodes[s].n);
-    sim->limited = limited;
     if (limited) meet_unknown_rows();
     memset(sim->free, 0, sizeof sim->free);
     memset(sim->wanted, 0, sizeof sim->wanted);
@@ -409,7 +414,7 @@ static void foretell(bool force, bool limited)
         bool is_meant = force && (!limited || sim->named[s]), forced = is_meant && (!graph.nodes[s].row || was_on_list(s));
         sim->free[s] = is_meant && graph.nodes[s].row && (past->vague_lists >> row_parent(&graph, s) & 1); /* forced is what was declared before the run */
         bool runs = graph.nodes[s].present && (!c->blocked || c->barred);
-        sim->expected[s] = sim->wanted[s] && runs && (forced || c->needs_missing || !memo_has(&sim->memo, c->key, &c->reads, c->barred));
+        sim->expected[s] = sim->wanted[s] && runs && (forced || chance_repeats(c) || !memo_has(&sim->memo, c->key, &c->reads, c->barred));
     }
     for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
         int parent = row_parent(&graph, s);
@@ -431,6 +436,7 @@ static void foretell(bool force, bool limited)
     memset(sim->was_anew, 0, sizeof sim->was_anew);
     memset(sim->was_blocked, 0, sizeof sim->was_blocked);
     sim->starts = sim->did_count = 0;
+    chance_begin();
 }
 
 /* For people: what a clean run would give. */
@@ -499,6 +505,7 @@ static void learn(void)
         }
         if (fails && sim->crashed && !sim->meddled && !sim->clean.nodes[s].failed) continue; /* it died */
         uint64_t key = sim->clean.nodes[s].key;
+        if (fails && chance_repeats(&sim->clean.nodes[s])) continue;
         if (fails && sim->clean.nodes[s].bad_list && !sim->loose[s] && !sim->meddled) continue; /* the nodes that there are have a part in that */
         if (!sim->loose[s] && !sim->meddled && !(fails && sim->crashed))
             memo_learn(&sim->memo, key, barred ? &sim->clean.nodes[s].reads : &sim->last[s], barred);
@@ -542,6 +549,7 @@ static void judge_counts(bool cut_short, bool again)
         if (c->needs_missing) most = 2; /* no known failure: it is tried again when what it read before moves in the run */
         if (count > most) wrong("node %d ran %d times, expected %d", s, count, sim->expected[s]);
         if (!vague && count < (sim->expected[s] ? 1 : 0)) wrong("node %d did not run", s);
+        if (!vague && count == 1 && sim->expected[s]) chance_judge(s);
         if (!cut_short && c->failed && !sim->failed[s] && !sim->told[s] && sim->wanted[s]) wrong("node %d should have failed", s);
     }
 }

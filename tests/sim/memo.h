@@ -33,6 +33,9 @@ static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n
         h = mix_text(h, text);
     }
     if (n->x >= 0) h = mix_text(h, source_path(c->g, n->x, path));
+#ifdef SIM_REAL
+    if (is_expand(n) && n->letter != 'n') h = mix_text(h, "weir.expand registers its effect by the node's name");
+#endif
     if (n->command) h = mix_text(h, made_path(c->g, slot, 'a', path));
     return h;
 }

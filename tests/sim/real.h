@@ -181,6 +181,7 @@ int weir_declare(weir *w, const weir_node *node, const char **full_name, weir_er
     for (size_t i = 0; i < node->output_count; i++) say(w, "%s = '%s', ", node->outputs[i].port, node->outputs[i].path);
     say(w, "}, ");
     if (node->depfile) say(w, "depfile = '%s', ", node->depfile);
+    if (graph.nodes[slot].retries) say(w, "retries = %d, ", graph.nodes[slot].retries);
     if (node->shell) say(w, "cmd = '%s' ", node->shell);
     for (size_t i = 0; node->command && node->command[i]; i++) say(w, "%s'%s'", i ? ", " : "cmd = { ", node->command[i]);
     say(w, "%s}\n", node->command ? " } " : "");

@@ -5,11 +5,12 @@
  *
  *   write SOURCE TEXT      touch|anew|rename|remove SOURCE        sources
  *   node SLOT LETTER FOLDER KIND-OF-MAKER KIND VARIANT SHAPE LIST X [REF...]     s3: source; p2a, o2b: by path, by port; n4: node; v4: its value;
- *                                                                               x4: the nodes on its list
+ *                                                                               x4: the nodes on its list; r2: retries
  *   (LIST: 2: the list is a glob)                                 version KIND: of its effects, 0 or 1 in turn
  *   drop SLOT              hand PATH [TEXT]                       nodes; an output written or removed by hand
  *   later   reopen   reopen-bare   check                          a second passes; engine anew (without caches); state against log
  *   run WORD...            j=3 seed=5 force again dry targets=1,4 meddle=2:3:TEXT interrupt=2x1 crash=2 kill=9
+ *                                                               chance=3:1,7:2 (chance.h)
  */
 #ifndef WEIR_TESTS_SIM_SCRIPT_H
 #define WEIR_TESTS_SIM_SCRIPT_H
@@ -52,6 +53,10 @@ static void play_source(const char *verb, int i, const char *text)
 
 static void play_ref(sim_node *n, const char *word)
 {
+    if (word[0] == 'r') {
+        n->retries = abs(atoi(word + 1)) % 3;
+        return;
+    }
     sim_ref r = {.index = atoi(word + 1) % SLOTS, .port = word[strlen(word) - 1]};
     if (r.port != 'a' && r.port != 'b') r.port = 0;
     switch (word[0]) {
@@ -86,6 +91,7 @@ static void play_node(int slot, char *rest)
     if (row_parent(&graph, slot) >= 0) return;
     if (is_expand(&n) && (!may_expand(slot) || n.command || n.shape != SHAPE_VALUE)) return;
     if (n.kind == KIND_NEED && n.command) return;
+    if (is_expand(&n)) n.retries = 0;
     if (is_expand(old) && !is_expand(&n)) clear_rows(slot);
     n.has_c = n.c_count > 0;
     if (!old->present || old->letter != n.letter || is_expand(old) != is_expand(&n)) {
@@ -122,11 +128,19 @@ static void add_target(run_plan *p, int s)
     sim->named[s] = p->limited = true;
 }
 
+/* chance=SLOT:ATTEMPTS,... */
+static void add_chances(const char *at)
+{
+    for (int slot, attempts, used; sscanf(at, "%d:%d%n", &slot, &attempts, &used) == 2; at += used + (at[used] == ','))
+        if (slot >= 0 && slot < SLOTS) sim->chance[slot] = attempts;
+}
+
 /* The rest of a run's line; *kill: 0: no; *dry. */
 static void read_run(char *rest, run_plan *p, long *kill, bool *dry)
 {
     sim->interrupt_at = sim->meddle_at = sim->crash_at = 0;
     memset(sim->named, 0, sizeof sim->named);
+    memset(sim->chance, 0, sizeof sim->chance);
     for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
         char *value = strchr(word, '='), *end;
         if (value) *value++ = '\0';
@@ -140,11 +154,13 @@ static void read_run(char *rest, run_plan *p, long *kill, bool *dry)
         else if (strcmp(word, "crash") == 0) sim->crash_at = atoi(value);
         else if (strcmp(word, "interrupt") == 0) sscanf(value, "%dx%d", &sim->interrupt_at, &sim->interrupts);
         else if (strcmp(word, "meddle") == 0) sscanf(value, "%d:%d:%63s", &sim->meddle_at, &sim->meddle_source, sim->meddle_text);
+        else if (strcmp(word, "chance") == 0) add_chances(value);
         else if (strcmp(word, "targets") == 0)
             for (; *value; value = *end ? end + 1 : end) add_target(p, (int)strtol(value, &end, 10));
     }
 #ifdef SIM_REAL
     sim->interrupt_at = sim->meddle_at = sim->crash_at = 0;
+    memset(sim->chance, 0, sizeof sim->chance);
 #endif
     sim->meddle_source = abs(sim->meddle_source) % SOURCES;
 }
@@ -168,7 +184,7 @@ static void play_run(char *rest)
     else run_once(&p);
     sim->settled_limited = p.limited;
     memcpy(sim->settled_named, sim->named, sizeof sim->named);
-    sim->settled = kill == 0 && sim->interrupt_at == 0 && !sim->meddled && !sim->crashed;
+    sim->settled = kill == 0 && sim->interrupt_at == 0 && !sim->meddled && !sim->crashed && !chance_was();
 }
 
 static void reopen(bool bare)
@@ -300,16 +316,17 @@ static void choose_inputs(int slot, sim_node *n)
 static void say_node(int slot, const sim_node *n)
 {
     char refs[100] = "";
-    for (int k = 0; k < n->c_count; k++) {
+    for (int k = 0; k < n->c_count && !n->is_glob; k++) {
         const sim_ref *r = &n->c[k];
         size_t at = strlen(refs);
         if (r->kind == REF_ROWS) snprintf(refs + at, sizeof refs - at, " x%d", r->index);
         else if (r->kind == REF_FILE || r->kind == REF_NODE) snprintf(refs + at, sizeof refs - at, " %c%d", r->kind == REF_FILE ? 's' : 'n', r->index);
         else snprintf(refs + at, sizeof refs - at, " %c%d%c", r->kind == REF_MADE ? 'p' : 'o', r->index, r->port);
     }
-    for (int k = 0; k < n->v_count; k++) snprintf(refs + strlen(refs), sizeof refs - strlen(refs), " v%d", n->v[k].index);
+    for (int k = 0; k < n->v_count && !n->is_glob; k++) snprintf(refs + strlen(refs), sizeof refs - strlen(refs), " v%d", n->v[k].index);
+    if (n->retries) snprintf(refs + strlen(refs), sizeof refs - strlen(refs), " r%d", n->retries);
     play("node %d %c %c %s %d %d %d %d %d%s", slot, n->letter, n->folder, !n->command ? "effect" : n->shell ? "shell" : "argv", n->kind, n->variant,
-         n->shape, n->is_glob ? 2 : n->is_list, n->x, n->is_glob ? "" : refs);
+         n->shape, n->is_glob ? 2 : n->is_list, n->x, refs);
 }
 
 static void add_node(int slot)
@@ -322,6 +339,7 @@ static void add_node(int slot)
     if (n.kind >= KIND_NEED) n.command = false;
     n.shape = is_expand(&n) ? SHAPE_VALUE : n.command ? pick(2) : pick(SHAPES);
     choose_inputs(slot, &n);
+    n.retries = !is_expand(&n) && pick(6) == 0 ? 1 + pick(2) : 0;
     n.is_glob = pick(8) == 0 && (n.x < 0 || n.x >= 4);
     say_node(slot, &n);
 }
@@ -330,7 +348,7 @@ static void redefine_node(int slot)
 {
     sim_node n = graph.nodes[slot];
     if (!n.present || n.row) return;
-    switch (pick(6)) {
+    switch (pick(7)) {
     case 0: n.variant = !n.variant; break;
     case 1:
         n.kind = pick(KINDS - 1);
@@ -340,6 +358,7 @@ static void redefine_node(int slot)
     case 2: choose_inputs(slot, &n); n.is_glob = false; break;
     case 3: n.letter = n.letter == 'n' ? 'm' : 'n'; break;
     case 4: n.folder = n.folder == 'o' ? 'p' : 'o'; break;
+    case 5: n.retries = n.retries ? 0 : 1 + pick(2); break;
     default: n.shell = !n.shell; break;
     }
     say_node(slot, &n);
@@ -385,6 +404,18 @@ static void say_targets(char *words, size_t size)
     }
 }
 
+/* Some attempts fail; the next run tries again. */
+static void run_by_chance(const char *words)
+{
+    char hits[60] = "";
+    for (int tries = 0; tries < 4; tries++) {
+        int s = pick(SLOTS);
+        if (graph.nodes[s].present) snprintf(hits + strlen(hits), sizeof hits - strlen(hits), "%s%d:%d", hits[0] ? "," : "", s, 1 + pick(3));
+    }
+    play("run %s chance=%s", words, hits);
+    if (!sim->bad && pick(2)) play("run %s", words);
+}
+
 /** The project as it is at the beginning of a round. */
 static void script_begin(uint64_t seed)
 {
@@ -417,6 +448,7 @@ static void script_step(uint64_t seed, int number)
     else if (kind < 8) play("run %s interrupt=%dx%d", words, at, 1 + pick(2));
     else if (kind < 10) play("run %s kill=%d", words, 1 + pick(1 << pick(8)));
     else if (kind < 12) play("run %s crash=%d", words, at);
+    else if (kind < 16) run_by_chance(words);
     else play("run %s", words);
     char *force = strstr(words, " force");
     if (force) memcpy(force, "      ", 6);

@@ -8,7 +8,7 @@
  *
  *   - every wanted output equals the clean computation (clean.h)
  *   - a node ran exactly when no earlier execution with its key saw the same contents; at most once
- *   - a second run runs nothing; what fails is told without being run
+ *   - a second run runs nothing; what fails is told without being run, unless it failed by chance or has retries (chance.h)
  *   - what did not settle well left its files as they were (left.h)
  *   - a dry run says what will run; an edit in the middle of a run, a crash, an engine killed at a named point is made good by the next one
  *   - after every step: the state equals the fold of the log, and its chain holds (weir db check). That takes three times as long as the step:
@@ -110,6 +110,12 @@ static size_t cut_lines(char *text, char *lines[LINES])
     return count;
 }
 
+/* What was wrong at first: what is left of it when it is made shorter may be wrong in another way. */
+static void say_wrongs(void)
+{
+    for (const char *at = sim->script; (at = strstr(at, "WRONG: ")) != NULL; at++) fprintf(stderr, "  %.*s\n", (int)strcspn(at, "\n"), at);
+}
+
 /* Leave out runs of lines while it still fails. */
 static void shrink(void)
 {
@@ -177,7 +183,7 @@ static int campaign(uint64_t steps, bool watch)
         if (!CHECK(!fails)) {
             failed++;
             fprintf(stderr, "WEIR_SEED=%llu fails\n", (unsigned long long)this);
-            if (!sim->verbose) shrink();
+            if (!sim->verbose) say_wrongs(), shrink();
         }
     }
     fprintf(stderr, "%llu steps, %llu runs, %llu executions, %llu kills, %llu rounds wrong\n", (unsigned long long)(rounds * ROUND_STEPS),
