@@ -104,9 +104,13 @@ CREATE TABLE execution (
     memory   INTEGER NOT NULL,     -- peak bytes
     pid      INTEGER NOT NULL,
     ticks    INTEGER NOT NULL,     -- start time of the process
-    dropped  INTEGER NOT NULL      -- 1: its trace was given up (voided, or too many of its key)
-) STRICT;
-CREATE INDEX execution_node ON execution(node);
+    dropped  INTEGER NOT NULL,     -- 1: its trace was given up (voided, or too many of its key)
+    outcome  INTEGER NOT NULL,     -- how its end settled the node; 0: open
+    changed  INTEGER NOT NULL,     -- 1: an output or the value differs from before
+    reason   INTEGER NOT NULL      -- reason_kind: why it was due, if that names nothing; 0: see the table reason
+) STRICT;                          -- what it looked at stands in the event of its end alone
+CREATE INDEX execution_node ON execution(node, finished);
+CREATE INDEX execution_run ON execution(run, finished);
 CREATE INDEX execution_traced ON execution(node) WHERE result = 1 AND dropped = 0; -- those that may be found again
 CREATE INDEX execution_failed ON execution(node) WHERE result = 2 AND dropped = 0;
 CREATE INDEX execution_open ON execution(id) WHERE result = 0;
@@ -121,20 +125,6 @@ CREATE TABLE produced (            -- outputs of an execution
     PRIMARY KEY (execution, port)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE read (                -- what an execution looked at, in order
-    execution INTEGER NOT NULL,
-    position  INTEGER NOT NULL,
-    grp       INTEGER NOT NULL,    -- group: reads that could be made together
-    aspect    INTEGER NOT NULL,    -- read_aspect
-    port      INTEGER NOT NULL,    -- index of the declared input; -1: not declared
-    member    INTEGER NOT NULL,    -- in a list; -1: the whole port
-    sub       INTEGER NOT NULL,
-    source    INTEGER NOT NULL,    -- item or node id; 0: a list
-    node      INTEGER NOT NULL,    -- 1: source is a node
-    hash      BLOB NOT NULL,
-    PRIMARY KEY (execution, position)
-) STRICT, WITHOUT ROWID;
-
 CREATE TABLE refs (                -- interned groups of refs
     id   INTEGER PRIMARY KEY,
     body BLOB NOT NULL             -- read_refs_put
@@ -147,21 +137,27 @@ CREATE TABLE step (                -- traces, as a chain of unique probes; rows 
     execution INTEGER NOT NULL     -- leaf: the result; else 0
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE settlement (          -- every time a node was settled, and how
+CREATE TABLE settlement (          -- every time a node was settled without an execution, and how
     seq       INTEGER PRIMARY KEY,
     run       INTEGER NOT NULL,
     node      INTEGER NOT NULL,
     outcome   INTEGER NOT NULL,    -- outcome
-    execution INTEGER NOT NULL,    -- whose result held afterwards; for failed ones the attempt
+    execution INTEGER NOT NULL,    -- whose result held afterwards
     cause     INTEGER NOT NULL,    -- blocked: the node that failed
     spec      INTEGER NOT NULL,
     effect    INTEGER NOT NULL,
-    changed   INTEGER NOT NULL     -- 1: an output or the value differs from before
+    changed   INTEGER NOT NULL,    -- 1: an output or the value differs from before
+    reason    INTEGER NOT NULL     -- as in execution
 ) STRICT;
 CREATE INDEX settlement_node ON settlement(node, seq);
 CREATE INDEX settlement_run ON settlement(run);
 
-CREATE TABLE reason (
+CREATE VIEW settled AS             -- every time a node was settled: by itself, or by the end of an execution (the cast: SQLite merges arms of one type)
+SELECT seq, run, node, outcome, execution, cause, spec, effect, changed, reason FROM settlement
+UNION ALL
+SELECT finished, run, node, outcome, id, CAST(0 AS INTEGER), spec, effect, changed, reason FROM execution WHERE finished <> 0;
+
+CREATE TABLE reason (              -- reasons that name something, or of which there are several
     settlement INTEGER NOT NULL,   -- seq
     position   INTEGER NOT NULL,
     reason     INTEGER NOT NULL,   -- reason_kind

@@ -97,8 +97,8 @@ SELECT x.id AS execution, x.run, x.node AS node_id, CAST(n.name AS TEXT) AS node
   FROM execution x JOIN node n ON n.id = x.node;
 
 CREATE VIEW weir_reasons AS        -- why nodes were due, and what became of it
-SELECT s.run, s.node AS node_id, CAST(n.name AS TEXT) AS node,
-       CASE s.outcome WHEN 1 THEN 'ran' WHEN 2 THEN 'restored' WHEN 3 THEN 'unchanged' WHEN 4 THEN 'failed' WHEN 5 THEN 'blocked' WHEN 6 THEN 'accepted' END AS outcome,
+SELECT r.run, r.settled AS node_id, CAST(n.name AS TEXT) AS node,
+       CASE r.outcome WHEN 1 THEN 'ran' WHEN 2 THEN 'restored' WHEN 3 THEN 'unchanged' WHEN 4 THEN 'failed' WHEN 5 THEN 'blocked' WHEN 6 THEN 'accepted' END AS outcome,
        r.position,
        CASE r.reason WHEN 1 THEN 'new' WHEN 2 THEN 'input-changed' WHEN 3 THEN 'inputs-added' WHEN 4 THEN 'inputs-removed'
                      WHEN 5 THEN 'code-changed' WHEN 6 THEN 'params-changed' WHEN 7 THEN 'env-changed' WHEN 8 THEN 'output-missing'
@@ -110,6 +110,11 @@ SELECT s.run, s.node AS node_id, CAST(n.name AS TEXT) AS node,
             ELSE (SELECT CAST(i.name AS TEXT) FROM item i WHERE i.id = r.source) END AS name,
        nullif(lower(hex(r.old_hash)), '') AS old,
        nullif(lower(hex(r.new_hash)), '') AS new,
-       nullif(s.execution, 0) AS execution,
-       s.seq AS seq
-  FROM settlement s JOIN node n ON n.id = s.node JOIN reason r ON r.settlement = s.seq;
+       nullif(r.execution, 0) AS execution,
+       r.seq AS seq
+  FROM (SELECT s.run, s.node AS settled, s.outcome, s.execution, s.seq, m.position, m.reason, m.source, m.node, m.old_hash, m.new_hash, m.detail
+          FROM settled s JOIN reason m ON m.settlement = s.seq
+        UNION ALL
+        SELECT s.run, s.node, s.outcome, s.execution, s.seq, 0, s.reason, 0, 0, NULL, NULL, x''
+          FROM settled s WHERE s.reason <> 0) r
+  JOIN node n ON n.id = r.settled;

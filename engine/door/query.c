@@ -377,7 +377,8 @@ void query_read_settlement(db_stmt *s, settlement_row *row)
                             .cause = (uint64_t)db_int(s, 4),
                             .spec = (uint64_t)db_int(s, 5),
                             .effect = (uint64_t)db_int(s, 6),
-                            .changed = db_int(s, 7) != 0};
+                            .changed = db_int(s, 7) != 0,
+                            .reason = (reason_kind)db_int(s, 8)};
 }
 
 int query_settlement(query *q, int statement, uint64_t node, uint64_t bound, settlement_row *row)

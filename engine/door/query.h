@@ -93,6 +93,7 @@ typedef struct settlement_row {
     uint64_t seq, run, execution, cause, spec, effect;
     outcome what;
     bool changed;
+    reason_kind reason; /* the only one, if it names nothing; 0: they are rows */
 } settlement_row;
 void query_read_settlement(db_stmt *s, settlement_row *row);
 /** 1, 0 or a code: the first row of one of the door_settlement statements. */

@@ -59,6 +59,7 @@ typedef struct stored_reason {
     bool is_node;
 } stored_reason;
 
+/* Of a settlement that has more than the one reason in its row. */
 static int read_reasons(query *q, uint64_t settlement, stored_reason **list, size_t *count)
 {
     size_t capacity = 0;
@@ -82,6 +83,8 @@ static int add_reasons(query *q, why *w, const settlement_row *row)
 {
     stored_reason *list = NULL;
     size_t count = 0;
+    if (row->reason != 0)
+        return add_reason(q, w, &(why_reason){row->reason, bytes_str(""), bytes_str(""), HASH_NONE, HASH_NONE});
     int rc = read_reasons(q, row->seq, &list, &count);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         why_reason *r = &list[i].shown;
@@ -104,39 +107,31 @@ static bytes read_label(query *q, const node_spec *spec, uint64_t source, bool i
     return bytes_str("");
 }
 
-typedef struct stored_read {
-    int64_t aspect, port;
-    uint64_t source;
-    bool is_node;
-    hash128 hash;
-} stored_read;
+static int stored_reads(query *q, uint64_t execution, read_record **list, size_t *count)
+{
+    db_stmt *s = QUERY_ASK(q, SQL_EXECUTION_ENDED, execution);
+    if (!s) return q->err.code;
+    int rc = query_step(q, s);
+    if (rc == 1) rc = event_get_reads((int)db_int(s, 0), db_bytes(s, 1), &q->arena, list, count, &q->err);
+    db_reset(s);
+    return rc;
+}
 
 static int add_reads(query *q, why *w)
 {
     static const char *const aspects[] = {"", "content", "value", "names", "params", "path", "list", "outpath"};
-    stored_read *list = NULL;
+    read_record *list = NULL;
     size_t count = 0;
-    size_t capacity = 0;
     node_spec spec;
     int rc = query_spec(q, w->execution.spec, &spec);
-    db_stmt *s = rc == 0 ? QUERY_ASK(q, SQL_EXECUTION_READS, w->execution.id) : NULL;
-    if (!s) return q->err.code;
-    while ((rc = query_step(q, s)) == 1) {
-        if (!MEM_GROW(list, capacity, count + 1)) {
-            rc = error_nomem(&q->err, "gathering reads");
-            db_reset(s);
-            break;
-        }
-        list[count++] = (stored_read){db_int(s, 1), db_int(s, 2), (uint64_t)db_int(s, 5), db_int(s, 6) != 0, db_hash(s, 7)};
-    }
+    if (rc == 0) rc = stored_reads(q, w->execution.id, &list, &count);
     w->reads = rc == 0 ? arena_zero(&q->arena, count + 1, sizeof *w->reads) : NULL;
     for (size_t i = 0; w->reads && i < count; i++) {
-        const stored_read *r = &list[i];
-        if (r->aspect == 7) continue; /* the path of its own output */
-        const char *aspect = r->aspect > 0 && r->aspect < 8 ? aspects[r->aspect] : "";
-        w->reads[w->read_count++] = (why_read){read_label(q, &spec, r->source, r->is_node, r->port), aspect, r->hash};
+        const read_record *r = &list[i];
+        if ((int)r->ref.aspect == 7) continue; /* the path of its own output */
+        const char *aspect = (int)r->ref.aspect < 8 ? aspects[r->ref.aspect] : "";
+        w->reads[w->read_count++] = (why_read){read_label(q, &spec, r->source, r->source_is_node, r->ref.port), aspect, r->hash};
     }
-    mem_free(list);
     return rc;
 }
 

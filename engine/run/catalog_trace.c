@@ -237,36 +237,14 @@ int catalog_result(catalog *c, uint64_t execution, const cat_result **result, we
     return rc < 0 ? rc : 0;
 }
 
-static void take_read(db_stmt *q, read_record *r)
+static int load_reads(catalog *c, uint64_t execution, mem_arena *arena, read_record **reads, size_t *count, weir_error *err)
 {
-    bool is_item = db_int(q, 6) == 0;
-    *r = (read_record){
-        .ref = {.aspect = (read_aspect)db_int(q, 1),
-                .port = (int32_t)db_int(q, 2),
-                .member = (int32_t)db_int(q, 3),
-                .sub = (int32_t)db_int(q, 4)},
-        .group = (uint32_t)db_int(q, 0),
-        .source = (uint64_t)db_int(q, 5),
-        .source_is_node = !is_item,
-        .hash = db_hash(q, 7),
-    };
-    if (r->ref.port == -1 && is_item) r->ref.item = r->source;
-}
-
-static int load_reads(catalog *c, uint64_t execution, read_record **list, size_t *count, weir_error *err)
-{
-    size_t capacity = 0;
-    db_stmt *q = catalog_query(c, SQL_EXECUTION_READS, err);
+    db_stmt *q = catalog_query(c, SQL_EXECUTION_ENDED, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)execution);
-    int rc;
-    while ((rc = db_step(q, err)) == 1) {
-        if (!MEM_GROW(*list, capacity, *count + 1)) {
-            db_reset(q);
-            return error_nomem(err, "reading what an execution looked at");
-        }
-        take_read(q, &(*list)[(*count)++]);
-    }
+    int rc = db_step(q, err);
+    if (rc == 1) rc = event_get_reads((int)db_int(q, 0), db_bytes(q, 1), arena, reads, count, err);
+    db_reset(q);
     return rc;
 }
 
@@ -274,18 +252,10 @@ int catalog_reads(catalog *c, uint64_t execution, mem_arena *arena, read_record 
 {
     weir_error local = {0};
     if (!err) err = &local;
-    read_record *list = NULL;
     *reads = NULL;
     *count = 0;
     const kept_result *here = kept(c, execution);
     bool is_queued = here ? here->epoch == c->epoch : c->result_refused; /* it may still be on its way to the writer */
     int rc = is_queued ? catalog_refresh(c, err) : 0;
-    if (rc == 0) rc = load_reads(c, execution, &list, count, err);
-    if (rc == 0 && *count > 0) {
-        *reads = arena_alloc(arena, *count * sizeof **reads);
-        if (*reads) memcpy(*reads, list, *count * sizeof **reads);
-        else rc = error_nomem(err, "reading what an execution looked at");
-    }
-    mem_free(list);
-    return rc;
+    return rc == 0 ? load_reads(c, execution, arena, reads, count, err) : rc;
 }

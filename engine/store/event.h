@@ -225,6 +225,11 @@ void event_put_body(buf *b, const event_body *e);
 
 /** WEIR_CORRUPT for damage, WEIR_NEWER for an unknown version or kind. Lists are allocated in `arena`. */
 int event_get(int kind, bytes body, mem_arena *arena, event_body *out, weir_error *err);
+/**
+ * What an execution looked at, from the event that ended it; `reads` lie in the arena and outlive the body. WEIR_CORRUPT: the
+ * event is no end of an execution, or damaged.
+ */
+int event_get_reads(int kind, bytes body, mem_arena *arena, read_record **reads, size_t *count, weir_error *err);
 /** The body as one JSON object, for `weir log --json`. */
 int event_to_json(int kind, bytes body, buf *to, weir_error *err);
 

@@ -270,6 +270,20 @@ int event_get(int kind, bytes body, mem_arena *arena, event_body *out, weir_erro
     return finish(&g, form->name, err);
 }
 
+int event_get_reads(int kind, bytes body, mem_arena *arena, read_record **reads, size_t *count, weir_error *err)
+{
+    event_body event;
+    *reads = NULL;
+    *count = 0;
+    int rc = event_get(kind, body, arena, &event, err);
+    if (rc != 0) return rc;
+    if (kind != EVENT_FINISHED && kind != EVENT_ACCEPTED)
+        return error_set(err, WEIR_CORRUPT, "event %s: it should be the end of an execution", event_kind_name(kind));
+    *reads = event.finished.reads; /* as an accepted result */
+    *count = event.finished.read_count;
+    return 0;
+}
+
 int read_refs_get(bytes from, mem_arena *arena, read_ref **refs, size_t *count, weir_error *err)
 {
     getter g = {.u = unpack_of(from), .arena = arena, .field = "refs"};

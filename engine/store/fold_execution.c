@@ -48,7 +48,15 @@ int fold_started(fold *f, const event_started *e)
 
 /* --- end --------------------------------------------------------------------------------------------------------- */
 
-static int write_execution_row(fold *f, const event_finished *e, int statement)
+/* The only reason, if all it says is its kind; else 0. */
+static reason_kind plain_reason(const reason_record *reasons, size_t count)
+{
+    const reason_record *r = reasons;
+    bool is_plain = count == 1 && r->source == 0 && hash_is_none(r->old_hash) && hash_is_none(r->new_hash) && r->detail.size == 0;
+    return is_plain ? r->kind : 0;
+}
+
+static int write_execution_row(fold *f, const event_finished *e, outcome what, int statement)
 {
     db_stmt *s = fold_get(f, statement);
     if (!s) return f->err->code;
@@ -69,15 +77,18 @@ static int write_execution_row(fold *f, const event_finished *e, int statement)
     bind_u64(s, 15, e->duration_us);
     bind_u64(s, 16, e->cpu_us);
     bind_u64(s, 17, e->memory_bytes);
+    db_bind_int(s, 18, what);
+    db_bind_int(s, 19, e->changed);
+    db_bind_int(s, 20, plain_reason(e->reasons, e->reason_count));
     return db_run(s, f->err);
 }
 
 /* The row, and the end of what only open executions have. Most have none: jobs of workers need no intent. */
-static int write_execution(fold *f, const event_finished *e)
+static int write_execution(fold *f, const event_finished *e, outcome what)
 {
-    int rc = write_execution_row(f, e, SQL_FOLD_EXECUTION_ADD);
+    int rc = write_execution_row(f, e, what, SQL_FOLD_EXECUTION_ADD);
     if (rc != 0 || db_changes(f->d) > 0) return rc;
-    rc = write_execution_row(f, e, SQL_FOLD_EXECUTION_FINISH);
+    rc = write_execution_row(f, e, what, SQL_FOLD_EXECUTION_FINISH);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_ASIDES_DELETE, e->execution);
     return rc == 0 ? FOLD_RUN(f, SQL_FOLD_TOKEN_DELETE, e->execution) : rc;
 }
@@ -100,31 +111,11 @@ static int write_produced(fold *f, const event_finished *e)
     return rc;
 }
 
-static int write_reads(fold *f, const event_finished *e)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < e->read_count; i++) {
-        const read_record *r = &e->reads[i];
-        db_stmt *s = fold_get(f, SQL_FOLD_READ);
-        if (!s) return f->err->code;
-        bind_u64(s, 1, e->execution);
-        bind_u64(s, 2, i);
-        db_bind_int(s, 3, r->group);
-        db_bind_int(s, 4, r->ref.aspect);
-        db_bind_int(s, 5, r->ref.port);
-        db_bind_int(s, 6, r->ref.member);
-        db_bind_int(s, 7, r->ref.sub);
-        bind_u64(s, 8, r->source);
-        db_bind_int(s, 9, r->source_is_node);
-        bind_raw_hash(s, 10, &r->hash);
-        rc = db_run(s, f->err);
-    }
-    return rc;
-}
-
+/* Unless the row of the settlement says it all. */
 static int write_reasons(fold *f, const reason_record *reasons, size_t count)
 {
     int rc = 0;
+    if (plain_reason(reasons, count) != 0) return 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const reason_record *r = &reasons[i];
         db_stmt *s = fold_get(f, SQL_FOLD_REASON);
@@ -177,16 +168,16 @@ static int set_outputs(fold *f, const output_record *outputs, size_t count)
     return rc;
 }
 
-static int discover(fold *f, const event_finished *e)
+static int discover(fold *f, uint64_t node, const read_record *reads, size_t read_count)
 {
     size_t count = 0;
-    uint64_t *items = arena_alloc(f->scratch, (e->read_count + 1) * sizeof *items);
+    uint64_t *items = arena_alloc(f->scratch, (read_count + 1) * sizeof *items);
     if (!items) return error_nomem(f->err, "folding an execution");
-    for (size_t i = 0; i < e->read_count; i++) {
-        const read_record *r = &e->reads[i];
+    for (size_t i = 0; i < read_count; i++) {
+        const read_record *r = &reads[i];
         if (r->ref.port == -1 && !r->source_is_node && r->source != 0) items[count++] = r->source;
     }
-    return fold_discovered(f, e->node, items, count);
+    return fold_discovered(f, node, items, count);
 }
 
 static bool is_used(execution_result result)
@@ -197,18 +188,14 @@ static bool is_used(execution_result result)
 static int finished(fold *f, const event_finished *e, outcome good)
 {
     bool used = is_used(e->result);
-    int rc = write_execution(f, e);
+    int rc = write_execution(f, e, used ? good : OUTCOME_FAILED);
     if (rc == 0) rc = write_produced(f, e);
-    if (rc == 0) rc = write_reads(f, e);
-    if (rc == 0)
-        rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, used ? good : OUTCOME_FAILED, e->execution, 0,
-                      e->spec_seq, e->effect_seq, e->changed);
     if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
     if (rc == 0 && (e->result == EXECUTION_OK || e->known) && !hash_is_none(e->key)) rc = fold_trace(f, e);
     if (rc == 0) rc = finish_node(f, e);
     bool is_live = rc == 0 && db_changes(f->d) > 0;
     if (rc == 0 && used) rc = set_outputs(f, e->outputs, e->output_count);
-    if (rc == 0 && used && is_live) rc = discover(f, e);
+    if (rc == 0 && used && is_live) rc = discover(f, e->node, e->reads, e->read_count);
     if (rc == 0 && e->changed) rc = fold_pending(f, e->node, true);
     return rc;
 }
@@ -236,24 +223,10 @@ int fold_recovered(fold *f, const event_recovered *e)
 
 static int discover_as(fold *f, uint64_t node, uint64_t execution)
 {
-    uint64_t *items = NULL;
-    size_t count = 0;
-    size_t capacity = 0;
-    int rc;
-    db_stmt *s = fold_get(f, SQL_FOLD_READS_DISCOVERED);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, execution);
-    while ((rc = db_step(s, f->err)) == 1) {
-        if (!MEM_GROW(items, capacity, count + 1)) {
-            rc = error_nomem(f->err, "folding an event");
-            break;
-        }
-        if (db_int(s, 0) != 0) items[count++] = (uint64_t)db_int(s, 0);
-    }
-    db_reset(s);
-    if (rc == 0) rc = fold_discovered(f, node, items, count);
-    mem_free(items);
-    return rc;
+    read_record *reads;
+    size_t count;
+    int rc = fold_reads(f, execution, &reads, &count);
+    return rc == 0 ? discover(f, node, reads, count) : rc;
 }
 
 /* A result of before holds (again), and with it what it read: an edge may have been dropped meanwhile, so also if it is the same result. */
@@ -277,7 +250,7 @@ static int settle_node(fold *f, const event_settled *e)
 int fold_settled(fold *f, const event_settled *e)
 {
     int rc = FOLD_RUN(f, SQL_FOLD_SETTLEMENT, f->seq, f->run, e->node, e->what, e->execution, e->cause, e->spec_seq, e->effect_seq,
-                      e->changed);
+                      e->changed, plain_reason(e->reasons, e->reason_count));
     if (rc == 0) rc = write_reasons(f, e->reasons, e->reason_count);
     if (rc == 0) rc = settle_node(f, e);
     if (rc == 0) rc = set_outputs(f, e->outputs, e->output_count);

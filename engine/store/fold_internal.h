@@ -71,6 +71,8 @@ int fold_recovered(fold *f, const event_recovered *e);
 int fold_accepted(fold *f, const event_accepted *e);
 
 /* traces: fold_trace.c */
+/* What an execution that has ended looked at, in the scratch; nothing of one that is open or unknown. */
+int fold_reads(fold *f, uint64_t execution, read_record **reads, size_t *count);
 int fold_trace(fold *f, const event_finished *e);
 int fold_traces_dropped(fold *f, const event_traces_dropped *e);
 

@@ -10,6 +10,21 @@
 #include "engine/store/fold_internal.h"
 #include "engine/store/trace.h"
 
+/* --- reads -------------------------------------------------------------------------------------------------------- */
+
+int fold_reads(fold *f, uint64_t execution, read_record **reads, size_t *count)
+{
+    *reads = NULL;
+    *count = 0;
+    db_stmt *s = fold_get(f, SQL_EXECUTION_ENDED);
+    if (!s) return f->err->code;
+    bind_u64(s, 1, execution);
+    int rc = db_step(s, f->err);
+    if (rc == 1) rc = event_get_reads((int)db_int(s, 0), db_bytes(s, 1), f->scratch, reads, count, f->err);
+    db_reset(s);
+    return rc;
+}
+
 /* --- writing ------------------------------------------------------------------------------------------------------ */
 
 static int add_refs(fold *f, bytes body, uint64_t *id)
@@ -97,24 +112,16 @@ int fold_trace(fold *f, const event_finished *e)
 /* The prefix of the leaf of an execution with this key: its reads, walked once more. */
 static int leaf_of(fold *f, hash128 key, uint64_t execution, hash128 *leaf)
 {
-    hash_stream stream;
-    hash128 prefix = trace_begin(key);
-    int64_t group = 0;
-    bool is_open = false;
-    db_stmt *s = fold_get(f, SQL_FOLD_READ_HASHES);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, execution);
-    int rc;
-    while ((rc = db_step(s, f->err)) == 1) {
-        if (is_open && db_int(s, 0) != group) prefix = hash_end(&stream);
-        if (!is_open || db_int(s, 0) != group) trace_group(&stream, prefix);
-        is_open = true;
-        group = db_int(s, 0);
-        hash128 seen = db_hash(s, 1);
-        hash_update(&stream, seen.bytes, HASH_SIZE);
+    read_record *reads;
+    size_t left;
+    *leaf = trace_begin(key);
+    int rc = fold_reads(f, execution, &reads, &left);
+    while (rc == 0 && left > 0) {
+        size_t size = group_size(reads, left);
+        *leaf = next_prefix(*leaf, reads, size);
+        reads += size;
+        left -= size;
     }
-    db_reset(s);
-    *leaf = is_open ? hash_end(&stream) : prefix;
     return rc;
 }
 

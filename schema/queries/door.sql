@@ -32,22 +32,22 @@ SELECT id, graph, started, finished, at, duration, trigger, ran, unchanged, rest
   FROM run WHERE id <= ?1 ORDER BY id DESC LIMIT ?2;
 
 -- name: door_settlements
-SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM settled
  WHERE node = ?1 AND run = ?2 ORDER BY seq;
 
 -- name: door_settlement_last
-SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM settled
  WHERE node = ?1 AND run <= ?2 AND outcome <> 3
-   AND NOT (outcome IN (4, 5) AND EXISTS (SELECT 1 FROM settlement later WHERE later.node = ?1 AND later.run <= ?2
-                                             AND later.seq > settlement.seq AND later.outcome IN (1, 2, 3, 6)))
+   AND NOT (outcome IN (4, 5) AND EXISTS (SELECT 1 FROM settled later WHERE later.node = ?1 AND later.run <= ?2
+                                             AND later.seq > settled.seq AND later.outcome IN (1, 2, 3, 6)))
  ORDER BY seq DESC LIMIT 1;
 
 -- name: door_settlement_newest
-SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM settled
  WHERE node = ?1 AND run <= ?2 ORDER BY seq DESC LIMIT 1;
 
 -- name: door_settlement_before
-SELECT seq, run, outcome, execution, cause, spec, effect, changed FROM settlement
+SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM settled
  WHERE node = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT 1;
 
 -- name: door_reasons
@@ -67,11 +67,13 @@ SELECT x.id, x.node, x.run, x.finished, x.result, x.key, x.spec, x.effect, x.val
 -- name: door_predecessor
 WITH RECURSIVE line(id) AS (SELECT ?1 UNION
  SELECT (SELECT n.successor FROM node n WHERE n.id = line.id AND n.successor <> 0) FROM line WHERE line.id IS NOT NULL)
-SELECT s.node FROM line JOIN settlement s ON s.node = line.id WHERE s.run <= ?2 ORDER BY s.seq DESC LIMIT 1;
+SELECT line.id, max(coalesce((SELECT max(s.seq) FROM settlement s WHERE s.node = line.id AND s.run <= ?2), 0),
+                    coalesce((SELECT max(x.finished) FROM execution x WHERE x.node = line.id AND x.run <= ?2), 0)) AS seq
+  FROM line WHERE seq <> 0 ORDER BY seq DESC LIMIT 1;
 
 -- name: door_settled_in_run
-SELECT s.node, n.name, s.outcome, s.execution, s.changed, x.result, x.at, x.duration, x.log, x.exit, x.signal, x.finished
-  FROM settlement s JOIN node n ON n.id = s.node LEFT JOIN execution x ON x.id = s.execution AND x.finished = s.seq
+SELECT s.node, n.name, s.outcome, s.execution, s.changed, x.result, x.at, x.duration, x.log, x.exit, x.signal, x.finished, s.seq
+  FROM settled s JOIN node n ON n.id = s.node LEFT JOIN execution x ON x.id = s.execution AND x.finished = s.seq
  WHERE s.run = ?1 ORDER BY s.seq LIMIT ?2;
 
 -- name: door_events
@@ -90,7 +92,7 @@ SELECT status, count(*) FROM node WHERE status IN (1, 2, 3) AND graph = ?1 GROUP
 SELECT id, name, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1 LIMIT ?2;
 
 -- name: door_last_failure
-SELECT x.run, x.at FROM settlement s JOIN execution x ON x.id = s.execution WHERE s.node = ?1 AND s.outcome = 4 ORDER BY s.seq DESC LIMIT 1;
+SELECT x.run, x.at, s.seq FROM settled s JOIN execution x ON x.id = s.execution WHERE s.node = ?1 AND s.outcome = 4 ORDER BY s.seq DESC LIMIT 1;
 
 -- name: door_pending_users
 SELECT n.id, n.name FROM pending p JOIN use u ON u.item = p.source JOIN node n ON n.id = u.node

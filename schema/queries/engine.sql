@@ -197,8 +197,9 @@ SELECT max(id) FROM execution;
 -- name: execution_produced
 SELECT port, item, hash, size, mode FROM produced WHERE execution = ?1 ORDER BY port;
 
--- name: execution_reads
-SELECT grp, aspect, port, member, sub, source, node, hash FROM read WHERE execution = ?1 ORDER BY position;
+-- name: execution_ended
+-- The event of its end, which says what it looked at.
+SELECT e.kind, e.body FROM execution x JOIN event e ON e.seq = x.finished WHERE x.id = ?1;
 
 -- name: executions_open
 SELECT x.id, x.node, x.run, x.pid, x.ticks, t.token, t.job, t.boot_id, t.adopted, x.started, x.at FROM execution x JOIN open_token t ON t.execution = x.id
@@ -286,10 +287,10 @@ SELECT 1 FROM vanished_output LIMIT 1;
 SELECT boot_id FROM synced;
 
 -- name: settled_spec
-SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
+SELECT spec, seq FROM settled WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
 
 -- name: settled_well_spec
-SELECT spec FROM settlement WHERE node = ?1 AND spec <> 0 AND outcome IN (1, 2, 3, 6) ORDER BY seq DESC LIMIT 1;
+SELECT spec, seq FROM settled WHERE node = ?1 AND spec <> 0 AND outcome IN (1, 2, 3, 6) ORDER BY seq DESC LIMIT 1;
 
 -- name: traces_of_node
 SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 1 AND dropped = 0 LIMIT ?2);
@@ -308,7 +309,7 @@ SELECT x.id FROM execution x LEFT JOIN cache_use u ON u.execution = x.id
 -- name: failures_of_node
 SELECT key, id FROM execution WHERE result = 2 AND dropped = 0 AND key IS NOT NULL AND id IN
  (SELECT id FROM execution WHERE node = ?1 AND result = 2 AND dropped = 0 UNION
-  SELECT execution FROM settlement WHERE node = ?1 AND outcome = 4) ORDER BY key, id;
+  SELECT execution FROM settled WHERE node = ?1 AND outcome = 4) ORDER BY key, id;
 
 -- name: traces_of_key_all
 SELECT id FROM execution WHERE result = 1 AND dropped = 0 AND key = ?1 ORDER BY id;

@@ -168,21 +168,22 @@ DELETE FROM folder WHERE path = ?1
 
 -- name: fold_execution_start
 INSERT INTO execution (id, node, run, started, finished, result, key, spec, effect, tool, value, log, exit, signal, at, duration, cpu,
-memory, pid, ticks, dropped)
-VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, coalesce((SELECT spec FROM node WHERE id = ?2), 0), 0, NULL, NULL, NULL, 0, 0, ?5, 0, 0, 0, 0, 0, 0)
+memory, pid, ticks, dropped, outcome, changed, reason)
+VALUES (?1, ?2, ?3, ?4, 0, 0, NULL, coalesce((SELECT spec FROM node WHERE id = ?2), 0), 0, NULL, NULL, NULL, 0, 0, ?5, 0, 0, 0, 0, 0, 0,
+0, 0, 0)
 
 -- name: fold_execution_spawned
 UPDATE execution SET pid = ?2, ticks = ?3 WHERE id = ?1
 
 -- name: fold_execution_add
 INSERT INTO execution (id, node, run, finished, result, key, spec, effect, tool, value, log, exit, signal, at, duration, cpu, memory,
-started, pid, ticks, dropped)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0, 0, 0, 0)
+outcome, changed, reason, started, pid, ticks, dropped)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 0, 0, 0, 0)
 ON CONFLICT(id) DO NOTHING
 
 -- name: fold_execution_finish
 UPDATE execution SET node = ?2, run = ?3, finished = ?4, result = ?5, key = ?6, spec = ?7, effect = ?8, tool = ?9, value = ?10,
-log = ?11, exit = ?12, signal = ?13, at = ?14, duration = ?15, cpu = ?16, memory = ?17 WHERE id = ?1
+log = ?11, exit = ?12, signal = ?13, at = ?14, duration = ?15, cpu = ?16, memory = ?17, outcome = ?18, changed = ?19, reason = ?20 WHERE id = ?1
 
 -- name: fold_aside
 INSERT INTO aside (execution, item, number, hash, mode) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -203,16 +204,9 @@ DELETE FROM open_token WHERE execution = ?1
 -- name: fold_produced
 INSERT INTO produced (execution, port, item, hash, size, mode) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 
--- name: fold_read
-INSERT INTO read (execution, position, grp, aspect, port, member, sub, source, node, hash)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-
--- name: fold_reads_discovered
-SELECT DISTINCT source FROM read WHERE execution = ?1 AND port = -1 AND node = 0 ORDER BY source
-
 -- name: fold_settlement
-INSERT INTO settlement (seq, run, node, outcome, execution, cause, spec, effect, changed)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+INSERT INTO settlement (seq, run, node, outcome, execution, cause, spec, effect, changed, reason)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 
 -- name: fold_reason
 INSERT INTO reason (settlement, position, reason, source, node, old_hash, new_hash, detail)
@@ -227,9 +221,6 @@ INSERT INTO refs (body) VALUES (?1)
 -- name: fold_step
 INSERT INTO step (prefix, refs, execution) VALUES (?1, ?2, ?3)
 ON CONFLICT(prefix) DO UPDATE SET refs = excluded.refs, execution = excluded.execution
-
--- name: fold_read_hashes
-SELECT grp, hash FROM read WHERE execution = ?1 ORDER BY position
 
 -- name: fold_leaf_delete
 DELETE FROM step WHERE prefix = ?1 AND execution = ?2

@@ -282,7 +282,7 @@ static bool may_scan(const char *name)
 /* Is this a large table, or in the statement another name of one? */
 static bool is_large(const char *word, const char *sql)
 {
-    static const char *const tables[] = {"event", "node", "execution", "read", "step", "settlement", "reason", "edge", "use",
+    static const char *const tables[] = {"event", "node", "execution", "step", "settlement", "settled", "reason", "edge", "use",
                                          "item", "produced", "refs", NULL};
     char text[80];
     if (is_one_of(word, tables)) return true;

@@ -48,6 +48,27 @@ static const char *ask(const char *sql)
     return text;
 }
 
+/* What an execution looked at: group|port|source, from the event of its end. */
+static const char *reads_of(uint64_t execution)
+{
+    static char text[512];
+    size_t used = 0;
+    size_t count = 0;
+    read_record *reads = NULL;
+    text[0] = '\0';
+    db_stmt *s = db_get(d, SQL_EXECUTION_ENDED, &err);
+    if (!CHECK(s != NULL)) return err.message;
+    db_bind_int(s, 1, (int64_t)execution);
+    if (!CHECK_INT(1, db_step(s, &err))) return err.message;
+    CHECK_OK(event_get_reads((int)db_int(s, 0), db_bytes(s, 1), &scratch, &reads, &count, &err), err);
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%u|%d|%llu", i ? " " : "", (unsigned)reads[i].group,
+                                 (int)reads[i].ref.port, (unsigned long long)reads[i].source);
+    db_reset(s);
+    arena_reset(&scratch);
+    return text;
+}
+
 static const char *hex4(hash128 hash)
 {
     static char text[4][5];
@@ -272,9 +293,9 @@ static void executions(void)
     CHECK_STR("0|0|43|1|", NODE_LINE(1));
     CHECK_STR(fmt("13|%s|3|493|43", hex4(story_hash(30))), ask("SELECT id, hash, size, mode, seq FROM item WHERE id = 13"));
     CHECK_STR("0|13|3", ask("SELECT port, item, size FROM produced"));
-    CHECK_STR("0|0|0|1 1|0|0|2 2|1|-1|5 3|1|-1|4 4|2|-1|5", ask("SELECT position, grp, port, source FROM read"));
+    CHECK_STR("0|0|1 0|0|2 1|-1|5 1|-1|4 2|-1|5", reads_of(1));
     CHECK_STR("1|1|0 2|1|0 4|1|1 5|1|1", ask("SELECT item, node, origin FROM use"));
-    CHECK_STR("43|1|1|1|1|0|40|2|1", ask("SELECT seq, run, node, outcome, execution, cause, spec, effect, changed FROM settlement"));
+    CHECK_STR("43|1|1|1|1|0|40|2|1", ask("SELECT seq, run, node, outcome, execution, cause, spec, effect, changed FROM settled"));
     CHECK_STR("43|0|1| 43|1|7|LANG", ask("SELECT settlement, position, reason, detail FROM reason"));
     CHECK_STR("1|1|43", ask("SELECT source, node, seq FROM pending"));
     hash128 h0 = trace_begin(story_hash(50));
@@ -303,7 +324,7 @@ static void executions(void)
     for (uint64_t i = 0; i < 5; i++) {
         TELL(&s, finished, FINISHED, .execution = 4 + i, .node = 1, .result = cases[i].result, .key = story_hash(60), .reads = reads, .read_count = 5);
         CHECK_STR(cases[i].node, NODE_LINE(1));
-        CHECK_INT(cases[i].outcome, atoi(ask("SELECT outcome FROM settlement ORDER BY seq DESC LIMIT 1")));
+        CHECK_INT(cases[i].outcome, atoi(ask("SELECT outcome FROM settled ORDER BY seq DESC LIMIT 1")));
     }
     CHECK_STR("5", ask("SELECT count(*) FROM step")); /* only good results are memoised */
     CHECK_STR("1 2 4 5 6", ask("SELECT item FROM use"));
@@ -319,7 +340,7 @@ static void executions(void)
     CHECK_STR("1 2 4 5", ask("SELECT item FROM use"));
     TELL(&s, settled, SETTLED, .node = 1, .what = OUTCOME_BLOCKED, .cause = 7);
     CHECK_STR("3|0|52|1|", NODE_LINE(1));
-    CHECK_STR("53|5|7", ask("SELECT seq, outcome, cause FROM settlement ORDER BY seq DESC LIMIT 1"));
+    CHECK_STR("53|5|7", ask("SELECT seq, outcome, cause FROM settled ORDER BY seq DESC LIMIT 1"));
 
     TELL(&s, node_removed, NODE_REMOVED, .node = 1);
     CHECK_STR(fmt("13|1|%s|0", hex4(story_hash(30))), ask("SELECT item, node, hash, keep FROM vanished_output"));
@@ -383,7 +404,7 @@ static void given_up(void)
     TELL(&s, accepted, ACCEPTED, .execution = 5, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = reads, .read_count = 2,
          .outputs = &o, .output_count = 1, .changed = true);
     CHECK_STR("5", ask("SELECT execution FROM step WHERE refs = 0"));
-    CHECK_STR(fmt("%d|5", OUTCOME_ACCEPTED), ask("SELECT outcome, execution FROM settlement ORDER BY seq DESC LIMIT 1"));
+    CHECK_STR(fmt("%d|5", OUTCOME_ACCEPTED), ask("SELECT outcome, execution FROM settled ORDER BY seq DESC LIMIT 1"));
     CHECK_STR("0|5", ask("SELECT status, execution FROM node WHERE id = 1"));
     CHECK_STR(hex4(story_hash(30)), ask("SELECT hash FROM item WHERE id = 13"));
     end();
@@ -412,6 +433,8 @@ static void tampering(void)
         "UPDATE item SET hash = NULL WHERE id = 3",
         "UPDATE item SET id = 1000 WHERE id = 24",
         "DELETE FROM reason",
+        "UPDATE settlement SET reason = reason + 1 WHERE seq = (SELECT max(seq) FROM settlement)",
+        "UPDATE execution SET outcome = 5 WHERE id = (SELECT max(id) FROM execution WHERE finished <> 0)",
         "UPDATE synced SET boot_id = x'00'",
         "DROP TABLE pending"};
     story s = begin("tamper");
