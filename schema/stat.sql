@@ -16,7 +16,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('effect', 'effect_name', '100 100 1'),
     ('node', 'node_name', '1000000 1000000 1'),
     ('node', 'node_effect', '1000000 20000'),
-    ('node', 'node_status', '1000000 1000 1000'),
+    ('node', 'node_status', '1000 1000 300'),
     ('node', 'node_always', '100 100'),
     ('edge', 'edge', '2000000 2 1'),
     ('edge', 'edge_back', '2000000 2 2'),

@@ -50,7 +50,7 @@ CREATE UNIQUE INDEX node_name ON node(graph, name);
 CREATE INDEX node_effect ON node(effect);
 CREATE INDEX node_expand ON node(graph) WHERE expand = 1;
 CREATE INDEX node_parent ON node(parent) WHERE parent <> 0;
-CREATE INDEX node_status ON node(status, graph); -- full, not partial: see stat.sql
+CREATE INDEX node_status ON node(graph, status) WHERE status > 0 AND status < 9; -- those words: queries must use them (IN would build a table for each row)
 CREATE INDEX node_always ON node(graph) WHERE always = 1 AND status <> 9;
 
 CREATE TABLE expansion (           -- expand nodes whose list became nodes

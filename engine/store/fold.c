@@ -4,6 +4,7 @@
  *   fold.c            runs, items, effects, folders
  *   fold_node.c       declarations: nodes, edges, uses, claimed outputs, definitions
  *   fold_execution.c  executions, traces, settlements
+ *   fold_late.c       rows that are written at the end of a transaction
  *   fold_check.c      rebuild, and comparison with a fresh fold
  *
  * Row ids that nothing names (refs) are given by order of insertion and rows are never replaced, so a refold gives
@@ -38,6 +39,14 @@ int fold_pending(fold *f, uint64_t source, bool is_node)
 
 int fold_item_set(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t mode)
 {
+    late_item *waiting = fold_item_waiting(f, item);
+    if (waiting) {
+        waiting->hash = hash;
+        waiting->size = size;
+        waiting->mode = mode;
+        waiting->seq = f->seq;
+        return 0;
+    }
     db_stmt *s = fold_get(f, SQL_FOLD_ITEM_SET);
     if (!s) return f->err->code;
     bind_u64(s, 1, item);
@@ -50,6 +59,11 @@ int fold_item_set(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t 
 
 static int item_hash(fold *f, uint64_t item, hash128 *hash)
 {
+    const late_item *waiting = fold_item_waiting(f, item);
+    if (waiting) {
+        *hash = waiting->hash;
+        return 0;
+    }
     db_stmt *s = fold_get(f, SQL_FOLD_ITEM_HASH);
     if (!s) return f->err->code;
     bind_u64(s, 1, item);
@@ -71,13 +85,7 @@ int fold_item_change(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64
 
 static int item_named(fold *f, const event_item_named *e)
 {
-    db_stmt *s = fold_get(f, SQL_FOLD_ITEM_ADD);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, e->item);
-    db_bind_int(s, 2, e->kind);
-    bind_blob(s, 3, e->name);
-    bind_u64(s, 4, f->seq);
-    return db_run(s, f->err);
+    return fold_item_new(f, &(late_item){.id = e->item, .kind = e->kind, .name = e->name, .seq = f->seq});
 }
 
 static int value_set(fold *f, const event_value_set *e)
@@ -184,11 +192,12 @@ static int apply(fold *f, const event_body *e)
     return error_set(f->err, WEIR_NEWER, "an event of kind %d", (int)e->kind);
 }
 
-int fold_event(db *d, uint64_t seq, uint64_t run, int64_t at_us, int kind, bytes body, mem_arena *scratch, weir_error *err)
+int fold_event(db *d, fold_late *late, uint64_t seq, uint64_t run, int64_t at_us, int kind, bytes body, mem_arena *scratch,
+               weir_error *err)
 {
     weir_error ignored;
     event_body event;
-    fold f = {d, seq, run, at_us, scratch, err ? err : &ignored};
+    fold f = {d, late, seq, run, at_us, scratch, err ? err : &ignored};
     int rc = event_get(kind, body, scratch, &event, f.err);
     return rc == 0 ? apply(&f, &event) : rc;
 }

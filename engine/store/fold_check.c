@@ -25,9 +25,11 @@ static int fold_all(db *d, uint64_t last, uint64_t *events, weir_error *err)
     bind_u64(s, 1, 1);
     bind_u64(s, 2, last);
     arena_init(&scratch);
+    fold_late *late = fold_late_new();
+    if (!late) return error_nomem(err, "folding the log");
     while ((rc = db_step(s, err)) == 1) {
         uint64_t seq = (uint64_t)db_int(s, 0);
-        rc = fold_event(d, seq, (uint64_t)db_int(s, 1), db_int(s, 2), (int)db_int(s, 3), db_bytes(s, 4), &scratch, err);
+        rc = fold_event(d, late, seq, (uint64_t)db_int(s, 1), db_int(s, 2), (int)db_int(s, 3), db_bytes(s, 4), &scratch, err);
         if (rc != 0) {
             rc = error_context(err, rc, "event %" PRIu64, seq);
             break;
@@ -36,6 +38,8 @@ static int fold_all(db *d, uint64_t last, uint64_t *events, weir_error *err)
         if (scratch.used > SCRATCH_KEEP) arena_reset(&scratch);
     }
     db_reset(s);
+    if (rc == 0) rc = fold_late_flush(late, d, err);
+    fold_late_free(late);
     arena_deinit(&scratch);
     if (events) *events = count;
     return rc;

@@ -10,6 +10,7 @@
 /* One event on its way into the state. */
 typedef struct fold {
     db *d;
+    fold_late *late; /* NULL: nothing waits */
     uint64_t seq, run;
     int64_t at_us;
     mem_arena *scratch;
@@ -48,6 +49,22 @@ static inline void bind_u64(db_stmt *s, int at, uint64_t value)
 {
     db_bind_int(s, at, (int64_t)value);
 }
+
+/* rows that wait: fold_late.c */
+typedef struct late_item {
+    uint64_t id;
+    item_kind kind;
+    bytes name;
+    hash128 hash;
+    uint64_t size, mode, node, seq; /* node 0: none */
+} late_item;
+/* A row of item, now or later. The name is copied. */
+int fold_item_new(fold *f, const late_item *row);
+/* NULL: its row is in the table, or nowhere. Valid until the next item. */
+late_item *fold_item_waiting(const fold *f, uint64_t item);
+int fold_count_nodes(fold *f, uint64_t graph, int by);
+/* Write what waits: before a statement that reads item or graph.nodes otherwise than by the id of one item. */
+int fold_flush(fold *f);
 
 /* items: fold.c */
 int fold_item_set(fold *f, uint64_t item, hash128 hash, uint64_t size, uint64_t mode);

@@ -115,7 +115,8 @@ int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count)
     ids_sort(&wanted);
     int rc = replace_links(f, &DISCOVERED_USES, node, false, &wanted, &any);
     if (rc != 0 || !any) return rc;
-    rc = read_ids(f, SQL_FOLD_NEEDED, node, ITEM_NODE, &makers); /* nodes that were needed: known by an item with their name */
+    rc = fold_flush(f);
+    if (rc == 0) rc = read_ids(f, SQL_FOLD_NEEDED, node, ITEM_NODE, &makers); /* nodes that were needed: known by an item with their name */
     ids_sort(&makers);
     return rc == 0 ? replace_links(f, &DISCOVERED_EDGES, node, false, &makers, NULL) : rc;
 }
@@ -152,6 +153,7 @@ static int read_claims(fold *f, uint64_t node, claim **claims, size_t *count)
     int rc;
     *claims = NULL;
     *count = 0;
+    if ((rc = fold_flush(f)) != 0) return rc;
     db_stmt *s = fold_get(f, SQL_FOLD_CLAIMS);
     if (!s) return f->err->code;
     bind_u64(s, 1, node);
@@ -226,6 +228,11 @@ static int claim_outputs(fold *f, uint64_t node, const ids *wanted)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < wanted->count; i++) {
+        late_item *waiting = fold_item_waiting(f, wanted->items[i]); /* new: nothing waits for its removal */
+        if (waiting) {
+            waiting->node = node;
+            continue;
+        }
         rc = FOLD_RUN(f, SQL_FOLD_CLAIM, wanted->items[i], node);
         if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_VANISHED_DELETE, wanted->items[i]);
     }
@@ -262,15 +269,6 @@ static int read_node(fold *f, uint64_t node, node_row *row)
     return rc < 0 ? rc : 0;
 }
 
-static int count_nodes(fold *f, uint64_t graph, int by)
-{
-    db_stmt *s = fold_get(f, SQL_FOLD_GRAPH_COUNT);
-    if (!s) return f->err->code;
-    bind_u64(s, 1, graph);
-    db_bind_int(s, 2, by);
-    return db_run(s, f->err);
-}
-
 static reason_kind due_reason(const node_row *old, bool is_born, uint64_t successor_of)
 {
     if (is_born) return successor_of ? REASON_PARAMS_CHANGED : REASON_NEW;
@@ -304,8 +302,8 @@ int fold_node(fold *f, const event_node *e)
     bool is_born = !old.is_known || old.status == NODE_VANISHED;
     rc = write_node(f, e, &spec, old.is_known, due_reason(&old, is_born, e->successor_of));
     if (rc == 0 && is_born && e->successor_of) rc = FOLD_RUN(f, SQL_FOLD_NODE_SUCCEED, e->node, e->successor_of);
-    if (rc == 0 && !is_born && old.graph != e->graph) rc = count_nodes(f, old.graph, -1);
-    if (rc == 0 && (is_born || old.graph != e->graph)) rc = count_nodes(f, e->graph, 1);
+    if (rc == 0 && !is_born && old.graph != e->graph) rc = fold_count_nodes(f, old.graph, -1);
+    if (rc == 0 && (is_born || old.graph != e->graph)) rc = fold_count_nodes(f, e->graph, 1);
     if (rc == 0) rc = declare_links(f, e->node, !old.is_known, &spec);
     return rc == 0 ? declare_outputs(f, e->node, old.spec, &spec) : rc;
 }
@@ -322,7 +320,7 @@ int fold_node_removed(fold *f, const event_node_removed *e)
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_USES_DELETE, e->node);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EXPANSION_DELETE, e->node);
     if (rc == 0) rc = release_outputs(f, e->node, old.spec, &none);
-    return rc == 0 ? count_nodes(f, old.graph, -1) : rc;
+    return rc == 0 ? fold_count_nodes(f, old.graph, -1) : rc;
 }
 
 /* The order of the nodes is packed as differences of their ids: mostly a byte each. */
@@ -352,7 +350,8 @@ int fold_expanded(fold *f, const event_expanded *e)
 /* What it read before is history: it has to be looked at, and then says again what it reads. */
 int fold_edge_dropped(fold *f, const event_edge_dropped *e)
 {
-    int rc = FOLD_RUN(f, SQL_FOLD_EDGE_FORGET, e->from, e->to);
+    int rc = fold_flush(f);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EDGE_FORGET, e->from, e->to);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_USES_FORGET, e->from, e->to);
     return rc == 0 ? FOLD_RUN(f, SQL_FOLD_NODE_UNSETTLE, e->to, REASON_INPUTS_REMOVED) : rc;
 }
@@ -401,7 +400,8 @@ static int write_defaults(fold *f, const event_definition *e)
 
 int fold_definition(fold *f, const event_definition *e)
 {
-    int rc = write_graph(f, e, SQL_FOLD_GRAPH_SET);
+    int rc = fold_flush(f); /* nodes are counted */
+    if (rc == 0) rc = write_graph(f, e, SQL_FOLD_GRAPH_SET);
     if (rc == 0 && db_changes(f->d) == 0) rc = write_graph(f, e, SQL_FOLD_GRAPH_ADD);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EXPANSIONS_RESET, e->graph); /* each list is compared once more */
     if (rc == 0) rc = write_definition_reads(f, e);

@@ -47,6 +47,7 @@ struct log_writer {
 
     chain_link link;
     mem_arena scratch;
+    fold_late *late;
     bool head_lags; /* facts were committed since the side file was written; runs that did nothing do not count */
     uint32_t wal_asked; /* pages at the last checkpoint that was asked for */
 };
@@ -73,7 +74,7 @@ static int write_events(log_writer *w, const log_batch *batch, hash_stream *chai
     while (batch_next_event(&events, &seq, &event)) {
         chain_add(chain, &event);
         int rc = add_event(w, &event, err);
-        if (rc == 0) rc = fold_event(w->d, event.seq, event.run, event.at_us, event.kind, event.body, &w->scratch, err);
+        if (rc == 0) rc = fold_event(w->d, w->late, event.seq, event.run, event.at_us, event.kind, event.body, &w->scratch, err);
         if (rc != 0) return error_context(err, rc, "event %" PRIu64, event.seq);
         if (w->scratch.total > SCRATCH_KEEP || w->scratch.used > SCRATCH_KEEP / 4) arena_reset(&w->scratch);
     }
@@ -178,6 +179,7 @@ static int write_group(log_writer *w, const log_batch *group, chain_link *link, 
         rc = write_batch(w, group, next, &chain, err);
         next += group->event_count;
     }
+    if (rc == 0) rc = fold_late_flush(w->late, w->d, err);
     link->hash = link->last_seq == w->link.last_seq ? w->link.hash : hash_end(&chain);
     return rc == 0 ? write_link(w, link, err) : rc;
 }
@@ -201,8 +203,12 @@ static int commit_group(log_writer *w, const log_batch *group, bool durable, wei
     os_kill_point("log_before_commit");
     if (rc == 0) rc = db_commit(w->d, durable, err);
     os_kill_point("log_after_commit");
-    if (rc != 0) db_rollback(w->d);
-    else w->link = link;
+    if (rc != 0) {
+        db_rollback(w->d);
+        fold_late_forget(w->late);
+    } else {
+        w->link = link;
+    }
     return rc;
 }
 
@@ -364,6 +370,11 @@ int log_writer_open(log_writer **out, const char *file, int weir_dirfd, log_answ
     w->answer = answer;
     w->ctx = ctx;
     arena_init(&w->scratch);
+    w->late = fold_late_new();
+    if (!w->late) {
+        log_writer_close(w);
+        return error_nomem(err, "opening the log");
+    }
     int rc = open_database(w, file, err);
     if (rc == 0) rc = start_threads(w, err);
     if (rc != 0) {
@@ -402,6 +413,7 @@ void log_writer_close(log_writer *w)
     db_close(w->keeper_db);
     db_close(w->d);
     arena_deinit(&w->scratch);
+    fold_late_free(w->late);
     mem_free(w);
 }
 

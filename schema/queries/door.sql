@@ -86,10 +86,10 @@ SELECT max(seq) FROM event;
 SELECT kind, body FROM event WHERE seq = ?1;
 
 -- name: door_unsettled_count
-SELECT status, count(*) FROM node WHERE status IN (1, 2, 3) AND graph = ?1 GROUP BY status;
+SELECT status, count(*) FROM node WHERE graph = ?1 AND status > 0 AND status < 9 GROUP BY status;
 
 -- name: door_unsettled
-SELECT id, name, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1 LIMIT ?2;
+SELECT id, name, status, due FROM node WHERE graph = ?1 AND status > 0 AND status < 9 LIMIT ?2;
 
 -- name: door_last_failure
 SELECT x.run, x.at, s.seq FROM settled s JOIN execution x ON x.id = s.execution WHERE s.node = ?1 AND s.outcome = 4 ORDER BY s.seq DESC LIMIT 1;

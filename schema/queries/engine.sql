@@ -87,7 +87,7 @@ SELECT dst FROM edge WHERE src = ?1 AND origin = 2;
 SELECT id, name FROM node WHERE graph = ?1 AND status <> 9;
 
 -- name: nodes_unsettled
-SELECT id, height, status, due FROM node WHERE status IN (1, 2, 3) AND graph = ?1;
+SELECT id, height, status, due FROM node WHERE graph = ?1 AND status > 0 AND status < 9;
 
 -- name: nodes_always
 SELECT id, height FROM node WHERE always = 1 AND status <> 9 AND graph = ?1;

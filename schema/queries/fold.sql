@@ -21,7 +21,7 @@ DELETE FROM pending WHERE seq <= ?1
 INSERT INTO pending (source, node, seq) VALUES (?1, ?2, ?3) ON CONFLICT(node, source) DO UPDATE SET seq = excluded.seq
 
 -- name: fold_item_add
-INSERT INTO item (id, kind, name, hash, size, mode, node, seq) VALUES (?1, ?2, ?3, NULL, 0, 0, NULL, ?4)
+INSERT INTO item (id, kind, name, hash, size, mode, node, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
 -- name: fold_item_hash
 SELECT hash FROM item WHERE id = ?1
