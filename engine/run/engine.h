@@ -317,6 +317,7 @@ typedef enum task_state {
     TASK_ARMED,    /* committed; waits for a free slot */
     TASK_RUNNING,
     TASK_WAITING,  /* a job that needs nodes; no slot */
+    TASK_ENDING,   /* an adopted process of its node is being ended */
     TASK_FINISHING /* ended; its outputs are looked at */
 } task_state;
 
@@ -674,7 +675,10 @@ bool adopt_owns(const weir *w, const char *name);
 int adopt_begin(weir *w, weir_error *err);
 /** After the definition: those whose node is not declared any more, or otherwise than when it began, are ended. */
 int adopt_check(weir *w, weir_error *err);
-/** Does the node run already, so that there is nothing to do for it? One that is forced or voided is ended for the new one. */
+/**
+ * Does the node run already (*runs), so that there is nothing to do for it now? One that is forced or voided is ended for the new
+ * one: the task waits for that as TASK_ENDING, then it is settled again.
+ */
 int adopt_settle(task *t, bool *runs, weir_error *err);
 /** Does it run, and is nothing to be done about it? */
 bool adopt_runs(const weir *w, uint64_t node);

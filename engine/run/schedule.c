@@ -230,7 +230,7 @@ static void drop_waiting(weir *w)
     task *next = NULL;
     for (task *t = w->tasks; t; t = next) {
         next = t->next;
-        if (t->state == TASK_READY || t->state == TASK_AGAIN || t->state == TASK_FOLLOWING) schedule_free(t);
+        if (t->state == TASK_READY || t->state == TASK_AGAIN || t->state == TASK_FOLLOWING || t->state == TASK_ENDING) schedule_free(t);
         else if (t->state == TASK_WAITING) jobs_end_waiting(t);
         else if (t->state == TASK_ARMED) command_disarm(t);
     }

@@ -34,6 +34,7 @@ enum {
     SLOWEST_POLL_MS = 20,
     GIVE_UP_ROUNDS = 10,
     EMPTY_TRIES = 5,
+    EMPTY_LOOKS = 2,
     LOOKS = 3
 };
 static const int64_t DEAD_NS = INT64_C(30) * 1000000000;
@@ -225,6 +226,9 @@ typedef struct leftover {
     int64_t *signalled;
     size_t count, capacity;
     int64_t last; /* the last one that was found alive */
+    size_t living; /* at the last look */
+    int64_t late_ns; /* from then on KILL */
+    int wait_ms, rounds_late, empty_looks;
 } leftover;
 
 /* State and group of a process, from /proc/PID/stat. */
@@ -300,45 +304,129 @@ static int end_all(leftover *l, bool is_late, size_t *living, weir_error *err)
     return rc;
 }
 
-static int give_up(leftover *l, hash128 token, size_t living, weir_error *err)
+static int give_up(const leftover *l, weir_error *err)
 {
     char hex[HASH_HEX];
     char state = '?';
     int64_t group;
     (void)read_stat(l->last, &state, &group);
-    mem_free(l->signalled);
     return error_set(
         err, WEIR_BUSY,
         "%zu processes of the interrupted execution %s do not end, such as %lld in state %c",
-        living, hash_hex(token, hex), (long long)l->last, state);
+        l->living, hash_hex(l->token, hex), (long long)l->last, state);
+}
+
+static int begin_to_end(leftover *l, hash128 token, int64_t pid, uint64_t start_ticks,
+                        int64_t grace_ms, weir_error *err)
+{
+    *l = (leftover){.token = hash_is_none(token) ? HASH_ABSENT : token, .wait_ms = 1};
+    if (pid > 1 && start_ticks != 0 && os_process_start(pid) == start_ticks && pid != getpgrp())
+        l->group = pid;
+    l->late_ns = os_monotonic_ns() + grace_ms * 1000000;
+    int rc = end_all(l, false, &l->living, err);
+    l->empty_looks = l->living == 0 ? EMPTY_LOOKS : 0;
+    return rc;
+}
+
+/* One empty look is not enough: who ends during it may have started somebody after the list was read, and in the middle of exec
+   nobody has an environment. */
+static bool are_gone(const leftover *l)
+{
+    return l->empty_looks >= EMPTY_LOOKS;
+}
+
+/* How long to wait before the next look. */
+static int pause_ms(leftover *l)
+{
+    int wait_ms = l->wait_ms;
+    if (l->wait_ms < SLOWEST_POLL_MS) l->wait_ms *= 2;
+    return wait_ms;
+}
+
+static int look_again(leftover *l, weir_error *err)
+{
+    int64_t now_ns = os_monotonic_ns();
+    if (now_ns > l->late_ns + GIVE_UP_NS && l->rounds_late >= GIVE_UP_ROUNDS)
+        return give_up(l, err);
+    if (now_ns >= l->late_ns) l->rounds_late++;
+    int rc = end_all(l, now_ns >= l->late_ns, &l->living, err);
+    l->empty_looks = l->living == 0 ? l->empty_looks + 1 : 0;
+    return rc;
 }
 
 int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms,
                          size_t *found, weir_error *err)
 {
-    leftover l = {.token = hash_is_none(token) ? HASH_ABSENT : token};
-    if (pid > 1 && start_ticks != 0 && os_process_start(pid) == start_ticks && pid != getpgrp())
-        l.group = pid;
-    int64_t late_ns = os_monotonic_ns() + grace_ms * 1000000;
-    size_t living = 0;
-    int wait_ms = 1;
-    int rounds_late = 0;
-    int rc = end_all(&l, false, &living, err);
-    *found = living;
-    /* One empty look is not enough: who ends during it may have started somebody after the list was read, and in the middle of exec
-       nobody has an environment. */
-    for (int empty = living == 0 ? 2 : 0; rc == 0 && empty < 2;
-         empty = living == 0 ? empty + 1 : 0) {
-        int64_t now_ns = os_monotonic_ns();
-        if (now_ns > late_ns + GIVE_UP_NS && rounds_late >= GIVE_UP_ROUNDS)
-            return give_up(&l, token, living, err);
-        poll(NULL, 0, wait_ms);
-        if (wait_ms < SLOWEST_POLL_MS) wait_ms *= 2;
-        if (now_ns >= late_ns) rounds_late++;
-        rc = end_all(&l, now_ns >= late_ns, &living, err);
+    leftover l;
+    int rc = begin_to_end(&l, token, pid, start_ticks, grace_ms, err);
+    *found = l.living;
+    while (rc == 0 && !are_gone(&l)) {
+        poll(NULL, 0, pause_ms(&l));
+        rc = look_again(&l, err);
     }
     mem_free(l.signalled);
     return rc;
+}
+
+/* --- the same on the loop's timers ------------------------------------------------------------------------------- */
+
+struct process_ending {
+    leftover left;
+    uv_timer_t timer;
+    process_ended ended;
+    void *ctx;
+};
+
+static void free_ending(uv_handle_t *handle)
+{
+    process_ending *e = handle->data;
+    mem_free(e->left.signalled);
+    mem_free(e);
+}
+
+void process_end_cancel(process_ending *e)
+{
+    if (e) uv_close((uv_handle_t *)&e->timer, free_ending);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    process_ending *e = timer->data;
+    weir_error err = {0};
+    int rc = look_again(&e->left, &err);
+    if (rc == 0 && !are_gone(&e->left)) {
+        uv_timer_start(timer, on_look, (uint64_t)pause_ms(&e->left), 0);
+        return;
+    }
+    process_end_cancel(e);
+    e->ended(e->ctx, rc, &err);
+}
+
+int process_end_begin(process_ending **out, uv_loop_t *loop, hash128 token, int64_t pid,
+                      uint64_t start_ticks, int64_t grace_ms, process_ended ended, void *ctx,
+                      weir_error *err)
+{
+    *out = NULL;
+    process_ending *e = mem_zero(1, sizeof *e);
+    if (!e) return error_nomem(err, "ending an interrupted command");
+    e->ended = ended;
+    e->ctx = ctx;
+    int rc = begin_to_end(&e->left, token, pid, start_ticks, grace_ms, err);
+    if (rc != 0 || are_gone(&e->left)) {
+        mem_free(e->left.signalled);
+        mem_free(e);
+        return rc;
+    }
+    uv_timer_init(loop, &e->timer);
+    e->timer.data = e;
+    uv_timer_start(&e->timer, on_look, (uint64_t)pause_ms(&e->left), 0);
+    *out = e;
+    return 0;
+}
+
+void process_end_hurry(process_ending *e)
+{
+    e->left.late_ns = os_monotonic_ns();
 }
 
 /* --- one that lives on ------------------------------------------------------------------------------------------- */

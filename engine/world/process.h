@@ -67,6 +67,20 @@ uint64_t process_spawned(const process_table *t);
  */
 int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms, size_t *found, weir_error *err);
 
+/** The same while the loop turns. */
+typedef struct process_ending process_ending;
+/** Comes from the loop, once; rc and err as of process_end_leftover. The process_ending is gone with it. */
+typedef void (*process_ended)(void *ctx, int rc, const weir_error *err);
+/**
+ * Begin with TERM. *out NULL on success: there was nobody to end, and `ended` does not come. The handle keeps the loop turning.
+ */
+int process_end_begin(process_ending **out, uv_loop_t *loop, hash128 token, int64_t pid, uint64_t start_ticks, int64_t grace_ms,
+                      process_ended ended, void *ctx, weir_error *err);
+/** The time of grace is over. */
+void process_end_hurry(process_ending *e);
+/** `ended` does not come. The loop must still turn once. NULL is ignored. */
+void process_end_cancel(process_ending *e);
+
 /**
  * Does the first process of an execution of an earlier engine still run? Known by *pid and *start_ticks, as long as it shows no other
  * token; *pid 0 (it died before it could say): looked for by its token. It leads its group, so what it started is not taken for it.

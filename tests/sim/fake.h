@@ -181,6 +181,28 @@ int process_end_leftover(hash128 token, int64_t pid, uint64_t start_ticks, int64
     return 0;
 }
 
+int process_end_begin(process_ending **out, uv_loop_t *loop, hash128 token, int64_t pid,
+                      uint64_t start_ticks, int64_t grace_ms, process_ended ended, void *ctx,
+                      weir_error *err)
+{
+    size_t found = 0;
+    (void)loop;
+    (void)ended;
+    (void)ctx;
+    *out = NULL;
+    return process_end_leftover(token, pid, start_ticks, grace_ms, &found, err);
+}
+
+void process_end_hurry(process_ending *e)
+{
+    (void)e;
+}
+
+void process_end_cancel(process_ending *e)
+{
+    (void)e;
+}
+
 static void read_text(int dir, const char *path, char text[TEXT])
 {
     snprintf(text, TEXT, "-");

@@ -471,6 +471,67 @@ static void test_leftover(void)
     while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
+typedef struct slow_end {
+    int calls, ticks; /* ticks: of another timer, before the end */
+    int rc;
+} slow_end;
+
+static void on_slow_end(void *ctx, int rc, const weir_error *err)
+{
+    slow_end *e = ctx;
+    (void)err;
+    e->calls++;
+    e->rc = rc;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    slow_end *e = timer->data;
+    e->ticks++;
+}
+
+/* The loop turns while something that ignores TERM is ended, until a second interrupt, so to say. */
+static void test_slow_end(void)
+{
+    weir_error err = {0};
+    hash128 token = new_token();
+    slow_end e = {0};
+    process_ending *ending = NULL;
+    uv_timer_t timer;
+    unlink(check_path("child"));
+    pid_t pid = leave_behind("trap '' TERM; echo $$ > child; while :; do sleep 0.01; done", token, true);
+    (void)read_pid("child");
+    uv_timer_init(&loop, &timer);
+    timer.data = &e;
+    uv_timer_start(&timer, on_tick, 1, 1);
+    CHECK_OK(process_end_begin(&ending, &loop, token, pid, os_process_start(pid), 60000, on_slow_end, &e, &err), err);
+    CHECK(ending != NULL);
+    while (e.ticks < 100) uv_run(&loop, UV_RUN_ONCE);
+    CHECK_INT(0, e.calls);
+    CHECK(is_alive(pid));
+    process_end_hurry(ending);
+    while (e.calls == 0) {
+        uv_run(&loop, UV_RUN_ONCE);
+        while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+    }
+    CHECK_INT(1, e.calls);
+    CHECK_INT(0, e.rc);
+    CHECK(!is_alive(pid));
+
+    ending = NULL; /* nobody is left to be ended */
+    CHECK_OK(process_end_begin(&ending, &loop, token, pid, 1, 60000, on_slow_end, &e, &err), err);
+    CHECK(ending == NULL);
+
+    pid = leave_behind("trap '' TERM; echo $$ > child; while :; do sleep 0.01; done", token, true);
+    CHECK_OK(process_end_begin(&ending, &loop, token, pid, os_process_start(pid), 60000, on_slow_end, &e, &err), err);
+    process_end_cancel(ending);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    CHECK_INT(1, e.calls);
+    kill(-pid, SIGKILL);
+    while (waitpid(-1, NULL, WNOHANG) >= 0) continue;
+}
+
 /* What an earlier engine left and may be adopted: known by pid and start time, or looked for by its token. */
 static void test_find(void)
 {
@@ -576,6 +637,7 @@ int main(void)
     test_daemon();
     test_others();
     test_leftover();
+    test_slow_end();
     test_find();
     test_detached();
     test_close();
