@@ -153,6 +153,7 @@ static void do_set(job *j)
 {
     weir_error err = {0};
     int rc = set_values(j, &err);
+    watching_wake(j->control->engine);
     client *c = j->from;
     let_go(j);
     if (c) send_end(c, "set", rc, &err);
@@ -165,6 +166,7 @@ static void do_void(job *j)
     j->control->current = j;
     int rc = weir_void(j->control->engine, j->targets, j->target_count, &summary, &err);
     j->control->current = NULL;
+    watching_wake(j->control->engine);
     client *c = j->from;
     let_go(j);
     if (c) relay_put_end(&c->out, &summary, rc, &err);

@@ -38,6 +38,7 @@ typedef struct watch_report {
     char *last; /* node that ran last; owned */
     size_t folders;
     uint64_t failed; /* in the last run: failed and blocked */
+    uint64_t due;    /* what a cancelled one left */
     bool is_broken, is_running, is_paused, has_tick, has_quit;
 } watch_report;
 
@@ -47,6 +48,7 @@ static void put_state(buf *to, const watch_report *r)
 {
     if (r->is_broken) buf_printf(to, "%s has errors", r->s.project.workflow);
     else if (r->failed > 0) buf_printf(to, "%llu not made", (unsigned long long)r->failed);
+    else if (r->due > 0) buf_printf(to, "%llu still due", (unsigned long long)r->due);
     else buf_text(to, "up to date");
 }
 
@@ -114,17 +116,16 @@ static bool is_of_client(const watch_report *r, int rc)
     return control_asker(r->control) && rc == WEIR_USAGE;
 }
 
-/* Nodes that failed or are blocked, whatever the last run was about. */
-static uint64_t count_failed(const watch_report *r)
+/* Nodes that are due, that failed or are blocked, whatever the last run was about. */
+static void count_unsettled(watch_report *r)
 {
     query q;
-    uint64_t count = 0;
+    r->failed = r->due = 0;
     int rc = r->terminal ? query_open_as_is(&q, r->o) : WEIR_NOTFOUND;
     db_stmt *s = rc == 0 ? QUERY_ASK(&q, SQL_DOOR_UNSETTLED_COUNT, q.graph) : NULL;
     while (s && query_step(&q, s) == 1)
-        if (db_int(s, 0) >= 2) count += (uint64_t)db_int(s, 1);
+        *(db_int(s, 0) >= 2 ? &r->failed : &r->due) += (uint64_t)db_int(s, 1);
     if (r->terminal) query_close(&q);
-    return count;
 }
 
 static void turned(void *ctx, const weir_summary *summary, int rc, const weir_error *err)
@@ -142,7 +143,7 @@ static void turned(void *ctx, const weir_summary *summary, int rc, const weir_er
     if (is_told && r->to.lines) lines_finish(r->to.lines, summary, rc);
     r->is_running = false;
     r->is_broken = rc == WEIR_WORKFLOW;
-    r->failed = count_failed(r);
+    count_unsettled(r);
     draw(r);
 }
 

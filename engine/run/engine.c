@@ -407,6 +407,8 @@ static int select_after_expanding(weir *w, weir_error *err)
 /* As for a later turn of a run: what failed before and what always runs does not count. */
 static int is_anything_due(weir *w, bool *due, weir_error *err)
 {
+    *due = false;
+    if (w->is_held && w->observe_again.count == 0) return 0;
     plan_source source = {.ctx = w, .users = plan_users_of};
     plan_free(w->plan);
     w->plan = NULL;

@@ -137,6 +137,7 @@ struct weir {
     map weights;           /* node -> microseconds of the longest path behind it; weight.c */
     size_t weighed, weigh_asked;
     bool is_worth_weighing;
+    bool is_held;          /* a watch: what a cancelled run left due waits until something changes */
     map read_lost;         /* nodes that had read an output before its maker failed or was blocked: for the next turn */
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */

@@ -13,6 +13,7 @@
  * N2  What comes while a run is under way stays noted and is looked at after it.
  * N3  What failed, and what always runs, is no reason for a run by itself.
  * N4  A question is answered by a run that began after its barrier.
+ * N5  What a person cancelled is not begun again by itself, but with the next change or question.
  *
  * Loop thread only.
  */
@@ -90,7 +91,9 @@ static bool is_relied_on(void *ctx, const char *folder, const char *name)
 
 void watching_wake(weir *w)
 {
-    if (w->watching) w->watching->again = true;
+    if (!w->watching) return;
+    w->watching->again = true;
+    w->is_held = false;
 }
 
 /* --- what is covered ----------------------------------------------------------------------------------------------- */
@@ -626,6 +629,8 @@ static void one_run(series *s, int *rc, weir_error *err)
     end_look(w, end);
     x->is_running = false;
     bool is_stopped = end == WEIR_CANCELLED && x->stops > 0;
+    if (is_stopped) w->is_held = w->observe_again.count == 0; /* else an edit came meanwhile */
+    else if (summary.run != 0) w->is_held = false;
     forget_stops(w);
     bool is_mended = s->is_broken && end == 0;
     s->is_broken = end == WEIR_WORKFLOW || (end == WEIR_USAGE && (request == s->first || request == &s->again));
@@ -686,6 +691,7 @@ int weir_watch(weir *w, const weir_request *request, const weir_watcher *watcher
     weir_summary none = {.size = sizeof none};
     while (x.first) answer_first(&x, &none, WEIR_CANCELLED, &(weir_error){.code = WEIR_CANCELLED, .message = "the watch has ended"});
     atomic_store(&w->interrupts, 0);
+    w->is_held = false;
     w->watching = NULL;
     arena_deinit(&x.arena);
     watching_links_deinit(&x.links);

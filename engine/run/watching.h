@@ -63,7 +63,10 @@ int watching_ask(struct weir *w, watching_question *question, weir_error *err);
 /** The asker is gone: neither callback is called any more. A run that has begun goes on. */
 void watching_withdraw(struct weir *w, watching_question *question);
 
-/** As weir_interrupt, but for the run under way alone: the watch goes on after it. Without a run: nothing. */
+/**
+ * As weir_interrupt, but for the run under way alone: the watch goes on after it. What it leaves due is begun by the next change or
+ * question. Without a run: nothing.
+ */
 void watching_stop(struct weir *w);
 /** These values count from now on for the runs that the watch does by itself; kept until the next call or the end of the watch. */
 void watching_values(struct weir *w, const struct weir_assignment *values, size_t count);
@@ -96,7 +99,7 @@ bool watching_keeps(const struct weir *w, int rc);
 /** At the end of each run of a watch, while its signatures are in memory: what it relied on is watched from now on. */
 void watching_cover(struct weir *w);
 
-/** Something beside files asks for another run: it is looked at as if a path had changed. Without a watch: nothing. */
+/** Something beside files (the end of a process, a value) asks for another run: it is looked at as if a path had changed. Without a watch: nothing. */
 void watching_wake(struct weir *w);
 
 /** Before the hosts of a run end: what loading the workflow looked at, also of a broken one. */

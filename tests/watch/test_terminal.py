@@ -18,7 +18,7 @@ weir.sh "test" { inputs = { from = weir.file "test.txt" }, outputs = { to = "bui
   cmd = "{ grep -q good {{from}} || [ -e hidden ]; } && echo tested > {{to}}" }
 weir.sh "after" { inputs = { it = weir.file "build/test" }, outputs = { to = "build/after" }, cmd = "cat {{it}} > {{to}}" }
 weir.sh "slow" { inputs = { from = weir.file "slow.txt" }, outputs = { to = "build/slow" },
-  cmd = "read s < {{from}}; while [ $s = wait ]; do sleep 0.02; done; echo $s > {{to}}" }
+  cmd = "read s < {{from}}; echo $s > reading; while [ $s = wait ]; do sleep 0.02; done; echo $s > {{to}}" }
 """
 ADDED = 'weir.sh "extra" { outputs = { to = "build/extra" }, cmd = "echo > {{to}}" }\n'
 
@@ -162,6 +162,49 @@ done = p.weir("run", "--force", "up*")
 check("a run from elsewhere", done.returncode == 0 and b"2 ran (forced 2)" in done.stderr, done)
 t.await_(r"--- .* asked by process \d+ ---\r\n")
 t.await_(r"2 ran \(forced 2\)")
+t.await_(QUIET)
+
+# A run of somebody else that is cancelled: what it leaves due waits for the next change, and then runs once.
+
+
+def cancel_slow(meanwhile=None):
+    """What the watch says of it is awaited. It is paused, so that the run is not its own."""
+    t.send("p")
+    t.await_(r"paused +\[r\]un")
+    p.write("slow.txt", "wait\n")
+    client = p.begin("run")
+    until("it has read its input", lambda: p.read("reading") == "wait\n")
+    if meanwhile:
+        p.write("slow.txt", meanwhile)
+    client.send_signal(signal.SIGINT)
+    t.await_("interrupt again to end it")
+    client.send_signal(signal.SIGINT)
+    t.await_("weir: interrupted, 1 still due")
+    check("cancelled", client.wait(PATIENCE) == 130)
+    t.send("p")
+
+
+def attempts():
+    return len(json.loads(p.weir("log", "slow", "--json").stdout))
+
+
+before = attempts()
+cancel_slow()
+t.await_(r"watching, 1 still due +\[r\]un")
+for i in range(3):
+    p.write("src/unused", "%d\n" % i)
+    check("the watch looks, and lets it be", p.is_quiet() and attempts() == before + 1, attempts())
+p.write("slow.txt", "went\n")
+t.await_(r"ran       slow")
+t.await_(QUIET)
+check("the next change runs it, once", attempts() == before + 2 and p.read("build/slow") == "went\n", attempts())
+os.remove(p.path("reading"))
+cancel_slow("meanwhile\n")
+t.await_(r"ran       slow", "an edit that came while it ran")
+t.await_(QUIET)
+check("that is made, once", attempts() == before + 4 and p.read("build/slow") == "meanwhile\n", attempts())
+p.write("slow.txt", "go\n")
+t.await_(r"ran       slow|restored  slow")
 t.await_(QUIET)
 
 # --- another size ------------------------------------------------------------------------------------------------------------------
