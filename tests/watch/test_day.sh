@@ -26,8 +26,7 @@ while [ $i -lt 40 ]; do
 done
 "$WEIR_BIN" watch > "$work/out" 2> "$work/err" &
 pid=$!
-tries=0
-until [ -e build/f39.out ] || [ $tries -gt 1200 ]; do tries=$((tries + 1)); sleep 0.05; done
+until_so "the first run" '[ -e build/f39.out ]'
 sleep 1
 "$WEIR_BUILD/tests/watch_tool_day" "$pid" "$EDITS" "$MOST_MB" > "$work/day"
 code=$?

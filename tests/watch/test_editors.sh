@@ -9,10 +9,6 @@ name=editors
 mkdir -p "$work/project/src" && cd "$work/project" || exit 99
 saves=0 text=
 
-runs() {
-    grep -c '"run_finished"' "$work/out"
-}
-
 cat > weir.lua <<'LUA'
 local weir = require "weir"
 for _, f in ipairs(weir.glob "src/*.txt") do
@@ -21,25 +17,15 @@ end
 LUA
 echo begin > src/a.txt
 echo other > src/b.txt
-: > "$work/out"
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
 pid=$!
-tries=0
-until [ "$(runs)" -ge 1 ] || [ $tries -gt 1200 ]; do tries=$((tries + 1)); sleep 0.05; done
+await 1
 sleep 0.5
 
 # saved WHAT: it was saved just now, with $text in it
 saved() {
     saves=$((saves + 1))
-    tries=0
-    until [ "$(runs)" -gt $saves ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 600 ]; then
-            fail "$1" "a run" "$(tail -n 2 "$work/out" "$work/err")"
-            exit 1
-        fi
-        sleep 0.05
-    done
+    await $((saves + 1)) "$1"
     sleep 0.4
     [ "$(runs)" -eq $((saves + 1)) ] || fail "$1" "one run" "$(tail -n +$((saves + 1)) "$work/out" | grep -c run_finished)"
     saves=$(($(runs) - 1))

@@ -5,20 +5,6 @@ name=folders
 . "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project" && cd "$work/project" || exit 99
 
-# until WHAT CONDITION: waits for it
-until_true() {
-    tries=0
-    until eval "$2"; do
-        tries=$((tries + 1))
-        if [ $tries -gt 2400 ]; then
-            echo "FAILED: $1: $2 was never so"
-            tail -n 5 "$work/out" "$work/err"
-            exit 1
-        fi
-        sleep 0.02
-    done
-}
-
 cat > weir.lua <<'LUA'
 local weir = require "weir"
 local site = weir.sh "site" {
@@ -28,22 +14,21 @@ local site = weir.sh "site" {
 weir.sh "list" { inputs = { site = site }, outputs = { list = "list.txt" }, cmd = "cd {{site}} && find . -type f | sort > ../{{list}}" }
 LUA
 printf 'index.html one\ncss/a.css red\n' > pages.txt
-: > "$work/out"
 "$WEIR_BIN" watch --json > "$work/out" 2> "$work/err" &
 pid=$!
-until_true "the first run" 'grep -q css/a.css list.txt 2> /dev/null && grep -q run_finished "$work/out"'
+until_so "the first run" 'grep -q css/a.css list.txt 2> /dev/null && grep -q run_finished "$work/out"'
 echo blue > public/css/a.css
-until_true "a file that was changed by hand" '[ "$(cat public/css/a.css)" = red ]'
+until_so "a file that was changed by hand" '[ "$(cat public/css/a.css)" = red ]'
 printf 'index.html one\ncss/deep/b.css green\n' > pages.txt
-until_true "an edit" 'grep -q css/deep/b.css list.txt'
+until_so "an edit" 'grep -q css/deep/b.css list.txt'
 echo mine > public/css/deep/mine.css
-until_true "a file in a folder that is new" '[ ! -e public/css/deep/mine.css ]'
+until_so "a file in a folder that is new" '[ ! -e public/css/deep/mine.css ]'
 mv public/css ../gone
-until_true "a folder that was removed" '[ "$(cat public/css/deep/b.css 2> /dev/null)" = green ]'
+until_so "a folder that was removed" '[ "$(cat public/css/deep/b.css 2> /dev/null)" = green ]'
 mkdir -p public/other/deep
-until_true "a folder more" '[ ! -e public/other ]'
+until_so "a folder more" '[ ! -e public/other ]'
 mv public ../gone2
-until_true "all of it gone" '[ "$(cat public/index.html 2> /dev/null)" = one ] && [ -e public/css/deep/b.css ]'
+until_so "all of it gone" '[ "$(cat public/index.html 2> /dev/null)" = one ] && [ -e public/css/deep/b.css ]'
 grep -q 'public/css/deep/mine.css was changed by hand; kept' "$work/out" "$work/err" || { echo "FAILED: mine.css was not told: $(cat "$work/out" "$work/err")"; failures=1; }
 kill -TERM "$pid"
 wait "$pid"

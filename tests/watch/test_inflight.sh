@@ -7,33 +7,6 @@ name=inflight
 . "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project" && cd "$work/project" || exit 99
 
-# until_so WHAT CONDITION
-until_so() {
-    tries=0
-    until eval "$2"; do
-        tries=$((tries + 1))
-        if [ $tries -gt 1200 ]; then
-            fail "$1" "$2" "$(cat "$work/begun"; tail -n 3 "$work/out" "$work/err")"
-            exit 1
-        fi
-        sleep 0.05
-    done
-}
-
-runs() {
-    grep -c '"run_finished"' "$work/out"
-}
-
-# run N WHAT PATTERN: the N-th run is told and its last line says so
-run() {
-    until_so "$2" "[ \$(runs) -ge $1 ]"
-    line=$(grep '"run_finished"' "$work/out" | sed -n "$1p")
-    case $line in
-    *$3*) ;;
-    *) fail "$2" "$3" "$line" ;;
-    esac
-}
-
 # Has a worker computed for a while? Then it has read what it computes with.
 computes() {
     for child in $(cat "/proc/$pid/task/$pid/children"); do

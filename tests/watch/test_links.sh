@@ -7,15 +7,7 @@ mkdir -p "$work/project/src" "$work/project/other" "$work/outside/a" "$work/outs
 
 # made NAME TEXT WHAT: the output comes to hold this
 made() {
-    tries=0
-    until [ "$(cat "build/$1.out" 2> /dev/null)" = "$2" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 400 ]; then
-            fail "$3" "$2" "$(cat "build/$1.out"; tail -n 2 "$work/out" "$work/err")"
-            return
-        fi
-        sleep 0.05
-    done
+    until_so "$3: $2" "[ \"\$(cat 'build/$1.out' 2> /dev/null)\" = '$2' ]"
 }
 
 cat > weir.lua <<'LUA'

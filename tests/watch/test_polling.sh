@@ -7,24 +7,6 @@ unshare -r true 2> /dev/null && unshare -r sh -c 'echo 5 > /proc/sys/user/max_in
 name=polling
 . "$WEIR_SOURCE/tests/watch/common.sh"
 
-# run N WHAT PATTERN: the N-th run is told and its last line says so
-run() {
-    tries=0
-    while [ "$(grep -c '"run_finished"' "$work/out")" -lt "$1" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 1200 ]; then
-            fail "$2" "run number $1" "$(tail -n 3 "$work/out" "$work/err")"
-            exit 1
-        fi
-        sleep 0.05
-    done
-    line=$(grep '"run_finished"' "$work/out" | sed -n "$1p")
-    case $line in
-    *$3*) ;;
-    *) fail "$2" "$3" "$line" ;;
-    esac
-}
-
 # story LIMIT VALUE: with this limit of the user namespace
 story() {
     rm -rf "$work/project"

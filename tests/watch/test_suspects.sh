@@ -8,20 +8,6 @@ name=suspects
 . "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" && cd "$work/project" || exit 99
 
-# await N: the line of the N-th run is in $line
-await() {
-    tries=0
-    while [ "$(grep -c '"run_finished"' "$work/out")" -lt "$1" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 2400 ]; then
-            fail "waiting" "run number $1" "$(tail -n 3 "$work/out" "$work/err")"
-            exit 1
-        fi
-        sleep 0.05
-    done
-    line=$(grep '"run_finished"' "$work/out" | sed -n "$1p")
-}
-
 number() {
     echo "$line" | sed "s/.*\"$1\":\([0-9]*\).*/\1/"
 }
@@ -51,7 +37,6 @@ while [ $folder -lt 100 ]; do
     echo "$folder" | awk '{ for (i = 0; i < 100; i++) { f = "src/d" $1 "/f" i ".txt"; print $1, i > f; close(f) } }'
     folder=$((folder + 1))
 done
-: > "$work/out" # there before it is asked for
 "$WEIR_BIN" watch --json --stats > "$work/out" 2> "$work/err" &
 pid=$!
 await 1

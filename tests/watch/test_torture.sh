@@ -37,9 +37,6 @@ check() {
     ASAN_OPTIONS=detect_leaks=0 "$tool" check > "$work/check"
 }
 
-runs() {
-    grep -c '"run_finished"' "$work/out"
-}
 
 give_up() {
     echo "FAILED in round $round (SEED=$SEED): $1"

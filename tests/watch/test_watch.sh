@@ -1,36 +1,13 @@
 #!/bin/sh
 # test_watch.sh - weir watch: each edit is followed by one run of what it concerns, and nothing else starts one.
 #
-# A story at a time is told to a running watch, and the lines of --json are awaited (a minute at most; no time is asserted). What must
+# A story at a time is told to a running watch, and the lines of --json are awaited. What must
 # not start a run is done before something that does: the next run that is told is that one.
 set -u
 name=watch
 . "$WEIR_SOURCE/tests/watch/common.sh"
 mkdir -p "$work/project/src" "$work/clean"
 cd "$work/project" || exit 99
-
-# await N: until N runs were told
-await() {
-    tries=0
-    while [ "$(grep -c '"run_finished"' "$work/out")" -lt "$1" ]; do
-        tries=$((tries + 1))
-        if [ $tries -gt 1200 ]; then
-            fail "waiting" "run number $1" "$(tail -n 3 "$work/out")"
-            exit 1
-        fi
-        sleep 0.05
-    done
-}
-
-# run N WHAT PATTERN: the N-th run is told and its last line says so
-run() {
-    await "$1"
-    line=$(grep '"run_finished"' "$work/out" | sed -n "$1p")
-    case $line in
-    *$3*) ;;
-    *) fail "$2" "$3" "$line" ;;
-    esac
-}
 
 cat > weir.lua <<'LUA'
 local weir = require "weir"
@@ -52,11 +29,7 @@ echo two > src/b.txt
 pid=$!
 
 # Nothing is watched before the first run has ended: what was edited behind its back is found by the look that follows.
-tries=0
-until [ -e started ] && [ -e build/a.up ] && [ -e build/all ] || [ $tries -gt 600 ]; do
-    tries=$((tries + 1))
-    sleep 0.02
-done
+until_so "the first run is under way" '[ -e started ] && [ -e build/a.up ] && [ -e build/all ]'
 echo early > src/a.txt
 run 1 "the first run" '"ran":4,'
 run 2 "an edit during the first run" '"ran":2,'
@@ -90,15 +63,7 @@ run 13 "an edit behind that" '"ran":2,'
 mkdir -p src/only/here && echo seven > src/only/here/wants.txt
 run 14 "broken: a file is missing in a folder that no valid workflow has seen" '"status":"broken"'
 echo eight > src/only/here/needed.txt
-tries=0
-until [ -e build/only/here/wants.up ]; do
-    tries=$((tries + 1))
-    if [ $tries -gt 1200 ]; then
-        fail "it is there" "the workflow is mended" "$(tail -n 3 "$work/out")"
-        break
-    fi
-    sleep 0.05
-done
+until_so "it is there: the workflow is mended" '[ -e build/only/here/wants.up ]'
 rm -r src/only
 
 # Many edits while it runs: whatever was seen of them, the last one counts.
@@ -109,15 +74,7 @@ done
 echo last > src/a.txt
 cp -r weir.lua case.lua src "$work/clean/"
 "$WEIR_BIN" run -q -C "$work/clean" || fail "the clean run" "exit code 0" "$?"
-tries=0
-while ! diff -r build "$work/clean/build" > "$work/diff" 2>&1; do
-    tries=$((tries + 1))
-    if [ $tries -gt 600 ]; then
-        fail "after many edits" "what a clean run makes" "$(cat "$work/diff")"
-        break
-    fi
-    sleep 0.1
-done
+until_so "after many edits: what a clean run makes" 'diff -r build "$work/clean/build" > "$work/diff" 2>&1'
 
 kill -TERM "$pid"
 wait "$pid"
