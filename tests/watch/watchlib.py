@@ -147,6 +147,10 @@ class Client:
             if "end" in line or "error" in line:
                 return
 
+    def look(self):
+        """Asks until the watch has seen all and is done with it: on a crowded machine a run may take longer than a look waits."""
+        return until("a look", lambda: self.ask(ask="look") == [{"end": "look", "busy": False}])
+
     def ask(self, **members):
         """The whole answer; that others are first is not part of it."""
         self.say(**members)
