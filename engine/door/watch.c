@@ -35,7 +35,8 @@ typedef struct watch_report {
     uv_timer_t tick;    /* of it: seconds pass while nothing else happens */
     weir_request own;
     key_run key_run;
-    char *last; /* node that ran last; owned */
+    char *last;       /* node that ran last; owned */
+    int64_t last_run; /* when it did; 0: in the run that is under way */
     size_t folders;
     uint64_t failed; /* in the last run: failed and blocked */
     uint64_t due;    /* what a cancelled one left */
@@ -96,6 +97,7 @@ static void remember(watch_report *r, const weir_event *event)
     if (!name) return;
     mem_free(r->last);
     r->last = name;
+    r->last_run = 0;
 }
 
 static void hear(void *ctx, const weir_event *event)
@@ -142,6 +144,7 @@ static void turned(void *ctx, const weir_summary *summary, int rc, const weir_er
     if (is_told) reporting_error(&r->to, rc, summary, &r->s);
     if (is_told && r->to.lines) lines_finish(r->to.lines, summary, rc);
     r->is_running = false;
+    if (r->last && r->last_run == 0) r->last_run = (int64_t)summary->run;
     r->is_broken = rc == WEIR_WORKFLOW;
     count_unsettled(r);
     draw(r);
@@ -245,21 +248,32 @@ static void run_failed(watch_report *r)
 
 /* --- keys: looking -------------------------------------------------------------------------------------- */
 
-static void look(watch_report *r, int (*show)(const options *o), const char *word, int64_t count)
+static void look(int (*show)(const options *o), const options *o)
 {
-    options o = *r->o;
-    o.words = &word;
-    o.word_count = word ? 1 : 0;
-    o.count = count;
     print_status_hide();
-    (void)show(&o);
+    (void)show(o);
     print_status_show();
 }
 
-static void why(watch_report *r)
+/* In the run in which it ran: it may have been looked at since. */
+static void why(const watch_report *r)
 {
-    if (r->last) look(r, command_why, r->last, -1);
+    const char *word = r->last;
+    options o = *r->o;
+    o.words = &word;
+    o.word_count = 1;
+    if (r->last_run > 0) o.run = r->last_run;
+    if (r->last) look(command_why, &o);
     else print_message("nothing has run since this watch began");
+}
+
+static void last_runs(const watch_report *r)
+{
+    options o = *r->o;
+    o.words = NULL;
+    o.word_count = 0;
+    o.count = LOG_SHOWN;
+    look(command_log, &o);
 }
 
 static void help(void)
@@ -295,7 +309,7 @@ static void on_key(void *ctx, int key)
     case 'p':
     case ' ': pause_or_proceed(r); break;
     case 'w': why(r); break;
-    case 'l': look(r, command_log, NULL, LOG_SHOWN); break;
+    case 'l': last_runs(r); break;
     case 'q':
         r->has_quit = true;
         weir_interrupt(r->s.engine);
