@@ -27,7 +27,7 @@ static bool chance_dies(const clean_run *c, int slot)
     if (is_tainted(key) || sim->shaky[slot] || sim->hazy[slot] || sim->circled[slot]) return false;
     bool is_meant = sim->force && (!sim->limited || sim->named[slot]);
     if (is_meant && n->n.row) return was_on_list(slot);
-    return is_meant || chance_repeats(n) || !memo_has(&sim->memo, key, &n->reads, n->barred);
+    return is_meant || chance_repeats(n) || !memo_has(&sim->memo, key, &n->reads, memo_end(slot, n));
 }
 
 /** Before a run: how many attempts of each node will fail. */

@@ -29,6 +29,7 @@ static struct sim {
     int rootfd;
     uint64_t rng, fake_rng;
     memo memo;
+    uint64_t held[SLOTS];    /* keys under which the nodes surely settled well last; 0: not sure (void.h) */
     uint64_t taints[TAINTS]; /* keys of which the memo may know less or more */
     int taint_count;
     uint32_t known[SLOTS], ghosts[SLOTS]; /* as recorded: whose outputs are read undeclared; what was read and nobody made then */
@@ -414,7 +415,7 @@ static void foretell(bool force, bool limited)
         bool is_meant = force && (!limited || sim->named[s]), forced = is_meant && (!graph.nodes[s].row || was_on_list(s));
         sim->free[s] = is_meant && graph.nodes[s].row && (past->vague_lists >> row_parent(&graph, s) & 1); /* forced is what was declared before the run */
         bool runs = graph.nodes[s].present && (!c->blocked || c->barred);
-        sim->expected[s] = sim->wanted[s] && runs && (forced || chance_repeats(c) || !memo_has(&sim->memo, c->key, &c->reads, c->barred));
+        sim->expected[s] = sim->wanted[s] && runs && (forced || chance_repeats(c) || !memo_has(&sim->memo, c->key, &c->reads, memo_end(s, c)));
     }
     for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
         int parent = row_parent(&graph, s);
@@ -508,7 +509,7 @@ static void learn(void)
         if (fails && chance_repeats(&sim->clean.nodes[s])) continue;
         if (fails && sim->clean.nodes[s].bad_list && !sim->loose[s] && !sim->meddled) continue; /* the nodes that there are have a part in that */
         if (!sim->loose[s] && !sim->meddled && !(fails && sim->crashed))
-            memo_learn(&sim->memo, key, barred ? &sim->clean.nodes[s].reads : &sim->last[s], barred);
+            memo_learn(&sim->memo, key, barred ? &sim->clean.nodes[s].reads : &sim->last[s], memo_end(s, &sim->clean.nodes[s]));
         else taint(s);
     }
 }
@@ -541,7 +542,7 @@ static void judge_counts(bool cut_short, bool again)
             continue;
         }
         bool vague = is_tainted(c->key) || cut_short;
-        bool perhaps = c->barred && graph.nodes[s].command; /* it may have read something else along with it */
+        bool perhaps = c->barred && (graph.nodes[s].command || memo_voids.of_slot[s] > 0); /* it may have read something else along with it, or that was given up */
 #ifdef SIM_REAL
         vague |= c->barred || c->bad_list; /* such an attempt is not told; a name that a list says twice is found in the worker: a known failure */
 #endif

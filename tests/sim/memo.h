@@ -16,6 +16,21 @@ static inline void key_ref(const clean_run *c, const sim_ref *r, char *text, siz
     else snprintf(text, size, "node");
 }
 
+enum { VOIDS = 256 };
+static struct memo_voids {
+    uint64_t keys[VOIDS]; /* in the order in which their results were given up */
+    int count;
+    int of_slot[64]; /* how often a slot's failures were */
+} memo_voids;
+
+/* A key whose results were given up is another one from then on. */
+static inline uint64_t key_after_voids(uint64_t key)
+{
+    for (int i = 0; i < memo_voids.count; i++)
+        if (memo_voids.keys[i] == key) key = mix_text(key, "void");
+    return key;
+}
+
 /* What decides a result before anything is read. */
 static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n)
 {
@@ -37,10 +52,10 @@ static inline uint64_t clean_key(const clean_run *c, int slot, const sim_node *n
     if (is_expand(n) && n->letter != 'n') h = mix_text(h, "weir.expand registers its effect by the node's name");
 #endif
     if (n->command) h = mix_text(h, made_path(c->g, slot, 'a', path));
-    return h;
+    return key_after_voids(h);
 }
 
-enum { MEMO_SIZE = 1 << 16, MEMO_LEAF = 1 };
+enum { MEMO_SIZE = 1 << 16, MEMO_OPEN = 0, MEMO_LEAF = 1, MEMO_FAILED = 4 };
 typedef struct memo {
     struct { uint64_t prefix, next; } *rows;
     size_t count;
@@ -70,8 +85,14 @@ static inline int group_step(const tracker *t, int at, uint64_t *prefix, uint64_
     return at;
 }
 
-/* Reads that ended in a result, or that came to what could not be made: then they lead nowhere. */
-static inline void memo_learn(memo *m, uint64_t key, const tracker *t, bool barred)
+/* What the reads of a node end in; a failure that was given up is not the one of now. Those that come to what could not be made lead nowhere. */
+static inline uint64_t memo_end(int slot, const clean_node *n)
+{
+    if (n->barred) return MEMO_OPEN;
+    return n->out.ok ? MEMO_LEAF : (uint64_t)MEMO_FAILED + 2 * (uint64_t)memo_voids.of_slot[slot];
+}
+
+static inline void memo_learn(memo *m, uint64_t key, const tracker *t, uint64_t end)
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
@@ -79,12 +100,12 @@ static inline void memo_learn(memo *m, uint64_t key, const tracker *t, bool barr
         at = group_step(t, at, &prefix, &names);
         if (row) *row = names;
     }
-    uint64_t *leaf = barred ? NULL : memo_row(m, prefix, true);
-    if (leaf) *leaf = MEMO_LEAF;
+    uint64_t *leaf = end == MEMO_OPEN ? NULL : memo_row(m, prefix, true);
+    if (leaf) *leaf = end;
 }
 
-/* Is the result known; or, barred: is it known that this is read, whatever it holds? */
-static inline bool memo_has(memo *m, uint64_t key, const tracker *t, bool barred)
+/* Is the result known; or, open: is it known that this is read, whatever it holds? */
+static inline bool memo_has(memo *m, uint64_t key, const tracker *t, uint64_t end)
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
@@ -92,9 +113,18 @@ static inline bool memo_has(memo *m, uint64_t key, const tracker *t, bool barred
         at = group_step(t, at, &prefix, &names);
         if (!row || *row != names) return false;
     }
-    if (barred) return true;
+    if (end == MEMO_OPEN) return true;
     const uint64_t *leaf = memo_row(m, prefix, false);
-    return leaf && *leaf == MEMO_LEAF;
+    return leaf && *leaf == end;
+}
+
+/* false: there were too many. */
+static inline bool memo_void(int slot, uint64_t key)
+{
+    if (memo_voids.count == VOIDS) return false;
+    memo_voids.keys[memo_voids.count++] = key;
+    memo_voids.of_slot[slot]++;
+    return true;
 }
 
 #endif

@@ -7,7 +7,7 @@
  *   node SLOT LETTER FOLDER KIND-OF-MAKER KIND VARIANT SHAPE LIST X [REF...]     s3: source; p2a, o2b: by path, by port; n4: node; v4: its value;
  *                                                                               x4: the nodes on its list; r2: retries
  *   (LIST: 2: the list is a glob)                                 version KIND: of its effects, 0 or 1 in turn
- *   drop SLOT              hand PATH [TEXT]                       nodes; an output written or removed by hand
+ *   drop SLOT   void SLOT  hand PATH [TEXT]                       nodes; an output written or removed by hand
  *   later   reopen   reopen-bare   check                          a second passes; engine anew (without caches); state against log
  *   run WORD...            j=3 seed=5 force again dry targets=1,4 meddle=2:3:TEXT interrupt=2x1 crash=2 kill=9
  *                                                               chance=3:1,7:2 (chance.h)
@@ -16,6 +16,7 @@
 #define WEIR_TESTS_SIM_SCRIPT_H
 
 #include "tests/sim/judge.h"
+#include "tests/sim/void.h"
 
 /* --- doing ------------------------------------------------------------------------------------------------------------- */
 
@@ -106,6 +107,7 @@ static void play_node(int slot, char *rest)
     if (old->present && old->folder != n.folder)
         for (int s = 0; s < SLOTS; s++) sim->known[s] &= ~(1U << slot);
     *old = n;
+    sim->held[slot] = 0;
 }
 
 static void play_hand(const char *path, const char *text)
@@ -182,6 +184,7 @@ static void play_run(char *rest)
     }
     if (kill > 0) run_killed(&p, kill);
     else run_once(&p);
+    void_note(kill > 0 || sim->interrupt_at > 0 || sim->meddled || sim->crashed || source_is_missing());
     sim->settled_limited = p.limited;
     memcpy(sim->settled_named, sim->named, sizeof sim->named);
     sim->settled = kill == 0 && sim->interrupt_at == 0 && !sim->meddled && !sim->crashed && !chance_was();
@@ -221,6 +224,7 @@ static void script_play(const char *text)
         play_hand(rest, text_at);
     } else if (!numbered || i < 0) return;
     else if (strcmp(verb, "node") == 0) play_node(i % SLOTS, behind);
+    else if (strcmp(verb, "void") == 0) play_void(i % SLOTS);
     else if (strcmp(verb, "version") == 0) {
         i %= KINDS;
         graph.versions[i] = !graph.versions[i];
@@ -390,6 +394,7 @@ static void change(void)
     case 7:
         if (pick(2)) play("drop %d", pick(SLOTS));
         else if (pick(3) == 0) play("version %d", pick(KINDS));
+        else play("void %d", pick(SLOTS));
         break;
     case 8: case 9: redefine_node(pick(SLOTS)); break;
     default: disturb_output(pick(SLOTS)); break;
