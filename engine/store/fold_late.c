@@ -118,12 +118,14 @@ late_item *fold_item_waiting(const fold *f, uint64_t item)
     size_t low = 0, high = late ? late->count : 0;
     if (high == 0 || item < late->rows[0].id || item > late->rows[high - 1].id) return NULL;
     size_t at = (size_t)(item - late->rows[0].id); /* mostly there is no gap */
-    while (low < high && (at >= high || late->rows[at].id != item)) {
-        at = low + (high - low) / 2;
+    while (low < high) {
+        if (at >= high) at = low + (high - low) / 2;
+        if (late->rows[at].id == item) return &late->rows[at];
         if (late->rows[at].id < item) low = at + 1;
         else high = at;
+        at = high;
     }
-    return at < late->count && late->rows[at].id == item ? &late->rows[at] : NULL;
+    return NULL;
 }
 
 int fold_count_nodes(fold *f, uint64_t graph, int by)
