@@ -429,6 +429,29 @@ static void random_logs(void)
     }
 }
 
+/* Rows that wait are found by their ids, with every kind of gap between them. */
+static void waiting_rows(void)
+{
+    static const uint64_t ids[] = {1000, 1001, 1003, 1007, 1008, 1020, 1021, 1022, 1100, 1500, 1501};
+    enum { COUNT = sizeof ids / sizeof *ids };
+    for (size_t most = 1; most <= COUNT; most++) {
+        char name[16];
+        snprintf(name, sizeof name, "waiting%d", (int)most);
+        story s = begin(name);
+        late = fold_late_new();
+        for (size_t i = 0; i < most; i++) {
+            snprintf(name, sizeof name, "w/%d", (int)i);
+            TELL(&s, item_named, ITEM_NAMED, .item = ids[i], .kind = ITEM_FILE, .name = bytes_str(name));
+        }
+        for (size_t i = 0; i < most; i++) TELL(&s, item_observed, ITEM_OBSERVED, .item = ids[i], .hash = story_hash(1), .size = 100 + i);
+        CHECK_OK(fold_late_flush(late, d, &err), err);
+        CHECK_STR(fmt("%d", (int)most), ask("SELECT count(*) FROM item WHERE id >= 1000 AND size = 100 + CAST(substr(name, 3) AS INTEGER)"));
+        end();
+        fold_late_free(late);
+        late = NULL;
+    }
+}
+
 /* A change to any table is found. */
 static void tampering(void)
 {
@@ -509,6 +532,7 @@ int main(void)
     given_up();
     known_failures();
     random_logs();
+    waiting_rows();
     tampering();
     speed();
     arena_deinit(&scratch);
