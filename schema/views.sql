@@ -41,6 +41,7 @@ SELECT e.src AS source_id, CAST(s.name AS TEXT) AS source,
        e.dst AS node_id, CAST(n.name AS TEXT) AS node,
        CASE e.origin WHEN 1 THEN 'discovered' ELSE 'declared' END AS origin
   FROM edge e JOIN node s ON s.id = e.src JOIN node n ON n.id = e.dst
+ WHERE s.status <> 9
 UNION
 SELECT i.node, CAST(s.name AS TEXT), u.node, CAST(n.name AS TEXT), CASE u.origin WHEN 0 THEN 'declared' ELSE 'discovered' END
   FROM use u JOIN item i ON i.id = u.item JOIN node s ON s.id = i.node JOIN node n ON n.id = u.node

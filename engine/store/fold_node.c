@@ -3,7 +3,8 @@
  *
  * N1  An item has at most one live node that claims it; a claimed item is never waiting for removal.
  * N2  graph.nodes counts the live nodes of a graph.
- * N3  Edges and uses lead to and from live nodes only.
+ * N3  Edges and uses lead to live nodes only. An edge comes from a vanished node when a live one still declares it: a node of a
+ *     list, until that list is compared again. With the node comes back who uses it, and nobody else would say so.
  *
  * Members of a declaration are compared with the stored ones and only the difference is written: a fan-in of a hundred
  * thousand costs what changed in it.

@@ -136,7 +136,7 @@ SELECT n.id FROM node me JOIN use u ON u.node = me.id AND u.origin = 1 JOIN item
 DELETE FROM edge WHERE dst = ?1
 
 -- name: fold_edges_out_delete
-DELETE FROM edge WHERE src = ?1
+DELETE FROM edge WHERE src = ?1 AND origin = 1
 
 -- name: fold_edge_forget
 DELETE FROM edge WHERE src = ?1 AND dst = ?2 AND origin = 1
