@@ -186,9 +186,9 @@ int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
     const cat_node *node = maker ? catalog_node(c->w->catalog, maker, err) : NULL;
     bool is_circle = false;
     if (!node) return maker ? err->code : 0;
-    if (node->status == CAT_GONE || node->graph != c->graph || node->spec.parent == c->parent || c->w->dry) return 0;
+    if (node->status == CAT_GONE || node->graph != c->graph || node->spec.parent == c->parent) return 0;
     int rc = depends(c->w, maker, c->nodes[number].id, &is_circle, err);
-    cat_node *to = rc == 0 && is_circle ? catalog_node(c->w->catalog, c->nodes[number].id, err) : NULL;
+    cat_node *to = rc == 0 && is_circle && !c->w->dry ? catalog_node(c->w->catalog, c->nodes[number].id, err) : NULL;
     if (to) edge_say_dropped(c->w, maker, to);
     else if (rc == 0 && !is_circle) raise_floor(c, number, node->height);
     return rc ? rc : err->code;

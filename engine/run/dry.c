@@ -31,6 +31,7 @@ struct dry_run {
     size_t declared_count, declared_capacity;
     map seen;      /* of one question */
     map keys;      /* of nodes that would run -> the first one */
+    map observed;  /* what was found to have moved so far: a run has it in the state, as changes that wait for users */
     bool nested;   /* a question within a question */
 };
 
@@ -41,6 +42,7 @@ void dry_free(weir *w)
     map_deinit(&d->changed);
     map_deinit(&d->seen);
     map_deinit(&d->keys);
+    map_deinit(&d->observed);
     mem_free(d->declared);
     mem_free(d);
     w->dry_run = NULL;
@@ -84,6 +86,7 @@ int dry_begin(weir *w, weir_error *err)
     map_init(&d->changed);
     map_init(&d->seen);
     map_init(&d->keys);
+    map_init(&d->observed);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->changed_count; i++) {
         const cat_node *node = catalog_node(w->catalog, w->changed_nodes[i], err);
@@ -93,6 +96,20 @@ int dry_begin(weir *w, weir_error *err)
     }
     if (d->declared_count > 1) qsort(d->declared, d->declared_count, sizeof *d->declared, by_source);
     return rc;
+}
+
+int dry_keep_observed(weir *w, weir_error *err)
+{
+    size_t at = 0;
+    bytes key;
+    while (map_next(&w->observe_again, &at, &key, NULL))
+        if (!map_put(&w->dry_run->observed, key, NULL)) return error_nomem(err, doing);
+    return 0;
+}
+
+const map *dry_observed(const weir *w)
+{
+    return &w->dry_run->observed;
 }
 
 uint64_t dry_same_work(weir *w, hash128 key, uint64_t node)
@@ -111,7 +128,7 @@ static bool is_changed(const weir *w, uint64_t node)
     return map_get(&w->dry_run->changed, map_key_u64(&node)) != NULL;
 }
 
-/* A stored edge that a new declaration took back may lead down: it is none any more. */
+/* A stored edge that new declarations took back, or that would close a circle now, leads down in memory: it is none any more (E1). */
 static int add_user(weir *w, const cat_node *node, uint64_t id, bool stored, size_t *count, weir_error *err)
 {
     bool added = false;
@@ -119,7 +136,7 @@ static int add_user(weir *w, const cat_node *node, uint64_t id, bool stored, siz
     const cat_node *user = catalog_node(w->catalog, id, err);
     if (!user) return err->code;
     if (user->status == CAT_GONE || user->graph != w->graph) return 0;
-    if (stored && user->height <= node->height && (is_changed(w, id) || is_changed(w, node->id))) return 0;
+    if (stored && user->height <= node->height) return 0;
     if (!map_put(&w->dry_run->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
     if (!added) return 0;
     if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) return error_nomem(err, doing);

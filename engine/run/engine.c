@@ -362,6 +362,8 @@ static int turns_until_quiet(weir *w, uint64_t first, weir_error *err)
             rc = keeps_moving(w, err);
             break;
         }
+        rc = w->dry_run ? dry_keep_observed(w, err) : 0;
+        if (rc != 0) break;
         map_clear(&w->observe_again);
         map_clear(&w->read_lost);
         map_clear(&w->first_seen);

@@ -301,6 +301,9 @@ void dry_free(weir *w);
 void weight_begin(weir *w);
 /** Microseconds of the longest path from the start of a node to the end of its last user, as they were last; INT64_MAX: not asked. For plan_source. */
 int64_t weight_of(void *ctx, uint64_t node);
+/** What w->observe_again holds is about to be forgotten: who is taken in later in the turn hears of it all the same. */
+int dry_keep_observed(weir *w, weir_error *err);
+const map *dry_observed(const weir *w);
 /** Users of a node, as targets_users; into w->users. */
 int dry_users(weir *w, uint64_t node, size_t *count, weir_error *err);
 /** Another node that would run for the same key; 0: none, and this one is remembered. */

@@ -619,12 +619,12 @@ static int mark_maker(weir *w, uint64_t id, weir_error *err)
 }
 
 /* What the scan found: a source has new content, an output is not what was written. */
-static int mark_observed(weir *w, id_list *list, weir_error *err)
+static int mark_observed(weir *w, const map *items, id_list *list, weir_error *err)
 {
     size_t at = 0;
     bytes key;
     int rc = 0;
-    while (rc == 0 && map_next(&w->observe_again, &at, &key, NULL)) {
+    while (rc == 0 && map_next(items, &at, &key, NULL)) {
         uint64_t id;
         if (key.size != sizeof id) continue;
         memcpy(&id, key.data, sizeof id);
@@ -667,7 +667,7 @@ int targets_start(weir *w, weir_error *err)
         if (rc == 0 && node && (node->spec.flags & SPEC_TRANSIENT)) rc = plan_due(w->plan, node->id, node->height, err);
     }
     if (rc == 0) rc = mark_pending(w, &list, err);
-    if (rc == 0) rc = mark_observed(w, &list, err);
+    if (rc == 0) rc = mark_observed(w, &w->observe_again, &list, err);
     mem_free(list.ids);
     return rc;
 }
@@ -719,7 +719,8 @@ int targets_take_in_all_now(weir *w, const uint64_t *nodes, size_t count, weir_e
     if (rc == 0) rc = mark_needing(w, &list, err);
     if (rc == 0) rc = mark_always(w, &list, err);
     if (rc == 0) rc = mark_pending(w, &list, err);
-    if (rc == 0) rc = mark_observed(w, &list, err);
+    if (rc == 0) rc = mark_observed(w, &w->observe_again, &list, err);
+    if (rc == 0 && w->dry_run) rc = mark_observed(w, dry_observed(w), &list, err); /* of earlier turns, and of this one when it began */
     w->taken_in = NULL;
     mem_free(list.ids);
     map_deinit(&fresh);
