@@ -721,7 +721,7 @@ static bool job_file_text(void *ctx, const char *path, char text[TEXT])
 static bool job_need_texts(void *ctx, char names[NEEDS][32], int count, char texts[NEEDS][TEXT], char ids[NEEDS][TEXT])
 {
     const job_ctx *c = ctx;
-    const char *list[NEEDS], *port = NULL, *data[2];
+    const char *list[NEEDS] = {NULL}, *port = NULL, *data[2];
     size_t size[2];
     for (int i = 0; i < count; i++) list[i] = names[i];
     fake_asks(c->slot, c->t);

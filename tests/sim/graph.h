@@ -157,8 +157,8 @@ static inline void track(tracker *t, const char *id, const char *text, bool decl
     if (!t->open && (t->closed || (!declared && t->count > 0))) t->group++;
     if (!t->open) t->closed = !declared;
     if (t->needing && !declared) t->open = true;
-    snprintf(t->reads[t->count].id, sizeof t->reads[0].id, "%s", id);
-    snprintf(t->reads[t->count].text, TEXT, "%s", text);
+    snprintf(t->reads[t->count].id, sizeof t->reads[0].id, "%.*s", (int)sizeof t->reads[0].id - 1, id);
+    snprintf(t->reads[t->count].text, TEXT, "%.*s", TEXT - 1, text);
     t->reads[t->count++].group = t->group;
 }
 

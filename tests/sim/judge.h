@@ -322,7 +322,8 @@ static void want(int slot, bool perhaps)
         if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && (sim->circled[slot] || takes_in(i, slot, &seen))) continue; /* what it read before would be a circle */
         bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
         int parent = n->present ? -1 : row_parent(&graph, i);
-        if (parent >= 0 && (above >> i & 1) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
+        bool met = perhaps && c->unsure && (c->reads.ghosts >> i & 1); /* by its path, before its list is made anew */
+        if (parent >= 0 && (met || (above >> i & 1)) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
         if (n->present && (made_now || may_name || (above >> i & 1))) want(i, perhaps);
     }
 }
@@ -495,10 +496,31 @@ static void taint(int slot)
         if (sim->did[i].slot == slot && !is_tainted(sim->did[i].key) && sim->taint_count < TAINTS) sim->taints[sim->taint_count++] = sim->did[i].key;
 }
 
+/* The key of the last execution in this slot; 0: there was none. */
+static uint64_t key_done(int slot)
+{
+    for (int i = sim->did_count; i-- > 0;)
+        if (sim->did[i].slot == slot) return sim->did[i].key;
+    return 0;
+}
+
+/* Not the node that was foretold was executed but that of the list of before, whose expand node came to no end: what it read is known of that one. */
+static void learn_of_list_before(int slot)
+{
+    uint64_t key = key_done(slot);
+    bool is_sure = sim->ran[slot] == 1 && sim->tries[slot] == 1 && !sim->loose[slot] && !sim->meddled;
+    if (is_sure) memo_learn(&sim->memo, key, &sim->last[slot], MEMO_LEAF);
+    else taint(slot);
+}
+
 /* The memo learns what ran, and what failed. */
 static void learn(void)
 {
     for (int s = 0; s < SLOTS; s++) {
+        if (sim->performed[s] && row_parent(&graph, s) >= 0 && key_done(s) != sim->clean.nodes[s].key) {
+            learn_of_list_before(s);
+            continue;
+        }
         bool fails = sim->failed[s] && !sim->ran[s] && sim->performed[s] && !sim->stopped[s], barred = sim->clean.nodes[s].barred && sim->performed[s];
         if (!sim->ran[s] && !fails && !barred) { /* an attempt that came to what could not be made may be known, or not */
             if (sim->performed[s]) taint(s);
