@@ -145,8 +145,8 @@ int job_read_content(job *j, size_t port, size_t member, int sub, bytes *content
 int job_read_value(job *j, size_t port, size_t member, bytes *encoded);      /* canonical encoding */
 int job_read_params(job *j, size_t port, size_t member, bytes *encoded);
 int job_read_path(job *j, size_t port, size_t member, int sub, bytes *path);
-/** Names of a list: paths of file members, names of others. */
-int job_read_names(job *j, size_t port, bytes **names, size_t *count);
+/** The names of a list (job_member_name) become a read, all of them as one; with them it is known how many there are. */
+int job_read_names(job *j, size_t port, size_t *count);
 /** The names in a folder, a tree, an output that is a folder: a list as its encoding; data NULL: it is not there. */
 int job_read_files(job *j, size_t port, size_t member, int sub, bytes *encoded);
 /** A file below one of these by its path there; absent: 0 and content->data NULL. Read as job_read_file does. */

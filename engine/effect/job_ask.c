@@ -42,10 +42,8 @@ static int json_once(job *j, read_ref ref, bytes encoded, bytes *text)
 /* All names are one read. */
 static int ask_name(job *j, size_t port, const job_member *m, bytes *text)
 {
-    read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};
-    bytes *names;
-    size_t count = 0;
-    int rc = job_find_read(j, ref) ? 0 : job_read_names(j, port, &names, &count);
+    size_t count;
+    int rc = job_read_names(j, port, &count);
     if (rc == 0) *text = job_member_name(m);
     return rc;
 }

@@ -50,13 +50,12 @@ static void hand_out(bytes from, const char **data, size_t *size)
 
 static int host_input_count(weir_job *j, const char *port, size_t *count)
 {
-    bytes *names;
     int found = job_find_input(j, bytes_str(port));
     *count = 0;
     if (found < 0) return 0;
-    const job_input *input = &j->order->inputs[found];
+    const job_input *input = job_input_at(j, (size_t)found);
     *count = input->count;
-    return input->is_list ? job_read_names(j, (size_t)found, &names, count) : 0;
+    return input->is_list ? job_read_names(j, (size_t)found, count) : 0;
 }
 
 static int host_input_read(weir_job *j, const char *port, size_t index, const char **data, size_t *size)
@@ -108,7 +107,7 @@ static int host_input_path(weir_job *j, const char *port, size_t index, const ch
 static int host_input_present(weir_job *j, const char *port)
 {
     int found = job_find_input(j, bytes_str(port));
-    return found >= 0 && j->order->inputs[found].count > 0;
+    return found >= 0 && job_input_at(j, (size_t)found)->count > 0;
 }
 
 static const char *host_input_port(weir_job *j, size_t index)

@@ -342,17 +342,27 @@ bytes job_member_name(const job_member *m)
     return is_path ? m->files[0].path : m->name;
 }
 
-int job_read_names(job *j, size_t port, bytes **names, size_t *count)
+static int hash_names(job *j, const job_input *input, hash128 *hash)
 {
-    const job_input *input = job_input_at(j, port);
-    if (!input) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
-    bytes *list = arena_zero(&j->arena, input->count + 1, sizeof *list);
+    bytes *list = mem_zero(input->count + 1, sizeof *list);
     if (!list) return job_failed(j, error_nomem(&j->error, "listing names"));
     for (size_t i = 0; i < input->count; i++) list[i] = job_member_name(&input->members[i]);
-    *names = list;
+    *hash = read_names_hash(list, input->count);
+    mem_free(list);
+    return 0;
+}
+
+/* A loop over a list asks at every step how long it is. */
+int job_read_names(job *j, size_t port, size_t *count)
+{
+    hash128 hash;
+    const job_input *input = job_input_at(j, port);
+    if (!input) return error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
     *count = input->count;
     read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};
-    return job_record(j, ref, 0, false, read_names_hash(list, input->count), HASH_NONE) ? 0 : j->error.code;
+    if (job_find_read(j, ref)) return 0;
+    int rc = hash_names(j, input, &hash);
+    return rc != 0 || job_record(j, ref, 0, false, hash, HASH_NONE) ? rc : j->error.code;
 }
 
 int job_read_outpath(job *j, size_t output, bytes *path)

@@ -159,7 +159,7 @@ static bool has_file(const job_member *m)
 /* The name of a member: of its file, or of the item or node. */
 static int member_name(lua_State *L, const object *o, const job_member *m)
 {
-    bytes path, *names;
+    bytes path;
     size_t count;
     if (has_file(m)) {
         check(L, job_read_path(loader_of(L)->job, o->port, o->member, o->sub, &path));
@@ -167,8 +167,8 @@ static int member_name(lua_State *L, const object *o, const job_member *m)
         return 1;
     }
     if (m->kind == MEMBER_ITEM) return push_bytes(L, m->name);
-    check(L, job_read_names(loader_of(L)->job, o->port, &names, &count));
-    return push_bytes(L, o->member < count ? names[o->member] : m->name);
+    check(L, job_read_names(loader_of(L)->job, o->port, &count));
+    return push_bytes(L, m->name);
 }
 
 static int member_part(lua_State *L, const object *o, const char *key)
@@ -250,9 +250,8 @@ static int member_tostring(lua_State *L)
 
 static size_t list_length(lua_State *L, const object *o)
 {
-    bytes *names;
     size_t count;
-    check(L, job_read_names(loader_of(L)->job, o->port, &names, &count));
+    check(L, job_read_names(loader_of(L)->job, o->port, &count));
     return count;
 }
 
