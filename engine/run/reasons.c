@@ -146,33 +146,56 @@ int settle_load_event(task *t, uint64_t seq, int kind, event_body *body, weir_er
     return rc;
 }
 
-static bool same_member(const spec_member *a, const spec_member *b)
+typedef struct member_list {
+    const spec_member *first;
+    size_t count;
+} member_list;
+
+static member_list declared_members(const spec_input *input)
 {
-    return a->kind == b->kind && a->id == b->id && bytes_equal(a->port, b->port);
+    if (input->declared) return (member_list){input->declared, input->declared_count};
+    return (member_list){input->members, input->count};
 }
 
-static bool has_member(const node_spec *spec, bytes port, const spec_member *m)
+/* What makes two members the same; valid until the next one. */
+static bytes member_key(buf *key, const spec_member *m)
 {
-    int index = spec_input_index(spec, port);
-    if (index < 0) return false;
-    const spec_input *input = &spec->inputs[index];
-    size_t count = input->declared ? input->declared_count : input->count;
-    for (size_t i = 0; i < count; i++)
-        if (same_member(input->declared ? &input->declared[i] : &input->members[i], m)) return true;
-    return false;
+    buf_clear(key);
+    buf_byte(key, (uint8_t)m->kind);
+    buf_put_u64(key, m->id);
+    buf_append(key, m->port.data, m->port.size);
+    return buf_bytes(key);
 }
 
-static void members_missing(reason_list *l, const node_spec *in, const node_spec *from, reason_kind kind)
+/* Members of `list` that `in` does not have. A list may have 100,000: each is looked up, not looked for. */
+static int port_missing(reason_list *l, member_list in, member_list list, bytes port, reason_kind kind)
 {
-    for (size_t i = 0; i < from->input_count; i++) {
-        const spec_input *input = &from->inputs[i];
-        for (size_t k = 0; k < (input->declared ? input->declared_count : input->count); k++) {
-            const spec_member *m = input->declared ? &input->declared[k] : &input->members[k];
-            if (has_member(in, from->inputs[i].port, m)) continue;
-            add(l, (reason_record){.kind = kind, .source = m->id, .source_is_node = m->kind != MEMBER_ITEM,
-                                   .detail = from->inputs[i].port});
-        }
+    map known;
+    buf key;
+    bool is_full = true;
+    map_init(&known);
+    buf_init(&key);
+    for (size_t i = 0; is_full && i < in.count; i++) is_full = map_put(&known, member_key(&key, &in.first[i]), NULL) != NULL;
+    for (size_t i = 0; is_full && i < list.count; i++) {
+        const spec_member *m = &list.first[i];
+        if (map_get(&known, member_key(&key, m))) continue;
+        add(l, (reason_record){.kind = kind, .source = m->id, .source_is_node = m->kind != MEMBER_ITEM, .detail = port});
     }
+    bool failed = !is_full || key.failed;
+    buf_deinit(&key);
+    map_deinit(&known);
+    return failed ? error_nomem(l->err, "comparing declarations") : 0;
+}
+
+static int members_missing(reason_list *l, const node_spec *in, const node_spec *from, reason_kind kind)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < from->input_count; i++) {
+        int index = spec_input_index(in, from->inputs[i].port);
+        member_list has = index < 0 ? (member_list){NULL, 0} : declared_members(&in->inputs[index]);
+        rc = port_missing(l, has, declared_members(&from->inputs[i]), from->inputs[i].port, kind);
+    }
+    return rc;
 }
 
 static bool same_env(const node_spec *a, const node_spec *b)
@@ -231,8 +254,9 @@ static int compare_spec(reason_list *l, uint64_t seq)
     if (!bytes_equal(old.params, now->params))
         add(l, (reason_record){.kind = REASON_PARAMS_CHANGED, .old_hash = hash_bytes(old.params.data, old.params.size),
                                .new_hash = hash_bytes(now->params.data, now->params.size), .detail = bytes_str("params")});
-    members_missing(l, &old, now, REASON_INPUTS_ADDED);
-    members_missing(l, now, &old, REASON_INPUTS_REMOVED);
+    rc = members_missing(l, &old, now, REASON_INPUTS_ADDED);
+    if (rc == 0) rc = members_missing(l, now, &old, REASON_INPUTS_REMOVED);
+    if (rc != 0) return rc;
     if (!same_env(&old, now)) add_kind(l, REASON_ENV_CHANGED, "env");
     if (!same_command(&old, now)) add_kind(l, REASON_PARAMS_CHANGED, "command");
     if (!same_outputs(&old, now)) add_kind(l, REASON_PARAMS_CHANGED, "outputs");
