@@ -8,6 +8,7 @@
  *   job.c         new, free, finish, value, log
  *   job_read.c    reads
  *   job_ask.c     parts of members that may not be there
+ *   job_list.c    members of long lists, which come when they are looked at
  *   job_record.c  the record of them, and their groups
  *   job_output.c  outputs
  *   job_folder.c  outputs that are folders

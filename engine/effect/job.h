@@ -35,12 +35,28 @@ typedef struct job_member {
     bytes params;         /* MEMBER_NODE, MEMBER_OUTPUT: canonical params of that node */
 } job_member;
 
+enum { JOB_LIST_BLOCK = 8 }; /* members of a long list come in blocks */
+
 typedef struct job_input {
     bytes port;
     bool is_list;
-    job_member *members;
+    job_member *members; /* NULL: they come when they are looked at (job_list.c) */
     size_t count;
+    hash128 names;       /* members NULL: read_names_hash of them, HASH_NONE: not known here */
 } job_input;
+
+/** Members that the order left out. */
+typedef struct job_list_request {
+    uint64_t id; /* of the execution */
+    uint64_t port, from, count; /* `from` begins a block */
+} job_list_request;
+
+typedef struct job_list_answer {
+    bool is_failure;     /* the job ends: `failure` says why */
+    bytes failure;
+    job_member *members; /* all that were asked for, or the first blocks of them */
+    size_t count;
+} job_list_answer;
 
 typedef struct job_output {
     bytes port;
@@ -88,9 +104,10 @@ typedef struct job_order {
     size_t output_count;
     uint64_t timeout_ms;
     bool keep;          /* small outputs and values come back inline */
-    /** In a worker: ask the engine and wait; *answer (packed) in `arena`. NULL: cannot be asked. Does not travel. */
+    /** In a worker: ask the engine and wait; *answer (packed) in `arena`. NULL: cannot be asked. They do not travel. */
     int (*need)(void *ctx, const job_request *request, mem_arena *arena, bytes *answer, weir_error *err);
-    void *need_ctx;
+    int (*list)(void *ctx, const job_list_request *request, mem_arena *arena, bytes *answer, weir_error *err);
+    void *ask_ctx;
 } job_order;
 
 typedef struct job_read {
@@ -160,6 +177,8 @@ int job_read_file(job *j, bytes path, bytes *content);
 int job_read_system(job *j, bytes path, bytes *content);
 /** Wait until these are up to date. They are the members of a new input *port; an absent file has no files. */
 int job_need(job *j, const bytes *names, size_t count, size_t *port);
+/** NULL with the error set when there is no such member, or it does not come. It stays until job_free. */
+const job_member *job_member_at(job *j, size_t port, size_t member);
 /** A declared input or one of job_need; NULL: there is none. */
 const job_input *job_input_at(const job *j, size_t port);
 /** One part of a member as text; it has none: 0 with text->data NULL. Recorded either way (job_ask.c). */
@@ -194,6 +213,10 @@ void job_request_put(buf *b, const job_request *request);
 int job_request_get(bytes from, mem_arena *arena, job_request *request, weir_error *err);
 void job_answer_put(buf *b, const job_answer *answer);
 int job_answer_get(bytes from, mem_arena *arena, job_answer *answer, weir_error *err);
+void job_list_request_put(buf *b, const job_list_request *request);
+int job_list_request_get(bytes from, job_list_request *request, weir_error *err);
+void job_list_answer_put(buf *b, const job_list_answer *answer);
+int job_list_answer_get(bytes from, mem_arena *arena, job_list_answer *answer, weir_error *err);
 void job_order_put(buf *b, const job_order *order);
 int job_order_get(bytes from, mem_arena *arena, job_order *order, weir_error *err);
 void job_report_put(buf *b, const job_report *report);

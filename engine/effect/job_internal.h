@@ -65,6 +65,8 @@ struct weir_job {
     size_t forbidden_count;
     bool has_forbidden;
 
+    struct job_list *lists; /* parallel to order->inputs; NULL: no member was asked for */
+    bool is_list_lost;      /* one did not come: why_broken */
     job_input *needed;      /* ports behind the declared ones: job_need.c */
     size_t needed_count, needed_capacity;
     bool is_needing;        /* an answer is being taken: one group */
@@ -113,8 +115,8 @@ void job_member_get(unpack *u, mem_arena *arena, job_member *m);
 
 /* --- shared between reading and copying ------------------------------------------------------------------------------ */
 
-/** NULL with the error set when there is no such member. */
-const job_member *job_member_at(job *j, size_t port, size_t member);
+/** A member of a declared list whose order has none; NULL with the error set (job_list.c). */
+const job_member *job_list_member(job *j, size_t port, size_t member);
 /** As it stands in the list of names: the path of a file member, else the name. */
 bytes job_member_name(const job_member *m);
 /** Does it stand for files (or for something with a value only)? */

@@ -190,7 +190,7 @@ int job_need(job *j, const bytes *names, size_t count, size_t *port)
     if (count > NAMES_MOST) return error_set(&j->error, WEIR_LIMIT, "need takes at most %d names", (int)NAMES_MOST);
     int rc = keep_names(j, names, count, &request);
     int64_t before = os_monotonic_ns();
-    if (rc == 0) rc = j->order->need(j->order->need_ctx, &request, &j->arena, &packed, &j->error);
+    if (rc == 0) rc = j->order->need(j->order->ask_ctx, &request, &j->arena, &packed, &j->error);
     j->started_ns += os_monotonic_ns() - before; /* waiting is not the effect's time */
     if (rc == 0) rc = job_answer_get(packed, &j->arena, &answer, &j->error);
     if (rc != 0) return job_broken(j, rc);

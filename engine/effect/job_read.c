@@ -31,7 +31,7 @@ const job_member *job_member_at(job *j, size_t port, size_t member)
         (void)error_set(&j->error, WEIR_USAGE, "there is no input number %zu", port);
         return NULL;
     }
-    if (member < input->count) return &input->members[member];
+    if (member < input->count) return input->members ? &input->members[member] : job_list_member(j, port, member);
     (void)error_set(&j->error, WEIR_USAGE, "input \"%s\" has %zu members, number %zu was asked for", text_of(input->port),
                     input->count, member);
     return NULL;
@@ -342,14 +342,17 @@ bytes job_member_name(const job_member *m)
     return is_path ? m->files[0].path : m->name;
 }
 
-static int hash_names(job *j, const job_input *input, hash128 *hash)
+static int hash_names(job *j, size_t port, const job_input *input, hash128 *hash)
 {
+    *hash = input->names;
+    if (!input->members && !hash_is_none(input->names)) return 0;
+    const job_member *m = NULL;
     bytes *list = mem_zero(input->count + 1, sizeof *list);
     if (!list) return job_failed(j, error_nomem(&j->error, "listing names"));
-    for (size_t i = 0; i < input->count; i++) list[i] = job_member_name(&input->members[i]);
-    *hash = read_names_hash(list, input->count);
+    for (size_t i = 0; i < input->count && (m = job_member_at(j, port, i)) != NULL; i++) list[i] = job_member_name(m);
+    if (m || input->count == 0) *hash = read_names_hash(list, input->count);
     mem_free(list);
-    return 0;
+    return m || input->count == 0 ? 0 : j->error.code;
 }
 
 /* A loop over a list asks at every step how long it is. */
@@ -361,7 +364,7 @@ int job_read_names(job *j, size_t port, size_t *count)
     *count = input->count;
     read_ref ref = {.aspect = ASPECT_NAMES, .port = (int32_t)port, .member = -1, .sub = -1};
     if (job_find_read(j, ref)) return 0;
-    int rc = hash_names(j, input, &hash);
+    int rc = hash_names(j, port, input, &hash);
     return rc != 0 || job_record(j, ref, 0, false, hash, HASH_NONE) ? rc : j->error.code;
 }
 
@@ -487,17 +490,23 @@ int job_read_below(job *j, size_t port, size_t member, int sub, bytes path, byte
 
 /* --- files by path ---------------------------------------------------------------------------------------------------- */
 
-static size_t declared_files(const job_order *order)
+/* Which files members stand for: those of long lists come for that. */
+static int declared_files(job *j, size_t *count)
 {
-    size_t count = 0;
+    const job_order *order = j->order;
+    *count = 0;
     for (size_t i = 0; i < order->input_count; i++)
-        for (size_t k = 0; k < order->inputs[i].count; k++) count += order->inputs[i].members[k].file_count;
-    return count;
+        for (size_t k = 0; k < order->inputs[i].count; k++) {
+            const job_member *m = job_member_at(j, i, k);
+            if (!m) return j->error.code;
+            *count += m->file_count;
+        }
+    return 0;
 }
 
 static bool place_member(job *j, size_t port, size_t member, size_t *next)
 {
-    const job_member *m = &j->order->inputs[port].members[member];
+    const job_member *m = job_member_at(j, port, member); /* it is here: declared_files */
     for (size_t f = 0; f < m->file_count; f++) {
         bool added = false;
         uint64_t *index = map_put(&j->declared, m->files[f].path, &added);
@@ -511,9 +520,11 @@ static bool place_member(job *j, size_t port, size_t member, size_t *next)
 
 static int fill_declared(job *j)
 {
-    size_t next = 0;
+    size_t next = 0, count;
     if (j->has_declared) return 0;
-    j->places = arena_zero(&j->arena, declared_files(j->order) + 1, sizeof *j->places);
+    int rc = declared_files(j, &count);
+    if (rc != 0) return rc;
+    j->places = arena_zero(&j->arena, count + 1, sizeof *j->places);
     bool fits = j->places != NULL;
     for (size_t i = 0; fits && i < j->order->input_count; i++)
         for (size_t k = 0; fits && k < j->order->inputs[i].count; k++) fits = place_member(j, i, k, &next);
@@ -610,7 +621,8 @@ int job_read_file(job *j, bytes path, bytes *content)
     const uint64_t *index = map_get(&j->declared, kept);
     if (!index) return read_found(j, kept, false, content);
     job_place place = j->places[*index];
-    const job_member *m = &j->order->inputs[place.port].members[place.member];
+    const job_member *m = job_member_at(j, place.port, place.member);
+    if (!m) return j->error.code;
     bytes where; /* that a node's output lies just there is a read as well: it may move */
     if (m->kind != MEMBER_ITEM) rc = job_read_path(j, place.port, place.member, place.sub, &where);
     if (rc != 0) return rc;

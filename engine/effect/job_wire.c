@@ -124,14 +124,21 @@ static void put_input(buf *b, const job_input *input)
 {
     put_text(b, input->port);
     buf_put_u64(b, input->is_list);
+    buf_put_u64(b, input->members == NULL);
     buf_put_u64(b, input->count);
-    for (size_t i = 0; i < input->count; i++) job_member_put(b, &input->members[i]);
+    if (!input->members) buf_put_hash(b, input->names);
+    for (size_t i = 0; input->members && i < input->count; i++) job_member_put(b, &input->members[i]);
 }
 
 static void get_input(unpack *u, mem_arena *arena, job_input *input)
 {
     input->port = get_text(u);
     input->is_list = get_flag(u);
+    if (get_flag(u)) {
+        input->count = get_u32(u);
+        input->names = unpack_hash(u);
+        return;
+    }
     input->members = get_list(u, arena, sizeof *input->members, &input->count);
     for (size_t i = 0; i < input->count && !u->failed; i++) job_member_get(u, arena, &input->members[i]);
 }

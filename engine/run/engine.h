@@ -5,7 +5,7 @@
  *   define.c    a definition against the stored one                 targets.c  which nodes a run is about
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
  *   dry.c       what would run, without the work                    weight.c   which of those that may start goes first
- *   command.c   an execution of a command                           jobs.c     executions in workers
+ *   command.c   an execution of a command                           jobs.c     executions in workers; job_*.c: what they are told and say
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
  *   failure.c   failures that are found again, not repeated
  *   adopt.c     daemons and services that outlived their engine
@@ -366,6 +366,7 @@ struct task {
     bool brought;           /* it read a transient output that was not there; by now it is */
     uint64_t lost_maker;    /* it read one that must be made again: by this node */
     const cat_item *unmade; /* it read this, whose maker failed; NULL: nothing of that kind */
+    hash128 *names;         /* of each list, see resolve_list_names; HASH_NONE: not asked for; in the arena; NULL: none was */
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
@@ -441,6 +442,10 @@ int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(vo
                  weir_error *err);
 /** `keep` for a task: the chunk goes into the store. */
 int resolve_keep_chunk(void *ctx, hash128 hash, bytes chunk);
+/** Hash of the names in a list (ASPECT_NAMES); once a task. */
+int resolve_list_names(task *t, size_t port, hash128 *hash, weir_error *err);
+/** The same if it was asked for before; else HASH_NONE. */
+hash128 resolve_list_names_known(const task *t, size_t port);
 int resolve_file(task *t, const spec_member *m, int sub, cat_item **item, weir_error *err);
 /** jobs.c: the encoding behind a value's hash, from this run or the store; in the task's arena. WEIR_NOTFOUND. */
 int jobs_value(task *t, hash128 hash, bytes *encoded, weir_error *err);
@@ -576,6 +581,12 @@ void jobs_give_seat(task *t);
 int jobs_take_seat(task *t, weir_error *err);
 /** Describe a job; *missing: a node whose value is gone from the store. */
 int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err);
+/** job_order.c: does its job ask for the members of this input as the effect looks at them? */
+bool jobs_asks_for(const task *t, const spec_input *input);
+/** Members that the order left out; fewer than were asked for, in whole blocks, when they are large. In the task's arena. */
+int jobs_list(task *t, const job_list_request *request, job_list_answer *answer, uint64_t *missing, weir_error *err);
+/** Where a job writes the output of this port, below the root; in the task's arena; NULL: no memory. */
+char *jobs_temp_path(task *t, size_t port);
 
 /** What a job has read of whole lists becomes one read each (job_lists.c). */
 int jobs_fold_lists(task *t, weir_error *err);
@@ -649,8 +660,10 @@ int output_leave_transient(weir *w, weir_error *err);
 int output_transient_seen(weir *w, const cat_item *item, weir_error *err);
 /** Is it fine that there is no file? */
 bool output_is_dropped(weir *w, const cat_item *item);
-/** The outputs of a settled transient node are there again, or *missing. The same for all declared inputs; *maker: who must run again. */
+/** The outputs of a settled transient node are there again, or *missing. The same for one declared input, or all that a job does not ask for;
+ *  *maker: who must run again. */
 int output_bring_back(weir *w, uint64_t maker, bool *missing, weir_error *err);
+int output_bring_member(task *t, const spec_member *m, uint64_t *maker, weir_error *err);
 int output_bring_inputs(task *t, uint64_t *maker, weir_error *err);
 /** The maker runs again first; frees the task. */
 int jobs_make_again(task *t, uint64_t maker, weir_error *err);

@@ -99,164 +99,6 @@ int jobs_value(task *t, hash128 hash, bytes *encoded, weir_error *err)
     return rc;
 }
 
-/* --- orders ------------------------------------------------------------------------------------------------------- */
-
-static int node_files(task *t, const cat_node *up, bytes only, job_member *to, weir_error *err)
-{
-    to->files = arena_zero(&t->arena, up->spec.output_count ? up->spec.output_count : 1, sizeof *to->files);
-    if (!to->files) return error_nomem(err, "describing a job");
-    for (size_t i = 0; i < up->spec.output_count; i++) {
-        const spec_output *out = &up->spec.outputs[i];
-        if (only.size && !bytes_equal(out->port, only)) continue;
-        const cat_item *item = catalog_item(t->w->catalog, out->id, err);
-        if (!item) return err->code ? err->code : WEIR_BUG;
-        to->files[to->file_count++] = (job_file){arena_bytes(&t->arena, out->port), item->name, item->hash, item->id};
-    }
-    return 0;
-}
-
-/* One file in an output that is a folder. */
-static int part_files(task *t, const spec_member *m, job_member *to, weir_error *err)
-{
-    cat_item *item = NULL;
-    int rc = resolve_file(t, m, -1, &item, err);
-    if (rc != 0 || !item) return rc;
-    to->files = arena_zero(&t->arena, 1, sizeof *to->files);
-    if (!to->files) return error_nomem(err, "describing a job");
-    to->files[to->file_count++] = (job_file){arena_bytes(&t->arena, m->port), item->name, item->hash, item->id};
-    return 0;
-}
-
-static int node_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err)
-{
-    bytes below = {0};
-    const cat_node *up = catalog_node(t->w->catalog, m->id, err);
-    if (!up) return err->code ? err->code : WEIR_BUG;
-    to->name = up->spec.name;
-    to->params = up->spec.params;
-    if (m->kind == MEMBER_OUTPUT) (void)spec_member_output(&up->spec, m->port, &below);
-    int rc = below.size ? part_files(t, m, to, err) : node_files(t, up, m->kind == MEMBER_OUTPUT ? m->port : bytes_of(NULL, 0), to, err);
-    if (rc != 0 || hash_is_none(up->value)) return rc;
-    to->has_value = true;
-    to->value_hash = up->value;
-    rc = jobs_value(t, up->value, &to->value, err);
-    if (rc == WEIR_NOTFOUND || rc == WEIR_CORRUPT) *missing = up->id;
-    return rc;
-}
-
-/* A key of a document goes out as a value; it has no files. */
-static int key_member(task *t, const cat_item *item, const spec_member *m, job_member *to, weir_error *err)
-{
-    bytes encoded;
-    int rc = observe_key(t->w, m, &encoded, &to->value_hash, err);
-    if (rc != 0) return rc;
-    to->name = observe_key_name(&t->arena, item, m);
-    to->item_type = ITEM_FILE;
-    to->is_key = true;
-    to->has_value = encoded.size > 0;
-    to->value = arena_bytes(&t->arena, encoded);
-    return t->arena.failed ? error_nomem(err, "describing a job") : 0;
-}
-
-static int item_member(task *t, const spec_member *m, job_member *to, weir_error *err)
-{
-    weir *w = t->w;
-    cat_item *item = catalog_item(w->catalog, m->id, err);
-    if (!item) return err->code ? err->code : WEIR_BUG;
-    if (document_is_key(m)) return key_member(t, item, m, to, err);
-    to->name = item->name;
-    to->item_type = item->kind;
-    if (item->kind == ITEM_FILE) {
-        to->files = arena_zero(&t->arena, 1, sizeof *to->files);
-        if (!to->files) return error_nomem(err, "describing a job");
-        to->files[0] = (job_file){bytes_of("", 0), item->name, item->hash, item->id};
-        to->file_count = 1;
-        return 0;
-    }
-    to->value_hash = item->hash;
-    buf encoded;
-    buf_init(&encoded);
-    int rc = 0;
-    if (item->kind == ITEM_ENV) {
-        const char *value = getenv((const char *)item->name.data);
-        if (value) value_put_string(&encoded, bytes_str(value));
-    } else if (item->kind == ITEM_TOOL) {
-        buf path;
-        hash128 hash;
-        buf_init(&path);
-        rc = observe_outside_hash(w, ITEM_TOOL, item->name, &hash, &path, err);
-        if (rc == 0) value_put_string(&encoded, buf_bytes(&path));
-        buf_deinit(&path);
-    } else if (observe_is_tree(item->kind)) {
-        bytes value = {0};
-        rc = observe_tree_value(w, item, &value, err);
-        if (rc == 0) buf_append(&encoded, value.data, value.size);
-        to->value_hash = item->hash;
-    } else {
-        bytes value = {0};
-        rc = observe_value(w, item, &value, err);
-        if (rc == 0 && value.size == 0) value = m->port; /* its default */
-        if (rc == 0) buf_append(&encoded, value.data, value.size);
-    }
-    to->has_value = encoded.size > 0;
-    if (rc == 0) to->value = arena_bytes(&t->arena, buf_bytes(&encoded));
-    buf_deinit(&encoded);
-    return rc;
-}
-
-int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err)
-{
-    return m->kind == MEMBER_ITEM ? item_member(t, m, to, err) : node_member(t, m, to, missing, err);
-}
-
-static int order_inputs(task *t, job_order *order, uint64_t *missing, weir_error *err)
-{
-    const node_spec *spec = &t->node->spec;
-    order->inputs = arena_zero(&t->arena, spec->input_count ? spec->input_count : 1, sizeof *order->inputs);
-    if (!order->inputs) return error_nomem(err, "describing a job");
-    order->input_count = spec->input_count;
-    for (size_t i = 0; i < spec->input_count; i++) {
-        const spec_input *in = &spec->inputs[i];
-        job_input *to = &order->inputs[i];
-        *to = (job_input){.port = arena_bytes(&t->arena, in->port), .is_list = in->is_list, .count = in->count};
-        to->members = arena_zero(&t->arena, in->count ? in->count : 1, sizeof *to->members);
-        if (!to->members) return error_nomem(err, "describing a job");
-        for (size_t k = 0; k < in->count; k++) {
-            const spec_member *m = &in->members[k];
-            to->members[k].kind = m->kind;
-            to->members[k].id = m->id;
-            int rc = jobs_member(t, m, &to->members[k], missing, err);
-            if (rc != 0) return rc;
-        }
-    }
-    return 0;
-}
-
-static char *temp_path(task *t, size_t port)
-{
-    return arena_printf(&t->arena, ".weir/tmp/e%llu.%zu", (unsigned long long)t->execution, port);
-}
-
-int jobs_order(task *t, job_order *order, uint64_t *missing, weir_error *err)
-{
-    const node_spec *spec = &t->node->spec;
-    *missing = 0;
-    *order = (job_order){.id = t->execution, .node = spec->name, .effect = arena_bytes(&t->arena, t->effect->spec.name),
-                         .kind = t->effect->spec.kind, .library = arena_bytes(&t->arena, t->effect->spec.library),
-                         .params = spec->params, .output_count = spec->output_count, .timeout_ms = spec->timeout_ms,
-                         .keep = !(spec->flags & SPEC_NO_STORE)};
-    int rc = order_inputs(t, order, missing, err);
-    if (rc != 0) return rc;
-    order->outputs = arena_zero(&t->arena, spec->output_count ? spec->output_count : 1, sizeof *order->outputs);
-    if (!order->outputs) return error_nomem(err, "describing a job");
-    for (size_t i = 0; i < spec->output_count; i++) {
-        const cat_item *item = catalog_item(t->w->catalog, spec->outputs[i].id, err);
-        if (!item) return err->code ? err->code : WEIR_BUG;
-        order->outputs[i] = (job_output){arena_bytes(&t->arena, spec->outputs[i].port), item->name, bytes_str(temp_path(t, i))};
-    }
-    return t->arena.failed ? error_nomem(err, "describing a job") : 0;
-}
-
 /* --- reports ------------------------------------------------------------------------------------------------------ */
 
 static task *task_of(weir *w, uint64_t execution)
@@ -269,7 +111,7 @@ static task *task_of(weir *w, uint64_t execution)
 static void remove_temps(task *t)
 {
     for (size_t i = 0; i < t->node->spec.output_count; i++) {
-        char *path = temp_path(t, i);
+        char *path = jobs_temp_path(t, i);
         if (path) os_remove_tree(t->w->rootfd, path, NULL);
     }
 }
@@ -455,8 +297,8 @@ static void place_outputs(task *t)
         const output_record *o = &t->end.outputs[i];
         cat_item *item = catalog_item(w->catalog, o->item, &err);
         if (!item) rc = err.code ? err.code : WEIR_BUG;
-        else if (manifest_is_folder(item->name)) rc = output_folder_place(w, item, temp_path(t, o->port), o->hash, t->node->id, &err);
-        else rc = output_place(w, item, temp_path(t, o->port), o->hash, o->size, o->mode, t->node->id, &err);
+        else if (manifest_is_folder(item->name)) rc = output_folder_place(w, item, jobs_temp_path(t, o->port), o->hash, t->node->id, &err);
+        else rc = output_place(w, item, jobs_temp_path(t, o->port), o->hash, o->size, o->mode, t->node->id, &err);
     }
     if (rc != 0) {
         job_failed(t, EXECUTION_TRANSIENT, err.message);
@@ -495,7 +337,7 @@ static void payloads_kept(void *ctx)
 
 static int request_folder(task *t, const job_written *from, bool keep, weir_error *err)
 {
-    const char *path = arena_printf(&t->arena, "%s/", temp_path(t, from->port));
+    const char *path = arena_printf(&t->arena, "%s/", jobs_temp_path(t, from->port));
     if (!path) return error_nomem(err, "recording outputs");
     t->requests[t->request_count++] = (scan_request){.item = t->node->spec.outputs[from->port].id, .path = bytes_str(path),
                                                      .flags = (keep ? SCAN_KEEP : SCAN_LIST) | SCAN_RENAMED};
@@ -521,7 +363,7 @@ static int take_written(task *t, const job_report *report, weir_error *err)
         }
         if (!keep) continue;
         if (!from->is_inline) {
-            t->requests[t->request_count++] = (scan_request){.path = bytes_str(temp_path(t, from->port)), .flags = SCAN_KEEP | SCAN_RENAMED};
+            t->requests[t->request_count++] = (scan_request){.path = bytes_str(jobs_temp_path(t, from->port)), .flags = SCAN_KEEP | SCAN_RENAMED};
             continue;
         }
         scan_request r = {.hash = from->hash, .content = from->content, .size = from->size, .mode = from->mode};
@@ -539,8 +381,12 @@ static void repeat(task *t)
     weir_error err = {0};
     remove_temps(t);
     w->jobs_running--;
-    if (t->lost_maker == 0) schedule_again(t);
-    else if (jobs_make_again(t, t->lost_maker, &err) != 0) schedule_fail(w, &err);
+    if (t->lost_maker == 0) {
+        schedule_again(t);
+    } else if (jobs_make_again(t, t->lost_maker, &err) != 0) {
+        schedule_fail(w, &err);
+        schedule_free(t);
+    }
 }
 
 /* Waiting for nodes ended the attempt. */
@@ -586,7 +432,7 @@ static void on_report(void *ctx, script_worker *worker, const job_report *report
         return;
     }
     bool raced = false;
-    int rc = take_reads(t, report, &raced, &err);
+    int rc = t->lost_maker ? 0 : take_reads(t, report, &raced, &err);
     if (rc == 0 && t->brought) {
         repeat(t);
         return;
@@ -639,6 +485,31 @@ static void hand_out_again(task *t)
     t->state = TASK_READY;
     t->w->ready_count++;
     t->w->jobs_running--;
+}
+
+/* A value that is gone from the store: the attempt ends, and what makes it runs again first. */
+static void list_lost(task *t, uint64_t maker, job_list_answer *answer)
+{
+    t->brought = true;
+    t->lost_maker = maker;
+    *answer = (job_list_answer){.is_failure = true, .failure = bytes_str("a value in the list is gone from the store; it is made again")};
+}
+
+static void on_list(void *ctx, script_worker *worker, const job_list_request *request, buf *to)
+{
+    weir *w = ctx;
+    weir_error err = {0};
+    task *t = task_of(w, request->id);
+    job_list_answer answer = {.is_failure = true, .failure = bytes_str("the engine does not know this job")};
+    uint64_t missing = 0;
+    (void)worker;
+    int rc = t ? jobs_list(t, request, &answer, &missing, &err) : 0;
+    if (missing) list_lost(t, missing, &answer);
+    else if (rc != 0) {
+        if (rc != WEIR_FAILED) schedule_fail(w, &err); /* else something is in the way of an output */
+        answer = (job_list_answer){.is_failure = true, .failure = bytes_str(err.message)};
+    }
+    job_list_answer_put(to, &answer);
 }
 
 static void on_need(void *ctx, script_worker *worker, const job_request *request, const uint64_t *unfinished, size_t count)
@@ -759,7 +630,7 @@ static int replace_host(weir *w, bool bare, weir_error *err)
 
 static int fork_worker(weir *w, bool bare, weir_error *err)
 {
-    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .need = on_need, .died = on_died};
+    worker_events events = {.ctx = w, .ready = on_ready, .began = on_began, .report = on_report, .need = on_need, .list = on_list, .died = on_died};
     job_pool *p = w->workers;
     seat *s = &p->seats[p->count];
     *s = (seat){.bare = bare};

@@ -7,8 +7,9 @@
  *
  * T1  The state does not change when such a file goes: its result holds. A file that is not there is as good as one that is (observe.c).
  * T2  Only what weir made, unchanged, and what is in the store is removed.
- * T3  A reader starts only when every file of its declared inputs is there again. A file that is read without being declared is found
- *     missing by that read, is brought back then, and the reader runs once more (jobs.c).
+ * T3  A reader starts only when every file of its declared inputs is there again; those of a long list are when it asks for the member
+ *     (job_order.c). A file that is read without being declared is found missing by that read, is brought back then, and the reader runs once
+ *     more (jobs.c).
  * T4  Files that a run leaves on disk have a signature that is not trusted, so the next run looks at them and knows that they are there.
  *
  * Loop thread only.
@@ -144,25 +145,30 @@ int output_bring_back(weir *w, uint64_t maker, bool *missing, weir_error *err)
     return rc;
 }
 
+int output_bring_member(task *t, const spec_member *m, uint64_t *maker, weir_error *err)
+{
+    uint64_t id = m->kind == MEMBER_ITEM ? 0 : m->id;
+    bool missing = false;
+    if (m->kind == MEMBER_ITEM && m->item == ITEM_FILE) {
+        const cat_item *item = catalog_item(t->w->catalog, m->id, err);
+        if (!item) return err->code ? err->code : WEIR_BUG;
+        id = item->node;
+    }
+    int rc = id && id != t->node->id ? output_bring_back(t->w, id, &missing, err) : 0;
+    if (missing) *maker = id;
+    return rc;
+}
+
 int output_bring_inputs(task *t, uint64_t *maker, weir_error *err)
 {
     const node_spec *spec = &t->node->spec;
     *maker = 0;
-    for (size_t i = 0; i < spec->input_count; i++)
+    for (size_t i = 0; i < spec->input_count; i++) {
+        if (jobs_asks_for(t, &spec->inputs[i])) continue;
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
-            const spec_member *m = &spec->inputs[i].members[k];
-            uint64_t id = m->kind == MEMBER_ITEM ? 0 : m->id;
-            bool missing = false;
-            if (m->kind == MEMBER_ITEM && m->item == ITEM_FILE) {
-                const cat_item *item = catalog_item(t->w->catalog, m->id, err);
-                if (!item) return err->code ? err->code : WEIR_BUG;
-                id = item->node;
-            }
-            int rc = id && id != t->node->id ? output_bring_back(t->w, id, &missing, err) : 0;
-            if (rc != 0) return rc;
-            if (!missing) continue;
-            *maker = id;
-            return 0;
+            int rc = output_bring_member(t, &spec->inputs[i].members[k], maker, err);
+            if (rc != 0 || *maker) return rc;
         }
+    }
     return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * resolve.c - the hash behind a ref, as things are now.
  *
- * The engine's half of what workers record (effect/job_read.c): both must hash the same thing the same way (store/read.h). Lists that
- * are read as a whole are hashed as a tree (store/blob.h); the hash of a member with several files, or files and a value, is the root over those.
+ * The engine's half of what workers record (effect/job_read.c): both must hash the same thing the same way (store/read.h). The hash of a
+ * member with several files, or files and a value, is the root over those (store/blob.h); whole lists are in resolve_list.c.
  */
 #include "engine/run/engine.h"
 #include "engine/store/document.h"
@@ -220,51 +220,6 @@ int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error
     return blob_list_root(all, count, hash, NULL, NULL, err);
 }
 
-int resolve_keep_chunk(void *ctx, hash128 hash, bytes chunk)
-{
-    task *t = ctx;
-    blob_row row = {0};
-    hash128 same;
-    (void)hash;
-    int rc = blob_take_bytes(t->w->blobs, chunk, &same, &row, NULL);
-    if (rc == 0 && row.stored) journal_payload(t->w->journal, &row);
-    return rc;
-}
-
-int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,
-                 weir_error *err)
-{
-    hash128 *members = mem_zero(input->count ? input->count : 1, sizeof *members);
-    if (!members) return error_nomem(err, "hashing a list");
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < input->count; i++) rc = resolve_member_hash(t, &input->members[i], &members[i], err);
-    if (rc == 0) rc = blob_list_root(members, input->count, root, keep, ctx, err);
-    mem_free(members);
-    return rc;
-}
-
-static int list_names(task *t, const spec_input *input, hash128 *hash, weir_error *err)
-{
-    bytes *names = mem_zero(input->count ? input->count : 1, sizeof *names);
-    if (!names) return error_nomem(err, "hashing names");
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < input->count; i++) {
-        const spec_member *m = &input->members[i];
-        if (m->kind == MEMBER_NODE) {
-            const cat_node *up = member_node(t, m, err);
-            if (up) names[i] = up->spec.name;
-            else rc = err->code;
-        } else {
-            cat_item *item = NULL;
-            rc = resolve_file(t, m, -1, &item, err);
-            if (item) names[i] = document_is_key(m) ? observe_key_name(&t->arena, item, m) : item->name;
-        }
-    }
-    if (rc == 0) *hash = read_names_hash(names, input->count);
-    mem_free(names);
-    return rc;
-}
-
 /* The document must be known as for its content; then the key in it counts. */
 static int key_value(task *t, const read_ref *ref, const spec_member *m, hash128 *hash, uint64_t *wait_for, resolve_result *how, uint64_t *source,
                      weir_error *err)
@@ -319,7 +274,7 @@ static int resolve_declared(task *t, const read_ref *ref, hash128 *hash, uint64_
         if (t->unsure) *how = RESOLVE_IMPOSSIBLE;
         return rc;
     }
-    if (ref->aspect == ASPECT_NAMES && ref->member < 0) return list_names(t, input, hash, err);
+    if (ref->aspect == ASPECT_NAMES && ref->member < 0) return resolve_list_names(t, (size_t)ref->port, hash, err);
     size_t index = ref->member < 0 ? 0 : (size_t)ref->member;
     *how = RESOLVE_IMPOSSIBLE;
     if (index >= input->count) return 0;

@@ -108,6 +108,7 @@ static int key_with(task *t, const effect_spec *effect, key_parts *parts, hash12
 int settle_key(task *t, weir_error *err)
 {
     int rc = expand_members(t, err);
+    t->names = NULL;
     if (rc == 0) rc = observe_documents(t, err);
     if (rc == 0 && t->effect->spec.kind == EFFECT_COMMAND) rc = command_prepare(t, err);
     return rc == 0 ? key_with(t, &t->effect->spec, &t->parts, &t->key, err) : rc;

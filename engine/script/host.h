@@ -77,6 +77,8 @@ typedef struct worker_events {
     void (*report)(void *ctx, script_worker *worker, const job_report *report);
     /** The running job waits for nodes; script_worker_answer lets it go on. The other jobs of the worker come back: they can be given out again. */
     void (*need)(void *ctx, script_worker *worker, const job_request *request, const uint64_t *unfinished, size_t unfinished_count);
+    /** The running job asks for members that its order left out: append the packed answer (job_list_answer_put). */
+    void (*list)(void *ctx, script_worker *worker, const job_list_request *request, buf *answer);
     /** Dead: by itself, killed by us, or retired (after an impure frame). `unfinished` jobs were never announced as running and can be given out again; `running` (0: none) died with
      *  it; `how` says what happened ("signal 11", "time limit 5 s", "memory limit"). The worker is freed afterwards. */
     void (*died)(void *ctx, script_worker *worker, uint64_t running, const uint64_t *unfinished, size_t unfinished_count, const char *how);

@@ -174,6 +174,24 @@ static void take_need(script_worker *w, bytes payload)
     arena_deinit(&arena);
 }
 
+/* Members of a list: its job goes on at once. */
+static void take_list(script_worker *w, bytes payload)
+{
+    buf frame;
+    job_list_request request;
+    int64_t before = os_monotonic_ns();
+    if (job_list_request_get(payload, &request, NULL) != 0 || request.id != w->running || w->waits_ns || !w->events.list) {
+        script_worker_kill(w, "its request cannot be read");
+        return;
+    }
+    buf_init(&frame);
+    size_t mark = wire_begin(&frame, WIRE_LISTED);
+    w->events.list(w->events.ctx, w, &request, &frame);
+    if (w->is_over) buf_deinit(&frame);
+    else if (host_send(&w->channel, &frame, mark, -1, NULL) != 0) script_worker_kill(w, "a list for it cannot be sent");
+    if (w->deadline_ns) w->deadline_ns += os_monotonic_ns() - before;
+}
+
 int script_worker_answer(script_worker *w, const job_answer *answer, weir_error *err)
 {
     buf frame;
@@ -201,6 +219,7 @@ static void on_frame(void *ctx, const wire_frame *frame)
     case WIRE_BEGAN: take_began(w, frame->payload); break;
     case WIRE_REPORT: take_report(w, frame->payload); break;
     case WIRE_NEED: take_need(w, frame->payload); break;
+    case WIRE_LIST: take_list(w, frame->payload); break;
     default: script_worker_kill(w, "it sent something unknown");
     }
 }

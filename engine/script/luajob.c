@@ -98,7 +98,9 @@ static const job_input *input_of(lua_State *L, const object *o)
 
 static const job_member *member_of(lua_State *L, const object *o)
 {
-    return &input_of(L, o)->members[o->member];
+    const job_member *m = job_member_at(loader_of(L)->job, o->port, o->member);
+    if (!m) luavm_raise(L, NULL, "%s", job_error(loader_of(L)->job));
+    return m;
 }
 
 /* i.src:files(): what is in a folder or tree, or nil where none is. */
@@ -331,7 +333,8 @@ static int inputs_need(lua_State *L)
     check(L, job_need(loader_of(L)->job, names, count, &port));
     luaL_checkstack(L, (int)count + 4, "too many names");
     for (size_t i = 0; i < count; i++) {
-        const job_member *m = &job_input_at(loader_of(L)->job, port)->members[i];
+        const job_member *m = job_member_at(loader_of(L)->job, port, i);
+        if (!m) return luavm_raise(L, NULL, "%s", job_error(loader_of(L)->job));
         if (m->kind == MEMBER_ITEM && m->file_count == 0) lua_pushnil(L);
         else push_object(L, member_type, port, i, -1);
     }

@@ -37,11 +37,13 @@ typedef enum wire_type {
     WIRE_JOBS,
     WIRE_RETIRE,
     WIRE_NEEDED, /* answer to WIRE_NEED */
+    WIRE_LISTED, /* answer to WIRE_LIST */
     /* worker -> engine */
     WIRE_READY,
     WIRE_BEGAN,
     WIRE_REPORT,
-    WIRE_NEED /* a job waits for nodes; what is left of the frame goes back */
+    WIRE_NEED, /* a job waits for nodes; what is left of the frame goes back */
+    WIRE_LIST  /* a job asks for members of a long list */
 } wire_type;
 
 typedef struct wire_frame {

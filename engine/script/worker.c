@@ -24,7 +24,9 @@ typedef struct worker {
     buf out;
     bool is_spoiled; /* a job was impure */
     bool has_waited; /* the engine took back what was left of the frame */
+    bool is_retired; /* it was told to end, while a job ran */
     buf orders;      /* the frame in hand */
+    buf later;       /* frames with orders that came while a job asked for members, each with its size */
 } worker;
 
 static void flush(worker *w)
@@ -80,10 +82,33 @@ static int ask(void *ctx, const job_request *request, mem_arena *arena, bytes *a
     if (rc != 0) return rc;
     flush(w);
     w->has_waited = true;
+    buf_clear(&w->later); /* the engine took these back as well */
     do {
         if (wire_receive(&w->in, w->fd, &frame, NULL) <= 0 || frame.type == WIRE_RETIRE) _exit(EXIT_DONE);
     } while (frame.type == WIRE_JOBS);
     if (frame.type != WIRE_NEEDED) _exit(EXIT_TROUBLE);
+    *answer = arena_bytes(arena, frame.payload);
+    return answer->data ? 0 : error_nomem(err, "taking an answer");
+}
+
+/* Members that the order left out. The answer comes at once; what was on its way before it is for later. */
+static int ask_members(void *ctx, const job_list_request *request, mem_arena *arena, bytes *answer, weir_error *err)
+{
+    worker *w = ctx;
+    wire_frame frame;
+    size_t mark = wire_begin(&w->out, WIRE_LIST);
+    job_list_request_put(&w->out, request);
+    int rc = wire_end(&w->out, mark, err);
+    if (rc != 0) return rc;
+    flush(w);
+    for (;;) {
+        if (wire_receive(&w->in, w->fd, &frame, NULL) <= 0) _exit(EXIT_DONE);
+        if (frame.type == WIRE_LISTED) break;
+        if (frame.type == WIRE_RETIRE) w->is_retired = true;
+        else if (frame.type == WIRE_JOBS) buf_put_bytes(&w->later, frame.payload);
+        else _exit(EXIT_TROUBLE);
+        if (w->later.failed) _exit(EXIT_TROUBLE);
+    }
     *answer = arena_bytes(arena, frame.payload);
     return answer->data ? 0 : error_nomem(err, "taking an answer");
 }
@@ -124,12 +149,29 @@ static int perform_all(worker *w, bytes payload)
             return EXIT_TROUBLE;
         }
         order.need = ask;
-        order.need_ctx = w;
+        order.list = ask_members;
+        order.ask_ctx = w;
         perform(w, &order);
     }
     arena_deinit(&arena);
     flush(w);
     return EXIT_DONE;
+}
+
+/* Frames that came while a job asked. More of them may come on the way. */
+static int perform_later(worker *w)
+{
+    int code = EXIT_DONE;
+    buf frames = w->later;
+    buf_init(&w->later);
+    unpack u = unpack_of(buf_bytes(&frames));
+    while (code == EXIT_DONE && !w->is_spoiled && !unpack_done(&u)) {
+        bytes payload = unpack_bytes(&u);
+        code = u.failed ? EXIT_TROUBLE : perform_all(w, payload);
+        if (w->has_waited) break; /* these were taken back */
+    }
+    buf_deinit(&frames);
+    return code;
 }
 
 int worker_main(loader *ld, registry *effects, int rootfd, int fd)
@@ -140,13 +182,19 @@ int worker_main(loader *ld, registry *effects, int rootfd, int fd)
     wire_in_init(&w.in);
     buf_init(&w.out);
     buf_init(&w.orders);
+    buf_init(&w.later);
     size_t mark = wire_begin(&w.out, WIRE_READY);
     if (wire_end(&w.out, mark, NULL) != 0) return EXIT_TROUBLE;
     flush(&w);
-    while (code == EXIT_DONE && !w.is_spoiled && wire_receive(&w.in, fd, &frame, NULL) > 0) {
-        if (frame.type == WIRE_RETIRE) break;
+    while (code == EXIT_DONE && !w.is_spoiled) {
+        if (w.later.size > 0) {
+            code = perform_later(&w);
+            continue;
+        }
+        if (w.is_retired || wire_receive(&w.in, fd, &frame, NULL) <= 0 || frame.type == WIRE_RETIRE) break;
         code = frame.type == WIRE_JOBS ? perform_all(&w, frame.payload) : EXIT_TROUBLE;
     }
+    buf_deinit(&w.later);
     buf_deinit(&w.orders);
     buf_deinit(&w.out);
     wire_in_deinit(&w.in);

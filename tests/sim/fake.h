@@ -457,7 +457,7 @@ static void worker_body(void *ctx)
     arena_init(&arena);
     if (job_order_get(buf_bytes(&w->jobs->frame), &arena, &order, &err) != 0) abort();
     order.need = worker_need;
-    order.need_ctx = w;
+    order.ask_ctx = w;
     const registry_entry *entry = fake_entry_of(order.effect);
     if (job_perform(entry, &order, w->rootfd, &j, &report, &err) != 0) abort();
     buf_clear(&w->report);

@@ -69,11 +69,11 @@ static void make_order(void)
     one_member = file_member("one.txt", &one_file, "one", 13);
     make_node_member();
     make_env_member();
-    inputs[IN_ENV] = (job_input){bytes_str("env"), false, &env_member, 1};
-    inputs[IN_ONE] = (job_input){bytes_str("one"), false, &one_member, 1};
-    inputs[IN_PARTS] = (job_input){bytes_str("parts"), true, part_members, 2};
-    inputs[IN_UNSET] = (job_input){bytes_str("unset"), false, &unset_member, 1};
-    inputs[IN_UP] = (job_input){bytes_str("up"), false, &up_member, 1};
+    inputs[IN_ENV] = (job_input){.port = bytes_str("env"), .is_list = false, .members = &env_member, .count = 1};
+    inputs[IN_ONE] = (job_input){.port = bytes_str("one"), .is_list = false, .members = &one_member, .count = 1};
+    inputs[IN_PARTS] = (job_input){.port = bytes_str("parts"), .is_list = true, .members = part_members, .count = 2};
+    inputs[IN_UNSET] = (job_input){.port = bytes_str("unset"), .is_list = false, .members = &unset_member, .count = 1};
+    inputs[IN_UP] = (job_input){.port = bytes_str("up"), .is_list = false, .members = &up_member, .count = 1};
     outputs[0] = (job_output){bytes_str("html"), bytes_str("public/x.html"), bytes_str(".weir/tmp/1-0")};
     outputs[1] = (job_output){bytes_str("log"), bytes_str("public/x.log"), bytes_str(".weir/tmp/1-1")};
     order = (job_order){.id = 5, .node = bytes_str("x"), .effect = bytes_str("e"), .kind = EFFECT_C, .library = bytes_str(""),

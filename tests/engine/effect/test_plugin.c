@@ -86,7 +86,7 @@ static void test_template_runs(registry *r)
     job_file file = {.port = bytes_str(""), .path = bytes_str("title.txt"), .item = 7};
     job_member member = {.kind = MEMBER_ITEM, .item_type = ITEM_FILE, .name = bytes_str("title.txt"), .id = 7,
                          .files = &file, .file_count = 1};
-    job_input input = {bytes_str("text"), false, &member, 1};
+    job_input input = {.port = bytes_str("text"), .members = &member, .count = 1};
     job_output output = {bytes_str("to"), bytes_str("out.txt"), bytes_str("tmp-1")};
     job_order order = {.id = 1, .kind = EFFECT_C, .inputs = &input, .input_count = 1, .outputs = &output, .output_count = 1, .keep = true};
     job *j = NULL;
