@@ -203,6 +203,7 @@ static int mark_users(plan *p, uint32_t at, weir_error *err)
     uint32_t least = plan_above(p->nodes[at].height);
     for (size_t i = 0; i < count && rc == 0; i++) {
         uint32_t user;
+        if (users[i].only_after) continue;
         rc = plan_table_add(p, users[i].node, users[i].height, &user, err);
         if (rc == 0) rc = mark_due(p, user, users[i].height < least ? least : users[i].height, true, err);
     }
@@ -329,7 +330,7 @@ int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user)
     while (next && p->edges[next - 1].is_wait) next = p->edges[next - 1].next;
     if (next == 0) return 0;
     const plan_node *to = &p->nodes[p->edges[next - 1].to];
-    *user = (plan_user){to->id, to->height};
+    *user = (plan_user){.node = to->id, .height = to->height};
     *at = next;
     return 1;
 }

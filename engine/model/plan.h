@@ -9,7 +9,7 @@
  * P3  A node whose height is at most the lowest height of anything due or running is ready without a search. A higher one is
  *     searched for only when `idle` is said: forward from the unsettled nodes, over nodes lower than the highest due one;
  *     the search is remembered and kept up to date as nodes settle, until an edge is added.
- * P4  A node that settles unchanged makes nobody due.
+ * P4  A node that settles unchanged makes nobody due; one that changed does not make those due that are users only in order.
  *
  * Heights of the source rise along every edge: a user is higher than its node. Lifts of this turn are added to them here,
  * for the node and its users. A settled node passes nothing on any more in this turn: what changes behind its back is for
@@ -30,6 +30,7 @@ typedef struct plan plan;
 typedef struct plan_user {
     uint64_t node;
     uint32_t height;
+    bool only_after; /* it comes after the node, but is not due because the node has changed */
 } plan_user;
 
 typedef struct plan_source {

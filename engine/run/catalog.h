@@ -53,6 +53,7 @@ typedef struct cat_node {
     int has_failed;    /* this run: HAS_FAILED, WAS_BLOCKED, and its users with it; IS_RUNNING: adopt.c; 0: none of them */
     bool planned;      /* dry run: it would run, or may; what it makes is unknown */
     uint64_t waited;   /* this run: the turn, + 1, in which it waited for its expand node */
+    uint64_t apart;    /* this run: the turn, + 1, in which it does not come after its expand node: that would be a circle */
     bool raced;        /* this run: its last attempt was */
     uint32_t retries;  /* this run: failed attempts that were followed by another one */
 } cat_node;

@@ -140,7 +140,7 @@ static int add_user(weir *w, const cat_node *node, uint64_t id, bool stored, siz
     if (!map_put(&w->dry_run->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
     if (!added) return 0;
     if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) return error_nomem(err, doing);
-    w->users[(*count)++] = (plan_user){id, user->height};
+    w->users[(*count)++] = (plan_user){.node = id, .height = user->height};
     return 0;
 }
 

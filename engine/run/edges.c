@@ -65,7 +65,8 @@ void edge_say_dropped(weir *w, uint64_t from, cat_node *to)
 
 /*
  * Is this step of a circle only history? Or a wait of a lookup, that can as well be a miss? Then it is taken away. A lookup
- * does not take away the wait of another one: they would take turns for ever.
+ * does not take away the wait of another one: they would take turns for ever. That a node comes after the one on whose list it
+ * was until now is no more than an order.
  */
 static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *dropped, weir_error *err)
 {
@@ -75,12 +76,12 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     if (plan_has_edge(w->plan, from, to)) return 0;
     int rc = stored_origin(w, from, to, &origin, err);
     bool is_open = state == PLAN_DUE || state == PLAN_RUNNING;
-    if (rc != 0 || origin == 0 || origin == 2 || (origin == 1 && !is_open) || (origin < 0 && !waits)) return rc;
-    if (origin == 1) {
-        cat_node *node = catalog_node(w->catalog, to, err);
-        if (!node) return err->code ? err->code : WEIR_BUG;
-        edge_say_dropped(w, from, node);
-    }
+    cat_node *node = rc == 0 ? catalog_node(w->catalog, to, err) : NULL;
+    if (!node) return err->code ? err->code : WEIR_BUG;
+    bool is_listed = origin < 0 && node->spec.parent == from && node->waited != w->turns + 1;
+    if (origin == 0 || origin == 2 || (origin == 1 && !is_open) || (origin < 0 && !waits && !is_listed)) return 0;
+    if (origin == 1) edge_say_dropped(w, from, node);
+    if (node->spec.parent == from) node->apart = w->turns + 1;
     *dropped = true;
     return plan_forget(w->plan, from, to, err);
 }

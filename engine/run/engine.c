@@ -351,6 +351,7 @@ static int turns_until_quiet(weir *w, uint64_t first, weir_error *err)
     plan_free(w->plan);
     w->plan = NULL;
     int rc = plan_new(&w->plan, &source, err);
+    if (rc == 0) rc = expand_begin(w, err);
     for (w->turns = first; rc == 0; w->turns++) {
         plan_reset(w->plan);
         weight_begin(w);
@@ -387,7 +388,8 @@ static int turns(weir *w, uint64_t first, weir_error *err)
 
 int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
 {
-    return targets_users(ctx, node, users, count, err);
+    int rc = targets_users(ctx, node, users, count, err);
+    return rc == 0 ? expand_users(ctx, node, users, count, err) : rc;
 }
 
 /* A target that is not known may be a node that an expand node declares: these are brought up to date first. */

@@ -144,6 +144,7 @@ struct weir {
     uint64_t turns;
     uint64_t keys_computed, probes;
     bool any_raced;
+    bool has_lists;         /* some node of the graph declares others */
     bool claims_moved;      /* this turn: a list declared nodes, so that what folders and trees do not see may be other paths */
     plan_counts plan_total; /* summed over turns */
     dry_run *dry_run;       /* dry run: edges that are in memory alone; NULL otherwise */
@@ -213,6 +214,10 @@ int expand_apply(task *t, hash128 value, const char **message, weir_error *err);
 int expand_members(task *t, weir_error *err);
 /** A node of an expansion does not begin before its expand node is settled. *waits: the task was given back. */
 int expand_wait(task *t, bool *waits, weir_error *err);
+/** At the beginning of turns: has the graph lists at all? */
+int expand_begin(weir *w, weir_error *err);
+/** Adds the nodes on the list of a node to w->users, as users in order only. */
+int expand_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 /** Dry run: the list of this node is not known, so its present nodes are looked at. */
 int expand_plan(task *t, weir_error *err);
 /** Dry run: the planned expand node that the task's node is of, or whose nodes it reads; 0: none. */

@@ -4,6 +4,8 @@
  * X1  The nodes that are declared are those of the list that EVENT_EXPANDED names. It is said before the end of the execution that
  *     made the list, and after the nodes: a log cut off anywhere leaves an expand node that is due, or whose list is compared once more.
  * X2  A node of a list is settled after its expand node, a reader of the list after all of its nodes.
+ * X3  Nothing that a node of a list reaches starts while the expand node may still make another list (P2): for the planner such
+ *     nodes are users in order only, as long as they are higher. What was lifted past its list, or closes a circle with it, is not.
  *
  * Loop thread only.
  */
@@ -126,6 +128,61 @@ int expand_wait(task *t, bool *waits, weir_error *err)
     *waits = rc == 0;
     if (rc == 0) schedule_free(t);
     return rc;
+}
+
+/* --- the order of a turn ------------------------------------------------------------------------------------------ */
+
+int expand_begin(weir *w, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODES_EXPAND, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)w->graph);
+    int rc = db_step(s, err);
+    w->has_lists = rc == 1 && !w->dry; /* a dry run makes no list */
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* Is it higher? Else it is no user in this order, for the whole turn: an order must not turn round. */
+static int comes_after(weir *w, uint32_t above, uint64_t id, plan_user *user, bool *comes, weir_error *err)
+{
+    cat_node *node = catalog_node(w->catalog, id, err);
+    if (!node) return err->code ? err->code : WEIR_BUG;
+    *comes = node->status != CAT_GONE && node->apart != w->turns + 1 && node->height > above;
+    if (node->height <= above) node->apart = w->turns + 1;
+    *user = (plan_user){.node = id, .height = node->height, .only_after = true};
+    return 0;
+}
+
+int expand_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t found = 0, capacity = 0;
+    if (!w->has_lists) return 0;
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_CHILDREN, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)node);
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!targets_wanted(w, (uint64_t)db_int(s, 0))) continue;
+        if (!MEM_GROW(ids, capacity, found + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        ids[found++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    const cat_node *on = found > 0 && rc == 0 ? catalog_node(w->catalog, node, err) : NULL;
+    if (found > 0 && rc == 0 && !on) rc = err->code ? err->code : WEIR_BUG;
+    for (size_t i = 0; rc == 0 && i < found; i++) {
+        bool comes = false;
+        if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) rc = error_nomem(err, doing);
+        else rc = comes_after(w, on->height, ids[i], &w->users[*count], &comes, err);
+        if (comes) (*count)++;
+    }
+    mem_free(ids);
+    *users = w->users;
+    return rc < 0 ? rc : 0;
 }
 
 /* --- dry runs ----------------------------------------------------------------------------------------------------- */

@@ -766,7 +766,7 @@ static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **use
             rc = error_nomem(err, doing);
             break;
         }
-        w->users[(*count)++] = (plan_user){id, height};
+        w->users[(*count)++] = (plan_user){.node = id, .height = height};
     }
     db_reset(s);
     *users = w->users;

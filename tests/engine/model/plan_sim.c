@@ -48,7 +48,7 @@ static int sim_users(void *ctx, uint64_t id, const plan_user **users, size_t *co
     int node = sim_node(s, id);
     *count = 0;
     for (int user = 0; user < s->oracle.count; user++)
-        if (s->oracle.edge[node][user]) s->users[(*count)++] = (plan_user){s->id[user], s->height[user]};
+        if (s->oracle.edge[node][user]) s->users[(*count)++] = (plan_user){.node = s->id[user], .height = s->height[user]};
     *users = s->users;
     return 0;
 }

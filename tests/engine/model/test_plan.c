@@ -17,7 +17,7 @@ static weir_error err;
 enum { GRAPH = 32 };
 
 typedef struct graph {
-    bool edge[GRAPH][GRAPH];
+    bool edge[GRAPH][GRAPH], only_after[GRAPH][GRAPH];
     uint32_t height[GRAPH];
     plan_user users[GRAPH];
     int64_t weight[GRAPH];
@@ -33,7 +33,7 @@ static int graph_users(void *ctx, uint64_t node, const plan_user **users, size_t
     g.asked++;
     *count = 0;
     for (uint64_t user = 0; user < GRAPH; user++)
-        if (g.edge[node][user]) g.users[(*count)++] = (plan_user){user, g.height[user]};
+        if (g.edge[node][user]) g.users[(*count)++] = (plan_user){user, g.height[user], g.only_after[node][user]};
     *users = g.users;
     return 0;
 }
@@ -122,6 +122,25 @@ static void test_order(void)
     CHECK_INT(PLAN_SETTLED, plan_state_of(p, 3));
     CHECK_INT(PLAN_IDLE, plan_state_of(p, 9));
     CHECK_INT(3, plan_stats(p).visited);
+    plan_free(p);
+}
+
+/* 1 may yet say what 2 is, 3 takes in what 2 makes. */
+static void test_only_after(void)
+{
+    plan *p = graph_plan("1>2>3");
+    g.only_after[1][2] = true;
+    due(p, 1);
+    due(p, 3);
+    CHECK_INT(1, next(p, true));
+    CHECK_INT(0, next(p, true)); /* nothing starts too early */
+    CHECK(plan_check(p, 1, 3, g.height[3], &err) == WEIR_WORKFLOW); /* 1 -> 2 -> 3 -> 1 */
+    error_clear(&err);
+    settle(p, 1, true);
+    CHECK_INT(PLAN_IDLE, plan_state_of(p, 2)); /* the change of 1 is none of 2 */
+    CHECK_INT(3, next(p, true));
+    settle(p, 3, true);
+    CHECK_INT(0, plan_open(p));
     plan_free(p);
 }
 
@@ -458,9 +477,9 @@ static int wide_users(void *ctx, uint64_t node, const plan_user **users, size_t 
     *users = wide.users;
     *count = 0;
     if (node == 0)
-        for (uint64_t i = 1; i <= wide.width; i++) wide.users[(*count)++] = (plan_user){i, 2};
+        for (uint64_t i = 1; i <= wide.width; i++) wide.users[(*count)++] = (plan_user){i, 2, false};
     else if (node <= wide.width)
-        wide.users[(*count)++] = (plan_user){wide.width + 1 + (node - 1) / 100, 3};
+        wide.users[(*count)++] = (plan_user){wide.width + 1 + (node - 1) / 100, 3, false};
     return 0;
 }
 
@@ -584,6 +603,7 @@ static void test_random(void)
 int main(void)
 {
     test_order();
+    test_only_after();
     test_cutoff();
     test_slow_node();
     test_search_is_kept();
