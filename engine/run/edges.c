@@ -6,7 +6,8 @@
  *     before is only history: where it would close a circle it is dropped, and the node says again what it reads.
  * E3  A circle of what is left is a failed node, and its message shows the way by names.
  *
- * The planner holds the edges of the turn and finds circles (L3); the state gets the new heights, as far up as they rise.
+ * The planner holds the edges of the turn and finds circles (L3) among the nodes that take part in the run. The state gets the new
+ * heights, as far up as they rise: there a circle may also lead through nodes that a run with targets is not about.
  *
  * Loop thread only.
  */
@@ -78,6 +79,7 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     bool is_open = state == PLAN_DUE || state == PLAN_RUNNING;
     cat_node *node = rc == 0 ? catalog_node(w->catalog, to, err) : NULL;
     if (!node) return err->code ? err->code : WEIR_BUG;
+    is_open |= !targets_wanted(w, to); /* the next run that is about it looks at it */
     bool is_listed = origin < 0 && node->spec.parent == from && node->waited != w->turns + 1;
     if (origin == 0 || origin == 2 || (origin == 1 && !is_open) || (origin < 0 && !waits && !is_listed)) return 0;
     if (origin == 1) edge_say_dropped(w, from, node);
@@ -86,7 +88,17 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     return plan_forget(w->plan, from, to, err);
 }
 
-/* The circle that the planner has just found, without the new edge that closes it. */
+/* A circle: from a node along its users and back to it. The last step is the new one that closes it. */
+static int drop_any(weir *w, const uint64_t *ids, size_t count, bool waits, bool *broken, weir_error *err)
+{
+    *broken = false;
+    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what was settled in this turn reads what it reads now */
+    for (size_t i = 0; rc == 0 && !w->dry && !*broken && i + 2 < count; i++)
+        rc = drop_step(w, ids[i], ids[i + 1], waits, broken, err);
+    return rc == 0 && *broken ? catalog_refresh(w->catalog, err) : rc;
+}
+
+/* The circle that the planner has just found. */
 static int break_circle(weir *w, bool waits, bool *broken, weir_error *err)
 {
     size_t count = 0;
@@ -94,23 +106,19 @@ static int break_circle(weir *w, bool waits, bool *broken, weir_error *err)
     uint64_t *ids = mem_dup(found, count * sizeof *ids);
     *broken = false;
     if (!ids) return error_nomem(err, doing);
-    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what was settled in this turn reads what it reads now */
-    for (size_t i = 0; rc == 0 && !w->dry && !*broken && i + 2 < count; i++)
-        rc = drop_step(w, ids[i], ids[i + 1], waits, broken, err);
-    if (rc == 0 && *broken) rc = catalog_refresh(w->catalog, err);
+    int rc = drop_any(w, ids, count, waits, broken, err);
     mem_free(ids);
     return rc;
 }
 
 /* --- adding -------------------------------------------------------------------------------------------------------- */
 
-/* "a -> b -> a" of the last circle; a long one loses its middle. */
-static void name_circle(weir *w, char *text, size_t size)
+/* "a -> b -> a"; a long circle loses its middle. */
+static int say_circle(weir *w, const uint64_t *ids, size_t count, weir_error *err)
 {
     enum { SHOWN = 6 };
-    size_t count = 0, used = 0;
-    const uint64_t *ids = plan_circle(w->plan, &count);
-    text[0] = '\0';
+    char text[380] = "";
+    size_t used = 0, size = sizeof text;
     for (size_t i = 0; i < count && used < size; i++) {
         if (count > 2 * SHOWN + 1 && i == SHOWN) {
             i = count - SHOWN;
@@ -119,6 +127,7 @@ static void name_circle(weir *w, char *text, size_t size)
         const cat_node *node = used < size ? catalog_node(w->catalog, ids[i], NULL) : NULL;
         if (node) used += (size_t)snprintf(text + used, size - used, "%s%s", used ? " -> " : "", (const char *)node->spec.name.data);
     }
+    return error_set(err, WEIR_FAILED, "nodes wait for one another: %s", text);
 }
 
 /* Runs `try` until it works or the circle cannot be broken: then WEIR_WORKFLOW. */
@@ -150,9 +159,9 @@ int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err)
 {
     int rc = try_edge(w, plan_edge, node->id, on, err);
     if (rc != WEIR_WORKFLOW) return rc;
-    char text[380];
-    name_circle(w, text, sizeof text);
-    return error_set(err, WEIR_FAILED, "nodes wait for one another: %s", text);
+    size_t count = 0;
+    const uint64_t *ids = plan_circle(w->plan, &count);
+    return say_circle(w, ids, count, err);
 }
 
 /* The node behind a read that was not declared; NULL: none. */
@@ -170,6 +179,89 @@ static int edge_source(weir *w, const read_record *r, const cat_node **maker, we
     if (item->node == 0) return 0;
     *maker = catalog_node(w->catalog, item->node, err);
     return *maker ? 0 : err->code ? err->code : WEIR_BUG;
+}
+
+/* --- the way of a circle ------------------------------------------------------------------------------------------- */
+
+typedef struct trail {
+    struct trail_step {
+        uint64_t node;
+        size_t parent; /* index of a step */
+    } *steps;
+    size_t count, capacity;
+    map seen;
+} trail;
+
+static int trail_add(trail *t, uint64_t node, size_t parent, weir_error *err)
+{
+    bool added = false;
+    if (!map_put(&t->seen, map_key_u64(&node), &added)) return error_nomem(err, doing);
+    if (!added) return 0;
+    if (!MEM_GROW(t->steps, t->capacity, t->count + 1)) return error_nomem(err, doing);
+    t->steps[t->count++] = (struct trail_step){node, parent};
+    return 0;
+}
+
+/* The users of a step that can still lead to `on`: those that are lower (E1), and itself. */
+static int trail_follow(weir *w, trail *t, size_t step, const cat_node *on, weir_error *err)
+{
+    const plan_user *users = NULL;
+    plan_user found;
+    uint64_t id = t->steps[step].node;
+    size_t count = 0, at = 0;
+    int rc = targets_all_users(w, id, &users, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (users[i].node == on->id || users[i].height < on->height) rc = trail_add(t, users[i].node, step, err);
+    while (rc == 0 && w->plan && plan_each_edge(w->plan, id, &at, &found)) rc = trail_add(t, found.node, step, err);
+    return rc;
+}
+
+/* The circle that an edge from `on` to `node` would close, from `node` along its users; mem_free(*ids). *count 0: none. */
+static int find_circle(weir *w, const cat_node *on, const cat_node *node, uint64_t **ids, size_t *count, weir_error *err)
+{
+    trail t = {0};
+    size_t last = 0;
+    map_init(&t.seen);
+    *ids = NULL;
+    *count = 0;
+    int rc = trail_add(&t, node->id, 0, err);
+    for (size_t i = 0; rc == 0 && last == 0 && i < t.count; i++) {
+        if (t.steps[i].node == on->id) last = i;
+        else rc = trail_follow(w, &t, i, on, err);
+    }
+    if (last) {
+        size_t steps = 2;
+        for (size_t i = last; i != 0; i = t.steps[i].parent) steps++;
+        *ids = mem_alloc(steps * sizeof **ids);
+        if (!*ids) rc = error_nomem(err, doing);
+        for (size_t i = last, place = steps - 2; rc == 0 && i != 0; i = t.steps[i].parent) (*ids)[place--] = t.steps[i].node;
+        if (rc == 0) (*ids)[0] = (*ids)[steps - 1] = node->id;
+        *count = rc == 0 ? steps : 0;
+    }
+    map_deinit(&t.seen);
+    mem_free(t.steps);
+    return rc;
+}
+
+/* WEIR_FAILED: what is left of the circle is none of history. */
+static int clear_way(weir *w, const cat_node *on, const cat_node *node, weir_error *err)
+{
+    for (bool is_fresh = false;; is_fresh = true) {
+        uint64_t *ids = NULL;
+        size_t count = 0;
+        bool broken = false;
+        int rc = find_circle(w, on, node, &ids, &count, err);
+        if (rc == 0 && count > 0 && !is_fresh) { /* what is stored may be behind what was said in this turn */
+            mem_free(ids);
+            rc = catalog_refresh(w->catalog, err);
+            if (rc != 0) return rc;
+            continue;
+        }
+        if (rc == 0 && count > 0) rc = drop_any(w, ids, count, false, &broken, err);
+        if (rc == 0 && count > 0 && !broken) rc = say_circle(w, ids, count, err);
+        mem_free(ids);
+        if (rc != 0 || count == 0) return rc;
+    }
 }
 
 /* --- heights ------------------------------------------------------------------------------------------------------- */
@@ -214,7 +306,8 @@ int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err
 {
     lifting l = {.w = w};
     if (on->height < node->height) return 0;
-    int rc = raise_node(&l, on->id, node->id, on->height + 1, err);
+    int rc = w->dry ? 0 : clear_way(w, on, node, err);
+    if (rc == 0) rc = raise_node(&l, on->id, node->id, on->height + 1, err);
     for (size_t i = 0; rc == 0 && i < l.count; i++) rc = raise_users(&l, l.queue[i], err);
     mem_free(l.queue);
     return rc;
