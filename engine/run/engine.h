@@ -220,6 +220,8 @@ int expand_begin(weir *w, weir_error *err);
 int expand_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 /** Dry run: the list of this node is not known, so its present nodes are looked at. */
 int expand_plan(task *t, weir_error *err);
+/** Dry run: may it not be on the list any more, or be declared otherwise? Then nothing is certain, not even that it is blocked. */
+bool expand_is_open(const task *t);
 /** Dry run: the planned expand node that the task's node is of, or whose nodes it reads; 0: none. */
 uint64_t expand_unsure(const task *t);
 /** Nodes that the expand node has declared; mem_free(*ids). */

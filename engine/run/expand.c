@@ -202,11 +202,18 @@ int expand_plan(task *t, weir_error *err)
     return rc;
 }
 
+bool expand_is_open(const task *t)
+{
+    uint64_t parent = t->node->spec.parent;
+    const cat_node *on = parent && t->w->dry ? catalog_loaded(t->w->catalog, parent) : NULL;
+    return on && on->planned;
+}
+
 uint64_t expand_unsure(const task *t)
 {
     const node_spec *spec = &t->node->spec;
-    const cat_node *on = spec->parent ? catalog_loaded(t->w->catalog, spec->parent) : NULL;
-    if (on && on->planned) return on->id;
+    const cat_node *on = NULL;
+    if (expand_is_open(t)) return spec->parent;
     for (size_t i = 0; i < spec->input_count; i++)
         for (size_t k = 0; k < spec->inputs[i].declared_count; k++) {
             const spec_member *m = &spec->inputs[i].declared[k];

@@ -568,7 +568,7 @@ void settle_begin(task *t)
         infrastructure(t, &err);
         return;
     }
-    if (t->node->blocked_by != 0) {
+    if (t->node->blocked_by != 0 && !expand_is_open(t)) {
         settle_blocked(t);
         return;
     }
