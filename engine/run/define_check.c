@@ -171,7 +171,16 @@ static int other_file(comparison *c, uint64_t graph, const char **file, weir_err
     return rc < 0 ? rc : 0;
 }
 
-/* Tells when the live node `id` is of another graph. */
+/* A node of an expansion whose output the workflow makes itself from now on: it goes, and its list is compared once more. */
+static int give_way(comparison *c, uint64_t id, weir_error *err)
+{
+    if (!MEM_GROW(c->gone, c->gone_capacity, c->gone_count + 1)) return error_nomem(err, doing);
+    c->gone[c->gone_count++] = id;
+    map_remove(&c->kept, map_key_u64(&id));
+    return 0;
+}
+
+/* Tells when the live node `id` is of another graph, or of what else the graph declares. */
 static int check_owner(comparison *c, const node_spec *spec, bytes path, const char *how, bytes other_path, uint64_t id,
                        weir_error *err)
 {
@@ -180,8 +189,8 @@ static int check_owner(comparison *c, const node_spec *spec, bytes path, const c
     if (!node) return id && err->code ? err->code : 0;
     if (node->status == CAT_GONE) return 0;
     if (node->graph == c->graph) {
-        bool is_other = c->parent ? node->spec.parent != c->parent : map_get(&c->kept, map_key_u64(&id)) != NULL;
-        if (is_other)
+        if (!c->parent) return map_get(&c->kept, map_key_u64(&id)) ? give_way(c, id, err) : 0;
+        if (node->spec.parent != c->parent)
             tell_static(c->w, c->def, &spec->position, NULL, "output \"%s\" of node \"%s\" %s \"%s\", an output of node \"%s\"",
                         define_text(c, path), define_text(c, spec->name), how, define_text(c, other_path),
                         define_text(c, node->spec.name));
@@ -240,6 +249,31 @@ static int check_others(comparison *c, const node_spec *spec, bytes path, weir_e
     return rc == 0 ? check_below(c, spec, path, err) : rc;
 }
 
+/* A list is made too late for a folder of it to be what the workflow means by a path: nothing would wait for it. */
+static int check_readers(comparison *c, const node_spec *spec, bytes folder, weir_error *err)
+{
+    const char *to = arena_printf(&c->arena, "%s0", define_text(c, check_plain(folder)));
+    db_stmt *s = to ? db_get(catalog_db(c->w->catalog), SQL_USE_BELOW, err) : NULL;
+    if (!s) return to ? err->code : error_nomem(err, doing);
+    db_bind_bytes(s, 1, folder);
+    db_bind_bytes(s, 2, bytes_str(to));
+    int rc;
+    while ((rc = db_step(s, err)) == 1) {
+        const cat_node *node = catalog_node(c->w->catalog, (uint64_t)db_int(s, 1), err);
+        if (!node) {
+            rc = err->code ? err->code : WEIR_BUG;
+            break;
+        }
+        if (node->spec.parent != 0) continue;
+        tell_static(c->w, c->def, &spec->position, "take the nodes of the list as an input, or need that file",
+                    "output \"%s\" of node \"%s\" is the folder of \"%s\", which node \"%s\" of the workflow takes as a file",
+                    define_text(c, folder), define_text(c, spec->name), define_text(c, db_bytes(s, 0)), define_text(c, node->spec.name));
+        break;
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
 const node_spec *check_folder_over(comparison *c, bytes path, const spec_output **output)
 {
     for (size_t size = path.size; size > 0; size = folder_size(bytes_of(path.data, size))) {
@@ -276,6 +310,7 @@ int check_outputs(comparison *c, weir_error *err)
             check_nesting(c, spec, check_plain(spec->outputs[j].path));
             check_folder(c, spec, &spec->outputs[j]);
             rc = check_others(c, spec, check_plain(spec->outputs[j].path), err);
+            if (rc == 0 && c->parent && manifest_is_folder(spec->outputs[j].path)) rc = check_readers(c, spec, spec->outputs[j].path, err);
         }
     }
     map_deinit(&f.known);

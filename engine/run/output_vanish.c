@@ -1,7 +1,7 @@
 /*
  * output_vanish.c - removing what nodes that are gone have made.
  *
- * A file goes only if nobody claims or reads it and it still holds what weir wrote:
+ * A file goes only if nobody claims or reads it and it still holds what weir wrote (a folder: if nobody declares to read a file in it):
  *
  *     as recorded where it lies? -> move to .weir/tmp/v<item> -> still as recorded? -> in the store? -> unlink -> say so
  *                             no: it is left                      no: moved back
@@ -62,6 +62,27 @@ static int read_rows(sweep *s, weir_error *err)
     return rc;
 }
 
+/* A declared input below a folder keeps all of it. */
+static int is_used_below(weir *w, bytes folder, bool *used, weir_error *err)
+{
+    buf to; /* '0' follows '/' */
+    buf_init(&to);
+    buf_append(&to, folder.data, folder.size - 1);
+    buf_byte(&to, '0');
+    db_stmt *q = to.failed ? NULL : db_get(catalog_db(w->catalog), SQL_USE_BELOW, err);
+    int rc = q ? 0 : to.failed ? error_nomem(err, "removing an output") : err->code;
+    if (q) {
+        db_bind_bytes(q, 1, folder);
+        db_bind_bytes(q, 2, buf_bytes(&to));
+        int found = db_step(q, err);
+        *used = found == 1;
+        if (found < 0) rc = found;
+        db_reset(q);
+    }
+    buf_deinit(&to);
+    return rc;
+}
+
 int output_is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err)
 {
     *used = true;
@@ -72,7 +93,8 @@ int output_is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err)
     int rc = db_step(q, err);
     *used = rc == 1;
     db_reset(q);
-    return rc < 0 ? rc : 0;
+    if (rc < 0 || *used || !manifest_is_folder(item->name)) return rc < 0 ? rc : 0;
+    return is_used_below(w, item->name, used, err);
 }
 
 /* --- one file ---------------------------------------------------------------------------------------------------- */
