@@ -284,6 +284,55 @@ static int lift_readers(comparison *c, const walk *readers, weir_error *err)
     return rc;
 }
 
+static int read_finders(weir *w, uint64_t item, id_list *list, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_ITEM_DISCOVERED, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)item);
+    int rc;
+    list->count = 0;
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(list->ids, list->capacity, list->count + 1)) {
+            rc = error_nomem(err, doing);
+            break;
+        }
+        list->ids[list->count++] = (uint64_t)db_int(s, 0);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+static int lift_finder(comparison *c, const cat_node *maker, cat_node *user, weir_error *err)
+{
+    bool is_circle = false;
+    bool is_other = user->status != CAT_GONE && user->graph == c->graph && user->spec.parent != c->parent;
+    if (!is_other || user->height > maker->height) return 0;
+    int rc = depends(c->w, maker->id, user->id, &is_circle, err);
+    if (rc == 0 && is_circle) edge_say_dropped(c->w, maker->id, user);
+    return rc == 0 && !is_circle ? edge_lift(c->w, maker, user, err) : rc;
+}
+
+/* Others that read a path, or found nothing there, before a node of the list made it: they are above that node from now on. */
+static int lift_finders(comparison *c, const map *said, weir_error *err)
+{
+    id_list users = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        const node_spec *spec = c->nodes[i].spec;
+        if (!map_get(said, map_key_u64(&c->nodes[i].id))) continue;
+        for (size_t j = 0; rc == 0 && j < spec->output_count; j++) {
+            rc = read_finders(c->w, spec->outputs[j].id, &users, err);
+            for (size_t k = 0; rc == 0 && k < users.count; k++) {
+                const cat_node *maker = catalog_node(c->w->catalog, c->nodes[i].id, err);
+                cat_node *user = maker ? catalog_node(c->w->catalog, users.ids[k], err) : NULL;
+                rc = user ? lift_finder(c, maker, user, err) : err->code ? err->code : WEIR_BUG;
+            }
+        }
+    }
+    mem_free(users.ids);
+    return rc;
+}
+
 /* The planner may have asked who uses what these nodes take in before they were there. */
 static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
 {
@@ -330,6 +379,7 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err)
         if (rc == 0 && is_due && targets_wanted(w, n->id)) rc = tell_sources(c, n, err);
     }
     if (rc == 0) rc = enter_seekers(w, said, err);
+    if (rc == 0) rc = lift_finders(c, said, err);
     if (rc == 0) rc = lift_readers(c, &readers, err);
     map_deinit(&readers.seen);
     mem_free(readers.stack);
