@@ -1,7 +1,7 @@
 /*
  * lookup.c - see lookup.h.
  *
- *   h0 = begin(key) --group: src/a.c--> h1 = H(h0, hash seen now) --group: a.h, b.h--> h2 ... --leaf: execution
+ *   h0 = begin(key) --group: src/a.c--> h1 = H(h0, src/a.c and the hash seen now) --group: a.h, b.h--> h2 ... --leaf: execution
  *
  * All reads of a group are asked for even when one is not known yet, so that the resolver hears at once of all files that have
  * to be looked at. What can never match ends the walk first: nothing is worth waiting for then.
@@ -32,7 +32,7 @@ static int resolve_group(const lookup_source *source, hash128 prefix, const read
         int rc = source->resolve(source->ctx, &refs[i], &hash, &wait_for, &how, err);
         if (rc) return rc;
         switch (how) {
-        case RESOLVE_KNOWN: hash_update(&stream, hash.bytes, HASH_SIZE); break;
+        case RESOLVE_KNOWN: trace_read(&stream, &refs[i], hash); break;
         case RESOLVE_IMPOSSIBLE: answer->impossible = true; break;
         case RESOLVE_OBSERVE: answer->observe = true; break;
         case RESOLVE_WAIT:

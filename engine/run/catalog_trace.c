@@ -99,7 +99,7 @@ static int learn_group(catalog *c, hash128 *prefix, const read_record *reads, si
     trace_group(&stream, *prefix);
     for (size_t i = 0; i < count; i++) {
         refs[i] = reads[i].ref;
-        hash_update(&stream, reads[i].hash.bytes, HASH_SIZE);
+        trace_read(&stream, &reads[i].ref, reads[i].hash);
     }
     buf_clear(&c->refs);
     read_refs_put(&c->refs, refs, count);

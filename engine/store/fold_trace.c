@@ -85,7 +85,7 @@ static hash128 next_prefix(hash128 prefix, const read_record *reads, size_t coun
 {
     hash_stream stream;
     trace_group(&stream, prefix);
-    for (size_t i = 0; i < count; i++) hash_update(&stream, reads[i].hash.bytes, HASH_SIZE);
+    for (size_t i = 0; i < count; i++) trace_read(&stream, &reads[i].ref, reads[i].hash);
     return hash_end(&stream);
 }
 

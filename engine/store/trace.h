@@ -1,13 +1,16 @@
 /*
  * trace.h - the hashes of a trace's chain of prefixes.
  *
- * h0 = H("weir trace 1", key); h(n+1) = H("weir step 1", h(n), the hashes seen in group n, in order). Frozen. The fold writes the
- * chain, the planner walks it; both call these two functions.
+ * h0 = H("weir trace 1", key); h(n+1) = H("weir step 2", h(n), what was read in group n and the hash seen there, in order). The fold
+ * writes the chain, the planner walks it; both call these functions. It is in the state alone: another form needs a new DB_STATE_VERSION.
+ *
+ * What was read belongs to the hash: one execution reads a and b, another one a and c, both behind the same prefix. The group that the
+ * prefix names is that of the later one, and what is in c now may well be what the first one saw in b.
  */
 #ifndef WEIR_STORE_TRACE_H
 #define WEIR_STORE_TRACE_H
 
-#include "engine/base/hash.h"
+#include "engine/store/event.h"
 
 static inline hash128 trace_begin(hash128 key)
 {
@@ -17,12 +20,23 @@ static inline hash128 trace_begin(hash128 key)
     return hash_bytes(text, sizeof text);
 }
 
-/** Feed the hashes of one group between begin and end: hash_begin via trace_group, hash_update each, hash_end. */
+/** A group begins; trace_read for each of its reads, then hash_end. */
 static inline void trace_group(hash_stream *stream, hash128 prefix)
 {
     hash_begin(stream);
-    hash_update(stream, "weir step 1", 11);
+    hash_update(stream, "weir step 2", 11);
     hash_update(stream, prefix.bytes, HASH_SIZE);
+}
+
+static inline void trace_read(hash_stream *stream, const read_ref *ref, hash128 seen)
+{
+    uint64_t item = ref->port < 0 ? ref->item : 0;
+    int32_t what[4] = {(int32_t)ref->aspect, ref->port, ref->member, ref->sub};
+    uint8_t text[sizeof what + sizeof item + HASH_SIZE];
+    memcpy(text, what, sizeof what);
+    memcpy(text + sizeof what, &item, sizeof item);
+    memcpy(text + sizeof what + sizeof item, seen.bytes, HASH_SIZE);
+    hash_update(stream, text, sizeof text);
 }
 
 #endif

@@ -90,8 +90,8 @@ static void record(hash128 key, const char *groups, uint64_t execution)
             char *end;
             uint64_t item = strtoull(at, &end, 10);
             at = end;
-            refs[count++] = (read_ref){.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item};
-            hash_update(&stream, world[item].hash.bytes, HASH_SIZE);
+            refs[count] = (read_ref){.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item};
+            trace_read(&stream, &refs[count++], world[item].hash);
         }
         if (*at == '|') at++;
         step *to = put_step(prefix); /* a prefix has one next group: another one is replaced */
