@@ -6,6 +6,8 @@
  *
  * Worker processes only, one thread. Contents live in the job's arena.
  */
+#include <errno.h>
+
 #include "engine/effect/job_internal.h"
 #include "engine/store/read.h"
 #include "engine/store/value.h"
@@ -580,11 +582,32 @@ static int check_found(job *j, bytes path)
     return rc;
 }
 
+/*
+ * It cannot be read; who puts up with that reads it anew when it can be. Recorded as the engine sees it (scan_judge): a circle of links is
+ * absent. `cause`: errno of an attempt to read, 0: none. What may never be read (WEIR_USAGE) is of no account.
+ */
+static int record_unreadable(job *j, bytes path, int rc, int cause)
+{
+    os_stat st;
+    weir_error why = j->error;
+    if (rc == WEIR_NOMEM || rc == WEIR_USAGE) return job_failed(j, rc);
+    if (os_statat(j->rootfd, text_of(path), true, &st, NULL) != 0) {
+        cause = errno;
+        st.type = OS_FILE;
+    }
+    bool is_users = cause == EACCES || cause == EPERM || cause == ELOOP || cause == ENAMETOOLONG;
+    bool is_known = st.type == OS_ABSENT || st.type == OS_OTHER || (is_users && st.type != OS_DIR);
+    if (is_known && !job_record_found(j, path, st.type == OS_ABSENT ? HASH_ABSENT : HASH_UNREADABLE)) return j->error.code;
+    j->error = why;
+    return job_failed(j, rc);
+}
+
 static int load_found(job *j, bytes path, bytes *content)
 {
     loaded_file loaded;
+    errno = 0;
     int rc = load_file(j, text_of(path), &loaded);
-    if (rc != 0) return job_failed(j, rc);
+    if (rc != 0) return record_unreadable(j, path, rc, errno);
     job_seen *seen = job_record_found(j, path, loaded.fingerprint);
     if (!seen) return j->error.code;
     if (loaded.type == OS_DIR) return is_folder(j, text_of(path));
@@ -599,11 +622,15 @@ static int read_found(job *j, bytes path, bool is_system, bytes *content)
 {
     job_seen *seen;
     int rc = job_find_found(j, path, &seen);
-    if (seen && !seen->has_content) return is_folder(j, text_of(path));
+    if (seen && !seen->has_content) { /* the same words once more */
+        loaded_file loaded;
+        int again = load_file(j, text_of(path), &loaded);
+        return again != 0 ? job_failed(j, again) : is_folder(j, text_of(path));
+    }
     if (seen) *content = seen->content;
     if (seen || rc != 0) return rc;
     rc = is_system ? check_allowed(j, text_of(path)) : check_found(j, path);
-    return rc == 0 ? load_found(j, path, content) : rc;
+    return rc == 0 ? load_found(j, path, content) : record_unreadable(j, path, rc, 0);
 }
 
 int job_read_file(job *j, bytes path, bytes *content)
