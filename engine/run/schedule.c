@@ -76,6 +76,13 @@ void schedule_free(task *t)
     mem_free(t);
 }
 
+/* It has settled in this turn, before what it reads was settled: it is looked at again in the next. */
+static int recall(weir *w, uint64_t node, weir_error *err)
+{
+    if (!w->plan || plan_state_of(w->plan, node) != PLAN_SETTLED || map_put(&w->read_lost, map_key_u64(&node), NULL)) return 0;
+    return error_nomem(err, "blocking users");
+}
+
 /* Users of a node that failed or is blocked learn who is to blame. Who read it without declaring it is looked at, and may read something else now. */
 static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
 {
@@ -93,6 +100,7 @@ static int blame_users(weir *w, uint64_t node, uint64_t cause, weir_error *err)
         if (!user) rc = err->code ? err->code : WEIR_BUG;
         if (rc == 0 && found) rc = edge_is_history(w, node, user->id, &is_history, err);
         if (rc == 0 && !is_history) user->blocked_by = cause;
+        if (rc == 0 && is_history) rc = recall(w, user->id, err);
     }
     mem_free(copy);
     return rc;
@@ -103,10 +111,9 @@ static int recall_readers(weir *w, uint64_t node, weir_error *err)
 {
     size_t at = 0;
     plan_user user;
-    while (w->plan && plan_each_edge(w->plan, node, &at, &user))
-        if (plan_state_of(w->plan, user.node) == PLAN_SETTLED && !map_put(&w->read_lost, map_key_u64(&user.node), NULL))
-            return error_nomem(err, "blocking users");
-    return 0;
+    int rc = 0;
+    while (rc == 0 && w->plan && plan_each_edge(w->plan, node, &at, &user)) rc = recall(w, user.node, err);
+    return rc;
 }
 
 /* What an earlier turn of this run counted for the node is taken back; was there anything? */
