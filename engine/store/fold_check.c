@@ -105,7 +105,7 @@ static void report(check *c, buf *line)
 {
     const char *text = buf_cstr(line);
     c->count++;
-    c->differs(c->ctx, text ? text : "(out of memory)");
+    if (c->differs) c->differs(c->ctx, text ? text : "(out of memory)");
     buf_deinit(line);
 }
 
