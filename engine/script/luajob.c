@@ -75,7 +75,7 @@ static const char *list_names(lua_State *L, const bytes *names, size_t count)
 static int unknown_name(lua_State *L, const char *what, const char *key, const bytes *names,
                         size_t count)
 {
-    const char *texts[128];
+    const char *texts[128] = {NULL};
     if (count == 0) return luavm_raise(L, NULL, "%s.%s: there is none", what, key);
     for (size_t i = 0; i < count && i < 128; i++) {
         luaL_checkstack(L, 4, NULL);
