@@ -367,7 +367,7 @@ local function kill_at(name, hit, place)
     for _, path in ipairs { "build/big.txt", "build/script/a.up", "build/update.txt", "build/slow/b.half" } do scribble(path) end
   end
   if name:find "^recover" then
-    local point = name == "recover_stray_folder" and "restore_folder_placed:1" or is_stray and "output_after_rename:" .. place or "command_ended:2"
+    local point = name == "recover_stray_folder" and "restore_folder_placed:1" or is_stray and "output_after_rename:" .. place or "command_ended:" .. place + 1
     note("killed at %s first: %s", point, kill_run("engine", "60000000", "WEIR_KILL_AT=" .. point) and "yes" or "no")
   end
   local arguments = name:find "^rebuild" and "db rebuild" or "run -q"
@@ -385,8 +385,8 @@ local function kill_points()
   for name in names:gmatch(os.getenv "WEIR_KILL_POINT" or "%S+") do
     local first, second = kill_at(name, 1, 1), kill_at(name, 2, 1)
     local came = first or second
-    for place = 2, 4 do -- which output is placed first is not always the same
-      came = came or name:find "^recover_stray" and kill_at(name, 1, place)
+    for place = 2, 4 do -- which output is placed first, and which commands are open then, is not always the same
+      came = came or name:find "^recover" and kill_at(name, 1, place)
     end
     if not came then missed[#missed + 1] = name end
   end
