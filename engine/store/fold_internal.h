@@ -19,8 +19,6 @@ typedef struct fold {
 
 /* Values of node.status. */
 enum { NODE_SETTLED = 0, NODE_IS_DUE = 1, NODE_FAILED = 2, NODE_BLOCKED = 3, NODE_VANISHED = 9 };
-/* Values of use.origin and edge.origin. */
-enum { ORIGIN_DECLARED = 0, ORIGIN_DISCOVERED = 1, ORIGIN_EXPANDED = 2 };
 
 /* Run a statement whose parameters are all numbers. */
 int fold_run(fold *f, int statement, const uint64_t *numbers, size_t count);

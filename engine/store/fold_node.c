@@ -63,14 +63,13 @@ static bool ids_have(const ids *list, uint64_t id)
 
 /* --- edges and uses ---------------------------------------------------------------------------------------------- */
 
-/* Ids from the first column of a statement bound to (node, origin). */
-static int read_ids(fold *f, int statement, uint64_t node, uint64_t origin, ids *list)
+/* Ids from the first column of a statement bound to a node. */
+static int read_ids(fold *f, int statement, uint64_t node, ids *list)
 {
     int rc;
     db_stmt *s = fold_get(f, statement);
     if (!s) return f->err->code;
     bind_u64(s, 1, node);
-    bind_u64(s, 2, origin);
     while ((rc = db_step(s, f->err)) == 1)
         if (!ids_add(f, list, (uint64_t)db_int(s, 0))) {
             db_reset(s);
@@ -81,14 +80,13 @@ static int read_ids(fold *f, int statement, uint64_t node, uint64_t origin, ids 
 
 typedef struct link_kind {
     int list, remove, add;
-    uint64_t origin;
 } link_kind;
 
-static const link_kind DECLARED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DECLARE, ORIGIN_DECLARED};
-static const link_kind DISCOVERED_USES = {SQL_FOLD_USES, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DISCOVER, ORIGIN_DISCOVERED};
-static const link_kind EXPANDED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_EXPAND, ORIGIN_EXPANDED};
-static const link_kind DISCOVERED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DISCOVER, ORIGIN_DISCOVERED};
-static const link_kind DECLARED_EDGES = {SQL_FOLD_EDGES, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DECLARE, ORIGIN_DECLARED};
+static const link_kind DECLARED_USES = {SQL_FOLD_USES_DECLARED, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DECLARE};
+static const link_kind DISCOVERED_USES = {SQL_FOLD_USES_DISCOVERED, SQL_FOLD_USE_DELETE, SQL_FOLD_USE_DISCOVER};
+static const link_kind EXPANDED_EDGES = {SQL_FOLD_EDGES_EXPANDED, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_EXPAND};
+static const link_kind DISCOVERED_EDGES = {SQL_FOLD_EDGES_DISCOVERED, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DISCOVER};
+static const link_kind DECLARED_EDGES = {SQL_FOLD_EDGES_DECLARED, SQL_FOLD_EDGE_DELETE, SQL_FOLD_EDGE_DECLARE};
 
 /* Make the stored links of one kind equal to `wanted` (sorted). A link of the other origin stays. */
 static int replace_links(fold *f, const link_kind *kind, uint64_t node, bool is_new, const ids *wanted, bool *any)
@@ -96,7 +94,7 @@ static int replace_links(fold *f, const link_kind *kind, uint64_t node, bool is_
     ids stored = {0};
     size_t i = 0;
     size_t j = 0;
-    int rc = is_new ? 0 : read_ids(f, kind->list, node, kind->origin, &stored);
+    int rc = is_new ? 0 : read_ids(f, kind->list, node, &stored);
     if (any) *any = stored.count > 0 || wanted->count > 0;
     while (rc == 0 && (i < stored.count || j < wanted->count)) {
         bool gone = j == wanted->count || (i < stored.count && stored.items[i] < wanted->items[j]);
@@ -117,7 +115,7 @@ int fold_discovered(fold *f, uint64_t node, uint64_t *items, size_t count)
     int rc = replace_links(f, &DISCOVERED_USES, node, false, &wanted, &any);
     if (rc != 0 || !any) return rc;
     rc = fold_flush(f);
-    if (rc == 0) rc = read_ids(f, SQL_FOLD_NEEDED, node, ITEM_NODE, &makers); /* nodes that were needed: known by an item with their name */
+    if (rc == 0) rc = read_ids(f, SQL_FOLD_NEEDED, node, &makers); /* nodes that were needed: known by an item with their name */
     ids_sort(&makers);
     return rc == 0 ? replace_links(f, &DISCOVERED_EDGES, node, false, &makers, NULL) : rc;
 }

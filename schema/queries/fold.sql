@@ -87,8 +87,11 @@ DELETE FROM definition_default WHERE graph = ?1
 -- name: fold_default
 INSERT INTO definition_default (graph, position, target) VALUES (?1, ?2, ?3)
 
--- name: fold_uses
-SELECT item FROM use WHERE node = ?1 AND origin = ?2 ORDER BY item
+-- name: fold_uses_declared
+SELECT item FROM use WHERE node = ?1 AND origin = 0 ORDER BY item
+
+-- name: fold_uses_discovered
+SELECT item FROM use WHERE node = ?1 AND origin = 1 ORDER BY item
 
 -- name: fold_use_delete
 DELETE FROM use WHERE item = ?2 AND node = ?1
@@ -102,8 +105,15 @@ INSERT INTO use (node, item, origin) VALUES (?1, ?2, 1) ON CONFLICT(item, node) 
 -- name: fold_uses_delete
 DELETE FROM use WHERE node = ?1
 
--- name: fold_edges
-SELECT src FROM edge WHERE dst = ?1 AND origin = ?2 ORDER BY src
+-- name: fold_edges_declared
+-- The origin as a number: next to the index of found edges, SQLite compiles a statement anew for every value of a parameter.
+SELECT src FROM edge WHERE dst = ?1 AND origin = 0 ORDER BY src
+
+-- name: fold_edges_discovered
+SELECT src FROM edge WHERE dst = ?1 AND origin = 1 ORDER BY src
+
+-- name: fold_edges_expanded
+SELECT src FROM edge WHERE dst = ?1 AND origin = 2 ORDER BY src
 
 -- name: fold_edge_delete
 DELETE FROM edge WHERE src = ?2 AND dst = ?1
@@ -128,7 +138,7 @@ UPDATE expansion SET value = NULL WHERE (SELECT graph FROM node WHERE id = expan
 INSERT INTO edge (dst, src, origin) VALUES (?1, ?2, 1) ON CONFLICT(src, dst) DO NOTHING
 
 -- name: fold_needed
-SELECT n.id FROM node me JOIN use u ON u.node = me.id AND u.origin = 1 JOIN item i ON i.id = u.item AND i.kind = ?2
+SELECT n.id FROM node me JOIN use u ON u.node = me.id AND u.origin = 1 JOIN item i ON i.id = u.item AND i.kind = 11
   JOIN node n ON n.graph = me.graph AND n.name = i.name AND n.status <> 9 AND n.id <> me.id
  WHERE me.id = ?1
 
