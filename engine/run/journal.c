@@ -1,12 +1,15 @@
 /*
  * journal.c - numbering and group commit.
  *
- * One batch is being filled; at most one is with the writer. Waiters hold the number they wait for; the writer's answers arrive
+ * One batch is being filled; at most one is with the writer, and those before it that belong to the same transaction: what one
+ * callback of the loop says is one transaction, but the writer need not wait for its end. Waiters hold the number they wait for; the writer's answers arrive
  * under a mutex and wake the loop by an async handle, whose callback calls the waiters in order.
  */
 #include "engine/run/journal.h"
 
 #include "engine/base/os.h"
+
+enum { STREAM_BYTES = 64 * 1024 }; /* of events, that the writer may begin with */
 
 typedef struct waiter {
     uint64_t seq;
@@ -22,6 +25,7 @@ struct journal {
     uint64_t submitted; /* last number given to the writer */
     uint64_t run;
     bool dry;
+    bool is_open;       /* the last batch given to the writer said that more follows */
     size_t in_flight;   /* batches with the writer */
     uint64_t events;
     waiter *first, **tail;
@@ -78,13 +82,13 @@ static void on_wake(uv_async_t *handle)
 {
     journal *j = handle->data;
     call_waiters(j);
-    if (j->in_flight == 0) journal_flush(j, false);
+    if (j->in_flight == 0 || j->is_open) journal_flush(j, false);
 }
 
 static void on_tick(uv_prepare_t *handle)
 {
     journal *j = handle->data;
-    if (j->in_flight == 0) journal_flush(j, false);
+    if (j->in_flight == 0 || j->is_open) journal_flush(j, false);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -183,6 +187,16 @@ static log_batch *filling(journal *j)
     return j->filling;
 }
 
+static void submit(journal *j, bool more)
+{
+    log_batch *b = j->filling;
+    j->filling = NULL;
+    j->is_open = b->more = more;
+    j->submitted = j->last;
+    j->in_flight++;
+    log_submit(j->writer, b);
+}
+
 uint64_t journal_say(journal *j, event_kind kind, buf *body)
 {
     if (j->dry) {
@@ -193,6 +207,7 @@ uint64_t journal_say(journal *j, event_kind kind, buf *body)
     uint64_t seq = ++j->last;
     j->events++;
     if (b) batch_event(b, seq, j->run, os_wall_us(), kind, buf_bytes(body));
+    if (b && b->events.size >= STREAM_BYTES) submit(j, true);
     buf_clear(body);
     return seq;
 }
@@ -233,13 +248,9 @@ uint64_t journal_last(const journal *j)
 
 void journal_flush(journal *j, bool durable)
 {
-    if (!j->filling || (batch_is_empty(j->filling) && !durable)) return;
+    if (j->is_open ? !filling(j) : !j->filling || (batch_is_empty(j->filling) && !durable)) return;
     j->filling->durable |= durable;
-    j->submitted = j->last;
-    j->in_flight++;
-    log_batch *b = j->filling;
-    j->filling = NULL;
-    log_submit(j->writer, b);
+    submit(j, false);
 }
 
 void journal_want_durable(journal *j)

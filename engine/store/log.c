@@ -5,7 +5,8 @@
  *   log_submit -> queue -> take all that wait -> BEGIN, events, fold, payloads,
  *                                  cache, chain row, COMMIT -> answers, head   ->    PASSIVE checkpoint when the WAL is long
  *
- * Batches that wait are committed together, up to GROUP_BYTES of events; one durable batch makes its group durable. After a
+ * Batches that wait are committed together, up to GROUP_BYTES of events; one durable batch makes its group durable. A batch that
+ * says `more` leaves the transaction open: it is written while its sender is still making the rest. After a
  * failure the first error stays: the group and everything behind it is answered with it, and nothing more is written (L3).
  *
  * The WAL would grow for as long as commits follow each other without a pause, because a checkpoint beside a busy writer never
@@ -46,6 +47,8 @@ struct log_writer {
     db_counts counts;
 
     chain_link link;
+    log_batch *held;    /* written in the open transaction, in order; NULL: there is none */
+    uint64_t next_seq;  /* of the open transaction */
     mem_arena scratch;
     fold_late *late;
     bool head_lags; /* facts were committed since the side file was written; runs that did nothing do not count */
@@ -66,13 +69,12 @@ static int add_event(log_writer *w, const log_event *event, weir_error *err)
     return db_run(s, err);
 }
 
-static int write_events(log_writer *w, const log_batch *batch, hash_stream *chain, weir_error *err)
+static int write_events(log_writer *w, const log_batch *batch, weir_error *err)
 {
     unpack events = unpack_of(buf_bytes(&batch->events));
     uint64_t seq = batch->first_seq;
     log_event event;
     while (batch_next_event(&events, &seq, &event)) {
-        chain_add(chain, &event);
         int rc = add_event(w, &event, err);
         if (rc == 0) rc = fold_event(w->d, w->late, event.seq, event.run, event.at_us, event.kind, event.body, &w->scratch, err);
         if (rc != 0) return error_context(err, rc, "event %" PRIu64, event.seq);
@@ -135,13 +137,14 @@ static int write_uses(log_writer *w, const log_batch *batch, weir_error *err)
     return 0;
 }
 
-static int write_batch(log_writer *w, const log_batch *batch, uint64_t next_seq, hash_stream *chain, weir_error *err)
+static int write_batch(log_writer *w, const log_batch *batch, weir_error *err)
 {
     int rc = batch_check(batch, err);
     if (rc != 0) return rc;
-    if (batch->event_count > 0 && batch->first_seq != next_seq)
-        return error_set(err, WEIR_BUG, "a batch begins with event %" PRIu64 ", the log expects %" PRIu64, batch->first_seq, next_seq);
-    rc = write_events(w, batch, chain, err);
+    if (batch->event_count > 0 && batch->first_seq != w->next_seq)
+        return error_set(err, WEIR_BUG, "a batch begins with event %" PRIu64 ", the log expects %" PRIu64, batch->first_seq, w->next_seq);
+    w->next_seq += batch->event_count;
+    rc = write_events(w, batch, err);
     if (rc == 0) rc = write_payloads(w, batch, err);
     if (rc == 0) rc = write_folders(w, batch, err);
     if (rc == 0) rc = write_globs(w, batch, err);
@@ -160,28 +163,21 @@ static int write_link(log_writer *w, const chain_link *link, weir_error *err)
     return db_run(s, err);
 }
 
-/* The events of a group are counted first: the chain begins with their numbers. */
-static uint64_t last_seq_of(const log_writer *w, const log_batch *group)
+/* Of all that the open transaction holds: the chain begins with the numbers of its first and last event. */
+static chain_link next_link(const log_writer *w)
 {
-    uint64_t seq = w->link.last_seq;
-    for (; group; group = group->next) seq += group->event_count;
-    return seq;
-}
-
-static int write_group(log_writer *w, const log_batch *group, chain_link *link, weir_error *err)
-{
+    chain_link link = {.last_seq = w->next_seq - 1, .hash = w->link.hash};
     hash_stream chain;
-    uint64_t next = w->link.last_seq + 1;
-    int rc = 0;
-    link->last_seq = last_seq_of(w, group);
-    chain_begin(&chain, w->link.hash, next, link->last_seq);
-    for (; rc == 0 && group; group = group->next) {
-        rc = write_batch(w, group, next, &chain, err);
-        next += group->event_count;
+    log_event event;
+    if (link.last_seq == w->link.last_seq) return link;
+    chain_begin(&chain, w->link.hash, w->link.last_seq + 1, link.last_seq);
+    for (const log_batch *b = w->held; b; b = b->next) {
+        unpack events = unpack_of(buf_bytes(&b->events));
+        uint64_t seq = b->first_seq;
+        while (batch_next_event(&events, &seq, &event)) chain_add(&chain, &event);
     }
-    if (rc == 0) rc = fold_late_flush(w->late, w->d, err);
-    link->hash = link->last_seq == w->link.last_seq ? w->link.hash : hash_end(&chain);
-    return rc == 0 ? write_link(w, link, err) : rc;
+    link.hash = hash_end(&chain);
+    return link;
 }
 
 static bool wants_durable(const log_batch *group)
@@ -192,23 +188,36 @@ static bool wants_durable(const log_batch *group)
 }
 
 /* A group without events may write nothing, and SQLite does not sync for nothing: db_commit does then. */
-static int commit_group(log_writer *w, const log_batch *group, bool durable, weir_error *err)
+static int begin_transaction(log_writer *w, const log_batch *group, weir_error *err)
 {
-    chain_link link;
-    bool has_events = last_seq_of(w, group) != w->link.last_seq;
+    bool has_events = false;
+    for (const log_batch *b = group; b; b = b->next) has_events |= b->event_count > 0;
     os_kill_point("log_before_begin");
-    int rc = durable && has_events ? db_begin_durable(w->d, err) : db_begin(w->d, err);
+    w->next_seq = w->link.last_seq + 1;
+    return wants_durable(group) && has_events ? db_begin_durable(w->d, err) : db_begin(w->d, err);
+}
+
+/* Take a group into the open transaction; it is kept until the end. */
+static int write_group(log_writer *w, log_batch *take, weir_error *err)
+{
+    log_batch **end = &w->held;
+    int rc = w->held ? 0 : begin_transaction(w, take, err);
+    while (*end) end = &(*end)->next;
+    *end = take;
+    for (const log_batch *b = take; rc == 0 && b; b = b->next) rc = write_batch(w, b, err);
+    return rc;
+}
+
+static int commit_held(log_writer *w, weir_error *err)
+{
+    int rc = fold_late_flush(w->late, w->d, err);
     if (rc != 0) return rc;
-    rc = write_group(w, group, &link, err);
+    chain_link link = next_link(w);
+    rc = write_link(w, &link, err);
     os_kill_point("log_before_commit");
-    if (rc == 0) rc = db_commit(w->d, durable, err);
+    if (rc == 0) rc = db_commit(w->d, wants_durable(w->held), err);
     os_kill_point("log_after_commit");
-    if (rc != 0) {
-        db_rollback(w->d);
-        fold_late_forget(w->late);
-    } else {
-        w->link = link;
-    }
+    if (rc == 0) w->link = link;
     return rc;
 }
 
@@ -260,14 +269,34 @@ static void watch_wal(log_writer *w)
     else ask_keeper(w);
 }
 
+static bool leaves_open(const log_batch *group)
+{
+    while (group->next) group = group->next;
+    return group->more;
+}
+
+/* The group goes to those that are held; they are answered together. */
 static void process(log_writer *w, log_batch *group, weir_error *error)
 {
     uint64_t before = w->link.last_seq;
-    bool durable = wants_durable(group);
-    for (const log_batch *b = group; b; b = b->next) w->head_lags |= b->has_facts;
-    if (error->code == 0) (void)commit_group(w, group, durable, error);
-    answer_group(w, group, before, error);
-    if (error->code != 0) return;
+    bool open = leaves_open(group);
+    if (error->code != 0) {
+        answer_group(w, group, before, error);
+        return;
+    }
+    int rc = write_group(w, group, error);
+    if (rc == 0 && open) return;
+    if (rc == 0) rc = commit_held(w, error);
+    if (rc != 0) {
+        if (db_in_transaction(w->d)) db_rollback(w->d);
+        fold_late_forget(w->late);
+    }
+    bool durable = wants_durable(w->held);
+    for (const log_batch *b = w->held; b; b = b->next) w->head_lags |= b->has_facts;
+    log_batch *held = w->held;
+    w->held = NULL;
+    answer_group(w, held, before, error);
+    if (rc != 0) return;
     os_kill_point("log_after_answer");
     if (durable && w->head_lags) {
         w->head_lags = false;
@@ -410,6 +439,8 @@ void log_writer_close(log_writer *w)
     os_cond_free(w->changed);
     os_cond_free(w->for_keeper);
     os_mutex_free(w->mutex);
+    if (w->held) db_rollback(w->d); /* its end never came */
+    answer_group(w, w->held, w->link.last_seq, &(weir_error){.code = WEIR_IO, .message = "the log was closed in the middle of a transaction"});
     db_close(w->keeper_db);
     db_close(w->d);
     arena_deinit(&w->scratch);

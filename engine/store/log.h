@@ -23,7 +23,7 @@ typedef struct cache_folder {
     bytes entries; /* packed by world/scan; empty: delete the row */
 } cache_folder;
 
-/** What one transaction holds. Owned by its maker until log_submit takes it. */
+/** What one transaction holds, or the next part of it. Owned by its maker until log_submit takes it. */
 typedef struct log_batch {
     buf events;        /* by batch_event */
     uint64_t first_seq;
@@ -34,6 +34,7 @@ typedef struct log_batch {
     buf globs;         /* by batch_glob: item, packed folder signatures */
     buf uses;          /* by batch_use: execution, seq */
     bool durable;      /* synchronous FULL */
+    bool more;         /* the transaction goes on with the next batch: nothing is committed or answered yet */
     bool has_facts;    /* more than the start and end of a session or run: the side file must follow once it is synced */
     void *cookie;      /* for the answer */
     bool is_broken;    /* a number was not the next one: a bug, reported by the writer */

@@ -207,6 +207,42 @@ static void failure(os_op op, int code)
     log_writer_close(w);
 }
 
+/* A transaction in three parts: nothing of it is there or answered before its end, and nothing without an end. */
+static void in_parts(void)
+{
+    const char *path = new_project("parts");
+    log_batch *batch = NULL;
+    story s = story_new(into_batch, &batch);
+    log_writer *w = open_writer(path);
+    uintptr_t next = submit_story(w, &s, &batch, 0, 4);
+    CHECK_OK(log_wait(w, &err), err);
+    int64_t before = ask(path, "SELECT count(*) FROM event");
+    int64_t links = ask(path, "SELECT count(*) FROM chain");
+    for (int part = 0; part < 3; part++) {
+        int answered = (int)answers.count;
+        batch = batch_new();
+        batch->cookie = (void *)(++next);
+        batch->more = part < 2;
+        story_tell(&s, 40);
+        log_submit(w, batch);
+        CHECK_OK(log_wait(w, &err), err);
+        CHECK_INT(part < 2 ? before : (int64_t)s.seq, ask(path, "SELECT count(*) FROM event"));
+        CHECK_INT(part < 2 ? answered : answered + 3, answers.count);
+    }
+    CHECK_INT(links + 1, ask(path, "SELECT count(*) FROM chain"));
+    CHECK_INT(0, answers.order_breaks);
+    uint64_t whole = s.seq;
+    batch = batch_new();
+    batch->cookie = (void *)(++next);
+    batch->more = true;
+    story_tell(&s, 40);
+    log_submit(w, batch);
+    CHECK_OK(log_wait(w, &err), err);
+    log_writer_close(w);
+    CHECK_INT(1, answers.failures); /* its end never came */
+    CHECK_INT(whole, check_database(path));
+}
+
 static void bad_batches(void)
 {
     const char *path = new_project("bad");
@@ -463,6 +499,7 @@ int main(void)
     cache_and_payloads();
     failure(OS_OP_WRITE, WEIR_IO);
     failure(OS_OP_FSYNC, WEIR_IO);
+    in_parts();
     bad_batches();
     chain();
     stale_state();
