@@ -110,7 +110,7 @@ CREATE TABLE execution (
     reason   INTEGER NOT NULL      -- reason_kind: why it was due, if that names nothing; 0: see the table reason
 ) STRICT;                          -- what it looked at stands in the event of its end alone
 CREATE INDEX execution_node ON execution(node, finished);
-CREATE INDEX execution_run ON execution(run, finished);
+CREATE INDEX execution_run ON execution(run, finished) WHERE finished <> 0;
 CREATE INDEX execution_traced ON execution(node) WHERE result = 1 AND dropped = 0; -- those that may be found again
 CREATE INDEX execution_failed ON execution(node) WHERE result = 2 AND dropped = 0;
 CREATE INDEX execution_open ON execution(id) WHERE result = 0;

@@ -39,7 +39,7 @@ SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM s
 SELECT seq, run, outcome, execution, cause, spec, effect, changed, reason FROM settled
  WHERE node = ?1 AND run <= ?2 AND outcome <> 3
    AND NOT (outcome IN (4, 5) AND EXISTS (SELECT 1 FROM settled later WHERE later.node = ?1 AND later.run <= ?2
-                                             AND later.seq > settled.seq AND later.outcome IN (1, 2, 3, 6)))
+                                             AND later.seq > settled.seq AND later.outcome NOT BETWEEN 4 AND 5))
  ORDER BY seq DESC LIMIT 1;
 
 -- name: door_settlement_newest

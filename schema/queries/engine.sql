@@ -189,7 +189,7 @@ SELECT node, key, spec, effect, tool, value, duration, result FROM execution WHE
 SELECT finished FROM execution WHERE id = ?1;
 
 -- name: executions_of_key
-SELECT id FROM execution WHERE node = ?1 AND key = ?2 AND result IN (1, 2) AND dropped = 0 ORDER BY id DESC LIMIT 8;
+SELECT id FROM execution WHERE node = ?1 AND key = ?2 AND result IN (1, 2) AND dropped = 0 ORDER BY finished DESC LIMIT 8;
 
 -- name: execution_last_id
 SELECT max(id) FROM execution;
@@ -290,7 +290,7 @@ SELECT boot_id FROM synced;
 SELECT spec, seq FROM settled WHERE node = ?1 AND spec <> 0 ORDER BY seq DESC LIMIT 1;
 
 -- name: settled_well_spec
-SELECT spec, seq FROM settled WHERE node = ?1 AND spec <> 0 AND outcome IN (1, 2, 3, 6) ORDER BY seq DESC LIMIT 1;
+SELECT spec, seq FROM settled WHERE node = ?1 AND spec <> 0 AND outcome NOT BETWEEN 4 AND 5 ORDER BY seq DESC LIMIT 1;
 
 -- name: traces_of_node
 SELECT count(*) FROM (SELECT 1 FROM execution WHERE node = ?1 AND result = 1 AND dropped = 0 LIMIT ?2);
