@@ -52,13 +52,6 @@ int expand_children(weir *w, uint64_t node, uint64_t **ids, size_t *count, weir_
 
 /* --- readers ------------------------------------------------------------------------------------------------------ */
 
-static bool has_lists(const spec_input *in)
-{
-    for (size_t i = 0; i < in->count; i++)
-        if (in->members[i].kind == MEMBER_EXPAND) return true;
-    return false;
-}
-
 typedef struct member_list {
     spec_member *members;
     size_t count, capacity;
@@ -96,6 +89,7 @@ static int fill_input(task *t, spec_input *in, weir_error *err)
     if (rc == 0) {
         if (list.count) memcpy(kept, list.members, list.count * sizeof *kept);
         in->members = kept;
+        in->kinds |= 1u << MEMBER_NODE;
         in->count = list.count;
     }
     mem_free(list.members);
@@ -107,7 +101,7 @@ int expand_members(task *t, weir_error *err)
     node_spec *spec = &t->node->spec;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < spec->input_count; i++)
-        if (spec->inputs[i].declared || has_lists(&spec->inputs[i])) rc = fill_input(t, &spec->inputs[i], err);
+        if (spec->inputs[i].declared || spec_input_has(&spec->inputs[i], MEMBER_EXPAND)) rc = fill_input(t, &spec->inputs[i], err);
     return rc;
 }
 

@@ -141,7 +141,7 @@ int observe_documents(task *t, weir_error *err)
     const node_spec *spec = &t->node->spec;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < spec->input_count; i++)
-        for (size_t k = 0; rc == 0 && k < spec->inputs[i].count; k++) {
+        for (size_t k = 0; rc == 0 && spec_input_has(&spec->inputs[i], MEMBER_ITEM) && k < spec->inputs[i].count; k++) {
             bytes encoded;
             hash128 hash;
             if (document_is_key(&spec->inputs[i].members[k])) rc = observe_key(t->w, &spec->inputs[i].members[k], &encoded, &hash, err);

@@ -66,10 +66,7 @@ static int hash_names(task *t, const spec_input *input, hash128 *hash, weir_erro
 /* Nodes and items keep their names; where an output lies is a matter of its node, what an expansion declares is one of its value. */
 static bool has_fixed_names(const spec_input *input)
 {
-    if (input->declared) return false;
-    for (size_t i = 0; i < input->count; i++)
-        if (input->members[i].kind != MEMBER_NODE && input->members[i].kind != MEMBER_ITEM) return false;
-    return true;
+    return !spec_input_has(input, MEMBER_EXPAND) && !spec_input_has(input, MEMBER_OUTPUT);
 }
 
 static int names_in_reads(task *t, uint64_t execution, size_t port, hash128 *hash, weir_error *err)

@@ -317,7 +317,8 @@ static void settle_held(task *t, const char *message)
 static int check_readable(task *t, weir_error *err)
 {
     const node_spec *spec = &t->node->spec;
-    for (size_t i = 0; i < spec->input_count; i++)
+    for (size_t i = 0; i < spec->input_count; i++) {
+        if (!spec_input_has(&spec->inputs[i], MEMBER_ITEM) && !spec_input_has(&spec->inputs[i], MEMBER_OUTPUT)) continue;
         for (size_t k = 0; k < spec->inputs[i].count; k++) {
             const spec_member *m = &spec->inputs[i].members[k];
             if (m->kind == MEMBER_OUTPUT && t->effect->spec.kind == EFFECT_COMMAND) {
@@ -335,6 +336,7 @@ static int check_readable(task *t, weir_error *err)
             const char *why = closed.code ? closed.message : r.code ? r.message : "it could not be read before, and can be now: run again";
             return error_set(err, WEIR_FAILED, "input \"%s\": %s", (const char *)arena_bytes(&t->arena, spec->inputs[i].port).data, why);
         }
+    }
     return 0;
 }
 

@@ -383,6 +383,7 @@ static void take_input(reader *r, spec_input *in)
         if (m->kind == MEMBER_OUTPUT || own & SHAPE_DEFAULT) m->port = take_bytes(r);
         if (own & SHAPE_DEFAULT && m->port.size == 0) r->fault = "default of a member";
         last = m->id;
+        in->kinds |= 1u << m->kind;
     }
 }
 

@@ -74,10 +74,17 @@ typedef struct spec_input {
     bool is_list; /* written as a list, even of one */
     spec_member *members;
     size_t count;
+    uint32_t kinds; /* of a stored declaration: which kinds occur among its members, 1 << member_kind each */
     /* In memory, once MEMBER_EXPAND was replaced by the nodes it stands for: the members as declared. Else NULL. */
     spec_member *declared;
     size_t declared_count;
 } spec_input;
+
+/** Is there such a member? Of a stored declaration; it costs nothing, however long the list is. */
+static inline bool spec_input_has(const spec_input *in, member_kind kind)
+{
+    return in->kinds & 1u << kind;
+}
 
 typedef struct spec_output {
     bytes port;
