@@ -381,13 +381,15 @@ void comparison_close(comparison *c)
     mem_free(c->gone);
 }
 
+/* The steps go over all nodes. A list that an effect made is compared to its end: its node has run. */
 int comparison_resolve(comparison *c, const char *what, weir_error *err)
 {
-    int rc = resolve_names(c, err);
-    if (rc == 0) rc = check_outputs(c, err);
-    if (rc == 0) rc = resolve_outputs(c, err);
-    if (rc == 0) rc = resolve_inputs(c, err);
-    if (rc == 0) rc = resolve_heights(c, err);
+    static int (*const steps[])(comparison *c, weir_error *err) = {resolve_names, check_outputs, resolve_outputs, resolve_inputs, resolve_heights};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof steps / sizeof *steps; i++) {
+        if (!c->parent) rc = schedule_interrupted(c->w, err);
+        if (rc == 0) rc = steps[i](c, err);
+    }
     if (rc == 0 && c->parent) rc = check_circles(c, err);
     if (rc == 0) rc = check_rest(c, err);
     if (rc == 0 && c->arena.failed) rc = error_nomem(err, "comparing the definition");

@@ -471,6 +471,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->request = request;
     w->summary = summary;
     w->dry = w->is_reader || (request->flags & WEIR_RUN_DRY) != 0;
+    w->scan.stop = w->watching ? NULL : &w->interrupts; /* as schedule_interrupted */
     w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
     w->failed_code = 0;
     map_clear(&w->read_lost);

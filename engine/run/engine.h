@@ -400,6 +400,11 @@ void schedule_free(task *t);
 /** The attempt failed and its record is said: the loop begins a new one. Frees the task. */
 void schedule_again(task *t);
 bool schedule_stopping(const weir *w);
+/**
+ * WEIR_CANCELLED once somebody has interrupted: for what takes long before any node is looked at. It leaves off as a kill would. Never in a
+ * watch, which would not come back to what it was about to look at.
+ */
+int schedule_interrupted(weir *w, weir_error *err);
 
 /* --- limits.c ---------------------------------------------------------------------------------------------------- */
 int limits_begin(weir *w, weir_error *err);

@@ -276,6 +276,8 @@ int observe_complete(weir *w, weir_error *err)
     if (rc == 0) rc = find_gaps(w, &g, err);
     size_t count = skip_unseen(&g);
     for (size_t from = 0; rc == 0 && from < count; from += REQUESTS_AT_ONCE) {
+        rc = schedule_interrupted(w, err);
+        if (rc != 0) break;
         size_t some = count - from < REQUESTS_AT_ONCE ? count - from : REQUESTS_AT_ONCE;
         rc = scan_wait(NULL, &w->scan, g.requests + from, some, err);
         for (size_t i = from; rc == 0 && i < from + some; i++) rc = take_gap(w, &g.requests[i], err);

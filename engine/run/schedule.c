@@ -16,6 +16,11 @@ bool schedule_stopping(const weir *w)
     return (w->request->flags & WEIR_RUN_STOP_FIRST) && w->summary->failed > 0;
 }
 
+int schedule_interrupted(weir *w, weir_error *err)
+{
+    return !w->watching && atomic_load(&w->interrupts) > 0 ? error_set(err, WEIR_CANCELLED, "interrupted") : 0;
+}
+
 void schedule_fail(weir *w, const weir_error *err)
 {
     if (w->failed_code != 0) return;

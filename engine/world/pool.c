@@ -141,16 +141,22 @@ typedef struct folder_job {
     scan_request **changed; /* of all folders */
 } folder_job;
 
+/* A million files are a second: who interrupts does not wait for that. */
+static bool is_stopped(const scan_config *config)
+{
+    return config->stop && atomic_load(config->stop) != 0;
+}
+
 static void check_slice(void *ctx, size_t index)
 {
     folder_job *job = ctx;
-    scan_slice_check(job->config, &job->slices[index]);
+    if (!is_stopped(job->config)) scan_slice_check(job->config, &job->slices[index]);
 }
 
 static void read_changed(void *ctx, size_t index)
 {
     folder_job *job = ctx;
-    scan_one(job->config, job->changed[index]);
+    if (!is_stopped(job->config)) scan_one(job->config, job->changed[index]);
 }
 
 /* The slices of all folders in one array, those of a folder beside one another. */
@@ -213,10 +219,13 @@ int scan_check_folders(uv_loop_t *loop, const scan_config *config, scan_folder *
     folder_job job = {.config = config, .slices = cut(folders, count, &slice_count, &entry_count)};
     if (!job.slices) return error_nomem(err, "checking files");
     team_run(entry_count / STATS_PER_THREAD + 1, slice_count, check_slice, &job);
-    each_folder(job.slices, slice_count, scan_folder_collect);
-    int rc = read_all_changed(&job, folders, count);
-    if (rc == 0) each_folder(job.slices, slice_count, scan_folder_finish);
+    bool has_all = !is_stopped(config);
+    if (has_all) each_folder(job.slices, slice_count, scan_folder_collect);
+    int rc = has_all ? read_all_changed(&job, folders, count) : 0;
+    has_all = has_all && !is_stopped(config);
+    if (rc == 0 && has_all) each_folder(job.slices, slice_count, scan_folder_finish);
     for (size_t i = 0; i < slice_count; i++) mem_free(job.slices[i].moved);
     mem_free(job.slices);
-    return rc == 0 ? 0 : error_nomem(err, "checking files");
+    if (rc != 0) return error_nomem(err, "checking files");
+    return has_all ? 0 : error_set(err, WEIR_CANCELLED, "interrupted");
 }

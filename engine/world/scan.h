@@ -14,6 +14,7 @@
 #ifndef WEIR_WORLD_SCAN_H
 #define WEIR_WORLD_SCAN_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "engine/store/blob.h"
@@ -50,6 +51,7 @@ typedef struct scan_config {
     const scan_forbidden *forbidden;
     bool distrust;             /* signatures of another boot or place: read everything */
     int64_t distrust_from_ns;  /* not 0: read what was written at or after this time, whatever its signature says */
+    const atomic_int *stop;    /* not zero: scan_check_folders gives up (a signal handler may set it); NULL: never */
 } scan_config;
 
 enum scan_flags {

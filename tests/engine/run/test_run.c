@@ -56,6 +56,31 @@ static int run(const char *dir, seen *s, weir_summary *sum, unsigned flags)
     return rc;
 }
 
+/* Before it begins: nothing is looked at, no run is recorded, and what has changed is found by the next one. */
+static void test_interrupt(const char *dir)
+{
+    seen s = {0};
+    weir_summary sum;
+    weir_error err = {0};
+    weir *w = NULL;
+    weir_options o = {.size = sizeof o, .root = dir, .listener = listen, .listener_ctx = &s};
+    weir_request r = {.size = sizeof r, .jobs = 2};
+    check_write("a.txt", "interrupted\n");
+    if (!CHECK_OK(weir_open(&w, &o, &err), err)) return;
+    declare(w);
+    weir_interrupt(w);
+    CHECK_CODE(WEIR_CANCELLED, weir_run(w, &r, &sum, &err), err);
+    CHECK_INT(1, sum.interrupted);
+    CHECK_INT(0, sum.counters.files_stated);
+    CHECK_INT(0, sum.run);
+    CHECK_STR("", s.ran);
+    CHECK_OK(weir_run(w, &r, &sum, &err), err);
+    CHECK_STR("upper all ", s.ran);
+    weir_close(w);
+    CHECK_INT(0, run(dir, &s, &sum, 0));
+    CHECK_STR("", s.ran);
+}
+
 static void content(const char *path, char text[100])
 {
     FILE *f = fopen(path, "r");
@@ -124,5 +149,6 @@ int main(void)
     CHECK_INT(0, run(dir, &s, &sum, 0));
     CHECK_STR("", s.ran);
     CHECK_INT(0, sum.counters.nodes_visited);
+    test_interrupt(dir);
     return check_done();
 }

@@ -525,9 +525,21 @@ static void test_folders(void)
     }
     for (size_t i = 0; i < FOLDERS; i++) arena_deinit(&f[i].arena);
 
+    atomic_int stop = 1; /* somebody has interrupted */
+    config.stop = &stop;
+    stats = os_count(OS_OP_STAT);
+    CHECK_CODE(WEIR_CANCELLED, scan_check_folders(&loop, &config, f, FOLDERS, &err), err);
+    CHECK_INT(0, os_count(OS_OP_STAT) - stats);
+    for (size_t i = 0; i < FOLDERS; i++) {
+        CHECK_INT(0, f[i].changed_count);
+        arena_deinit(&f[i].arena);
+    }
+    stop = 0;
+
     config.distrust = true;
     CHECK_OK(scan_check_folders(&loop, &config, f, FOLDERS, &err), err);
     config.distrust = false;
+    config.stop = NULL;
     CHECK_INT(2000, f[0].changed_count);
     CHECK(f[0].changed[1].read);
     for (size_t i = 0; i < FOLDERS; i++) {
