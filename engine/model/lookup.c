@@ -25,6 +25,8 @@ static int resolve_group(const lookup_source *source, hash128 prefix, const read
     *answer = (group_answer){0};
     hash_stream stream;
     trace_group(&stream, prefix);
+    int begun = source->begin ? source->begin(source->ctx, refs, count, err) : 0;
+    if (begun) return begun;
     for (size_t i = 0; i < count && !answer->impossible; i++) {
         hash128 hash = HASH_NONE;
         uint64_t wait_for = 0;

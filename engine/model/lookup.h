@@ -24,6 +24,8 @@ typedef struct lookup_source {
     void *ctx;
     /** The step behind a prefix: 1 with *refs (borrowed until the next probe) or *execution != 0 for a leaf; 0: none; or an error. */
     int (*probe)(void *ctx, hash128 prefix, bytes *refs, uint64_t *execution, weir_error *err);
+    /** All refs of a step, before they are resolved one by one: what is better asked at once; NULL: nothing is. */
+    int (*begin)(void *ctx, const read_ref *refs, size_t count, weir_error *err);
     /** The hash of what `ref` names now; RESOLVE_IMPOSSIBLE when the node has no such thing. */
     int (*resolve)(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err);
 } lookup_source;

@@ -448,6 +448,8 @@ int settle_moved(task *t, bool *moved, weir_error *err);
 /** The hash behind a ref as it is now (lookup_source.resolve). */
 int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how,
                    uint64_t *source, bool *source_is_node, weir_error *err);
+/** What these refs name beyond the targets of the run is taken in at once: one after the other, each would be asked about with all others. */
+int resolve_begin(task *t, const read_ref *refs, size_t count, weir_error *err);
 /** Hash of all that a member stands for; of a list as a whole (keep: for its chunks, may be NULL); the item of a file, or NULL. */
 int resolve_member_hash(task *t, const spec_member *m, hash128 *hash, weir_error *err);
 int resolve_list(task *t, const spec_input *input, hash128 *root, int (*keep)(void *ctx, hash128 hash, bytes chunk), void *ctx,

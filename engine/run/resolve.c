@@ -334,3 +334,37 @@ int settle_resolve(task *t, const read_ref *ref, hash128 *hash, uint64_t *wait_f
     *source = item->id;
     return item_content(t, ref, item, hash, wait_for, how, err);
 }
+
+/* --- the refs of a step together ------------------------------------------------------------------------------------- */
+
+/* The node that makes what a ref names, if this run is not about it so far; 0: none, or settle_resolve sees to it alone. */
+static int maker_beyond(task *t, const read_ref *ref, uint64_t *maker, weir_error *err)
+{
+    weir *w = t->w;
+    cat_node *node = NULL;
+    *maker = 0;
+    if (ref->port >= 0) return 0;
+    const cat_item *item = catalog_item(w->catalog, ref->item, err);
+    if (!item) return err->code;
+    int rc = item->kind == ITEM_NODE ? need_node(w, item->name, &node, err) : 0;
+    uint64_t id = item->kind == ITEM_NODE ? (node ? node->id : 0) : item->kind == ITEM_FILE ? item->node : 0;
+    if (rc == 0 && id != 0 && id != t->node->id && !targets_wanted(w, id)) *maker = id;
+    return rc;
+}
+
+int resolve_begin(task *t, const read_ref *refs, size_t count, weir_error *err)
+{
+    weir *w = t->w;
+    size_t found = 0;
+    if (!w->limited || w->dry || count < 2) return 0;
+    uint64_t *makers = mem_alloc(count * sizeof *makers);
+    if (!makers) return error_nomem(err, "looking up a trace");
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = maker_beyond(t, &refs[i], &makers[found], err);
+        if (rc == 0 && makers[found] != 0) found++;
+    }
+    if (rc == 0 && found > 1) rc = targets_take_in_all_now(w, makers, found, err);
+    mem_free(makers);
+    return rc;
+}

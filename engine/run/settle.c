@@ -399,6 +399,11 @@ static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait
     return settle_resolve(ctx, ref, hash, wait_for, how, &source, &is_node, err);
 }
 
+static int begin_step(void *ctx, const read_ref *refs, size_t count, weir_error *err)
+{
+    return resolve_begin(ctx, refs, count, err);
+}
+
 static void settle_lookup(task *t);
 
 static void observed(void *ctx)
@@ -473,7 +478,7 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
 
 static int look_up(task *t, hash128 key, lookup_result *result, uint64_t *execution, uint64_t *wait_for, weir_error *err)
 {
-    lookup_source source = {.ctx = t, .probe = probe, .resolve = resolve};
+    lookup_source source = {.ctx = t, .probe = probe, .begin = begin_step, .resolve = resolve};
     mem_arena scratch;
     arena_init(&scratch);
     int rc = lookup_trace(&source, key, &scratch, result, execution, wait_for, NULL, err);

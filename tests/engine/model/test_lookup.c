@@ -25,7 +25,7 @@ static struct {
     resolve_result how;
     uint64_t wait_for;
 } world[ITEMS];
-static int resolved, probe_error, resolve_error;
+static int resolved, begun, probe_error, begin_error, resolve_error;
 
 static step *find_step(hash128 prefix)
 {
@@ -57,12 +57,21 @@ static int probe(void *ctx, hash128 prefix, bytes *refs, uint64_t *execution, we
 static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *e)
 {
     (void)ctx;
-    resolved++;
+    CHECK(resolved++ < begun);
     if (resolve_error) return error_set(e, resolve_error, "no disk");
     *hash = world[ref->item].hash;
     *wait_for = world[ref->item].wait_for;
     *how = world[ref->item].how;
     return 0;
+}
+
+/* Before any ref of the step is resolved. */
+static int begin_step(void *ctx, const read_ref *refs, size_t count, weir_error *e)
+{
+    (void)ctx;
+    CHECK(refs != NULL && count > 0);
+    begun += (int)count;
+    return begin_error ? error_set(e, begin_error, "no memory") : 0;
 }
 
 static hash128 content(uint64_t number)
@@ -103,9 +112,9 @@ static void record(hash128 key, const char *groups, uint64_t execution)
 
 static lookup_result look(hash128 key, uint64_t *execution, uint64_t *wait_for, uint64_t *probes)
 {
-    lookup_source source = {NULL, probe, resolve};
+    lookup_source source = {.probe = probe, .begin = begin_step, .resolve = resolve};
     lookup_result result;
-    resolved = 0;
+    resolved = begun = 0;
     CHECK_OK(lookup_trace(&source, key, &scratch, &result, execution, wait_for, probes, &err), err);
     return result;
 }
@@ -242,7 +251,7 @@ static void test_impossible(void)
 
 static void test_errors(void)
 {
-    lookup_source source = {NULL, probe, resolve};
+    lookup_source source = {.probe = probe, .begin = begin_step, .resolve = resolve};
     lookup_result result;
     uint64_t execution, wait_for;
     hash128 key = content(1);
@@ -254,6 +263,9 @@ static void test_errors(void)
     CHECK_CODE(WEIR_IO, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
     CHECK_HAS("no disk", err.message);
     resolve_error = 0;
+    begin_error = WEIR_NOMEM;
+    CHECK_CODE(WEIR_NOMEM, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
+    begin_error = 0;
     buf_byte(&find_step(trace_begin(key))->refs, 0xff);
     CHECK_CODE(WEIR_CORRUPT, lookup_trace(&source, key, &scratch, &result, &execution, &wait_for, NULL, &err), err);
 }

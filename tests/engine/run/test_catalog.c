@@ -169,7 +169,7 @@ static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait
 static uint64_t look_up(project *p, hash128 key, hash128 *now)
 {
     world at = {p->w.catalog, now};
-    lookup_source source = {&at, probe, resolve};
+    lookup_source source = {.ctx = &at, .probe = probe, .resolve = resolve};
     mem_arena scratch;
     lookup_result result = LOOKUP_MISS;
     uint64_t execution = 0;
