@@ -134,6 +134,25 @@ db *catalog_db(catalog *c)
     return c->db;
 }
 
+int catalog_ids(catalog *c, int statement, uint64_t first, uint64_t second, size_t width, id_list *list, weir_error *err)
+{
+    int rc;
+    db_stmt *s = db_get(catalog_db(c), statement, err);
+    list->count = 0;
+    if (!s) return err->code;
+    if (first) db_bind_int(s, 1, (int64_t)first);
+    if (second) db_bind_int(s, 2, (int64_t)second);
+    while ((rc = db_step(s, err)) == 1) {
+        if (!MEM_GROW(list->ids, list->capacity, list->count + width)) {
+            rc = error_nomem(err, "reading the state");
+            break;
+        }
+        for (size_t i = 0; i < width; i++) list->ids[list->count++] = (uint64_t)db_int(s, (int)i);
+    }
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
 mem_arena *catalog_arena(catalog *c)
 {
     return &c->arena;

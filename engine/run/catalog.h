@@ -68,6 +68,16 @@ void catalog_clear(catalog *c);
 /** Wait until all events are committed and let the read connection see them; what is in memory stays. */
 int catalog_refresh(catalog *c, weir_error *err);
 db *catalog_db(catalog *c);
+
+typedef struct id_list {
+    uint64_t *ids; /* owned: mem_free at the end */
+    size_t count, capacity;
+} id_list;
+/**
+ * The first `width` columns of all rows of a statement, one after the other, in place of what was in the list: the statement is done
+ * before the next one begins. Its parameters 1 and 2 are `first` and `second`; 0: not bound.
+ */
+int catalog_ids(catalog *c, int statement, uint64_t first, uint64_t second, size_t width, id_list *list, weir_error *err);
 mem_arena *catalog_arena(catalog *c); /* lives until catalog_clear */
 journal *catalog_journal(catalog *c);
 buf *catalog_body(catalog *c);        /* scratch for event bodies; journal_say clears it */

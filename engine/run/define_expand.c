@@ -194,29 +194,6 @@ int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
     return rc ? rc : err->code;
 }
 
-typedef struct id_list {
-    uint64_t *ids;
-    size_t count, capacity;
-} id_list;
-
-static int read_sources(weir *w, uint64_t node, id_list *list, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_SOURCES, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)node);
-    int rc;
-    list->count = 0;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(list->ids, list->capacity, list->count + 1)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        list->ids[list->count++] = (uint64_t)db_int(s, 0);
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 int define_lift_children(comparison *c, weir_error *err)
 {
     weir *w = c->w;
@@ -227,7 +204,7 @@ int define_lift_children(comparison *c, weir_error *err)
     while (rc == 0 && !c->parent && !w->dry && map_next(&c->kept, &at, &key, NULL)) {
         uint64_t id;
         memcpy(&id, key.data, sizeof id);
-        rc = read_sources(w, id, &sources, err);
+        rc = catalog_ids(w->catalog, SQL_NODE_SOURCES, id, 0, 1, &sources, err);
         for (size_t i = 0; rc == 0 && i < sources.count; i++) {
             const cat_node *node = catalog_node(w->catalog, id, err), *on = catalog_node(w->catalog, sources.ids[i], err);
             if (!node || !on) rc = err->code ? err->code : WEIR_BUG;
@@ -284,24 +261,6 @@ static int lift_readers(comparison *c, const walk *readers, weir_error *err)
     return rc;
 }
 
-static int read_finders(weir *w, uint64_t item, id_list *list, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_ITEM_DISCOVERED, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)item);
-    int rc;
-    list->count = 0;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(list->ids, list->capacity, list->count + 1)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        list->ids[list->count++] = (uint64_t)db_int(s, 0);
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 static int lift_finder(comparison *c, const cat_node *maker, cat_node *user, weir_error *err)
 {
     bool is_circle = false;
@@ -321,7 +280,7 @@ static int lift_finders(comparison *c, const map *said, weir_error *err)
         const node_spec *spec = c->nodes[i].spec;
         if (!map_get(said, map_key_u64(&c->nodes[i].id))) continue;
         for (size_t j = 0; rc == 0 && j < spec->output_count; j++) {
-            rc = read_finders(c->w, spec->outputs[j].id, &users, err);
+            rc = catalog_ids(c->w->catalog, SQL_ITEM_DISCOVERED, spec->outputs[j].id, 0, 1, &users, err);
             for (size_t k = 0; rc == 0 && k < users.count; k++) {
                 const cat_node *maker = catalog_node(c->w->catalog, c->nodes[i].id, err);
                 cat_node *user = maker ? catalog_node(c->w->catalog, users.ids[k], err) : NULL;

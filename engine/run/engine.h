@@ -2,7 +2,7 @@
  * engine.h - what the files of this floor share: the engine and its parts.
  *
  *   engine.c    open, close, one run from trigger to quiet          observe.c  what is on disk at the start of a run
- *   define.c    a definition against the stored one                 targets.c  which nodes a run is about
+ *   define.c    a definition against the stored one                 targets.c  which nodes a run is about; targets_start.c: which come first
  *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
  *   dry.c       what would run, without the work                    weight.c   which of those that may start goes first
  *   command.c   an execution of a command                           jobs.c     executions in workers; job_*.c: what they are told and say
@@ -295,6 +295,8 @@ int targets_take_in_all_now(weir *w, const uint64_t *nodes, size_t count, weir_e
 int targets_near(weir *w, const char *name, mem_arena *arena, const char **near, weir_error *err);
 /** Mark in the plan what must be looked at: unsettled, always, forced nodes, users of pending changes, makers of missing outputs. */
 int targets_start(weir *w, weir_error *err);
+/** The same in the middle of a turn, for nodes (keys of the map) that were taken in by now. */
+int targets_start_among(weir *w, const map *nodes, weir_error *err);
 /** Users of a node that take part in this run (plan_source.users). Valid until the next call. */
 int plan_users_of(void *ctx, uint64_t node, const plan_user **users, size_t *count, weir_error *err);
 int targets_all_users(weir *w, uint64_t node, const plan_user **users, size_t *count, weir_error *err); /* also others */
@@ -587,6 +589,14 @@ collector *jobs_collector(weir *w);
 void jobs_free(weir *w);
 /** The worker of a running job goes; the job ends as superseded, the others of the worker are handed out again. */
 void jobs_supersede(task *t);
+/** job_report.c: its job has left its worker and ended, well or not; the task goes on to its end. `report` is borrowed. */
+void jobs_reported(task *t, const job_report *report);
+/** The attempt came to nothing: what it wrote goes, and the node has failed as `result` says. */
+void jobs_failed(task *t, execution_result result, const char *message);
+/** It waited for a node, and that ended the attempt; `report` may be NULL: its worker is gone. */
+void jobs_given_up(task *t, const job_report *report);
+/** A value of this run, which may not be committed yet; jobs_value finds it. */
+void jobs_remember_value(weir *w, hash128 hash, bytes encoded);
 /** Describe one input; *missing: as below. */
 int jobs_member(task *t, const spec_member *m, job_member *to, uint64_t *missing, weir_error *err);
 /** A job waits: what it and its worker take (limits.c) is free. */

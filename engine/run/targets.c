@@ -1,5 +1,5 @@
 /*
- * targets.c - which nodes a run is about, and where its first turn begins.
+ * targets.c - which nodes a run is about, and who uses whom among them. Where a turn begins: targets_start.c.
  *
  * A target is looked for as a node's name, as a pattern over names, as an output, as a folder of outputs, and as a name without
  * params, in this order. What it needs is taken in through the stored edges. Without targets the run is about every node, and
@@ -281,27 +281,6 @@ static int take_in(closure *c, uint64_t node, weir_error *err)
     return 0;
 }
 
-typedef struct id_list {
-    uint64_t *ids; /* `width` numbers an entry */
-    size_t count, capacity;
-} id_list;
-
-/* The first `width` columns of all rows: a statement is done before the next one begins. */
-static int read_rows(db_stmt *s, size_t width, id_list *list, weir_error *err)
-{
-    int rc;
-    list->count = 0;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(list->ids, list->capacity, list->count + width)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        for (size_t i = 0; i < width; i++) list->ids[list->count++] = (uint64_t)db_int(s, (int)i);
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 /* A dry run: what is read was made by the node that claims it in memory. */
 static int dry_sources(closure *c, uint64_t node, weir_error *err)
 {
@@ -309,10 +288,7 @@ static int dry_sources(closure *c, uint64_t node, weir_error *err)
     id_list list = {0};
     int rc = 0;
     for (int part = 0; rc == 0 && part < 2; part++) {
-        db_stmt *s = db_get(catalog_db(c->w->catalog), statements[part], err);
-        if (!s) rc = err->code;
-        else db_bind_int(s, 1, (int64_t)node);
-        if (rc == 0) rc = read_rows(s, 1, &list, err);
+        rc = catalog_ids(c->w->catalog, statements[part], node, 0, 1, &list, err);
         for (size_t i = 0; rc == 0 && i < list.count; i++) {
             const cat_item *item = part == 1 ? catalog_item(c->w->catalog, list.ids[i], err) : NULL;
             if (part == 1 && !item) rc = err->code;
@@ -406,15 +382,6 @@ int targets_take_in(weir *w, uint64_t node, weir_error *err)
     return rc;
 }
 
-static int query_rows(weir *w, int statement, uint64_t first, uint64_t second, size_t width, id_list *list, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
-    if (!s) return err->code;
-    if (first) db_bind_int(s, 1, (int64_t)first);
-    if (second) db_bind_int(s, 2, (int64_t)second);
-    return read_rows(s, width, list, err);
-}
-
 int targets_expand(weir *w, bool *any, weir_error *err)
 {
     id_list list = {0};
@@ -423,7 +390,7 @@ int targets_expand(weir *w, bool *any, weir_error *err)
     w->limited = true;
     w->target_nodes = NULL;
     w->target_node_count = w->target_node_capacity = 0;
-    int rc = query_rows(w, SQL_NODES_EXPAND, w->graph, 0, 1, &list, err);
+    int rc = catalog_ids(w->catalog, SQL_NODES_EXPAND, w->graph, 0, 1, &list, err);
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         *any = add_target(w, list.ids[i], err) || *any;
         rc = err->code;
@@ -442,7 +409,7 @@ static int close_over_lists(weir *w, weir_error *err)
     for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) {
         const cat_node *node = catalog_node(w->catalog, w->target_nodes[i], err);
         if (!node) rc = err->code;
-        else if (node->spec.flags & SPEC_EXPAND) rc = query_rows(w, SQL_CHILDREN, node->id, 0, 1, &list, err);
+        else if (node->spec.flags & SPEC_EXPAND) rc = catalog_ids(w->catalog, SQL_CHILDREN, node->id, 0, 1, &list, err);
         else continue;
         for (size_t k = 0; rc == 0 && k < list.count; k++) {
             closure c = {.w = w};
@@ -468,208 +435,6 @@ int targets_select(weir *w, weir_error *err)
     for (size_t i = 0; rc == 0 && i < w->request->target_count; i++) rc = select_one(w, w->request->targets[i], "", err);
     if (rc == 0 && w->limited) rc = close_over(w, err);
     return rc == 0 && w->limited ? close_over_lists(w, err) : rc;
-}
-
-/* --- where the first turn begins --------------------------------------------------------------------------------- */
-
-/* Loads the node: whoever is due is looked at anyway, and memory knows best. */
-static int due_now(weir *w, uint64_t id, cat_node **node, weir_error *err)
-{
-    *node = NULL;
-    if (!targets_wanted(w, id) || (w->taken_in && !map_get(w->taken_in, map_key_u64(&id)))) return 0;
-    if (w->turns > 0 && adopt_runs(w, id)) return 0; /* said once in a run */
-    cat_node *n = catalog_node(w->catalog, id, err);
-    if (!n) return err->code;
-    if (n->status != CAT_GONE && n->graph == w->graph && !n->planned) *node = n;
-    return 0;
-}
-
-static int mark(weir *w, uint64_t id, weir_error *err)
-{
-    cat_node *node;
-    int rc = due_now(w, id, &node, err);
-    return rc == 0 && node ? plan_due(w->plan, node->id, node->height, err) : rc;
-}
-
-/*
- * A later turn of the run does not try again what failed or was impure in this one, nor what ignores that it raced, and what is blocked
- * waits for its failed node to be tried. A node that is wanted from this turn on was not tried yet.
- */
-static bool is_open(const weir *w, const cat_node *node)
-{
-    const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node->id)) : NULL;
-    if (w->turns == 0 || (since && *since == w->turns)) return node->status != CAT_SETTLED;
-    if ((node->spec.flags & SPEC_IGNORE) && node->due == REASON_RACED) return false;
-    return node->status == CAT_DUE && node->due != REASON_IMPURE;
-}
-
-static int mark_unsettled(weir *w, id_list *list, weir_error *err)
-{
-    cat_node *node;
-    int rc = query_rows(w, SQL_NODES_UNSETTLED, w->graph, 0, 1, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        rc = due_now(w, list->ids[i], &node, err);
-        if (rc == 0 && node && is_open(w, node)) rc = plan_due(w->plan, node->id, node->height, err);
-    }
-    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) {
-        rc = due_now(w, w->changed_nodes[i], &node, err);
-        if (rc == 0 && node && is_open(w, node)) rc = plan_due(w->plan, node->id, node->height, err);
-    }
-    return rc;
-}
-
-/* Lists that are to be compared with their nodes once more: the workflow changed, or weir was killed meanwhile. */
-static int mark_expansions(weir *w, id_list *list, weir_error *err)
-{
-    int rc = query_rows(w, SQL_EXPANSIONS_OPEN, w->graph, 0, 1, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        cat_node *node;
-        rc = due_now(w, list->ids[i], &node, err);
-        if (rc != 0 || !node || !(node->spec.flags & SPEC_EXPAND)) continue; /* it may be none any more */
-        bool had_its_turn = w->turns > 0 && (node->status == CAT_FAILED || node->status == CAT_BLOCKED); /* a dry run stores nothing */
-        if (!had_its_turn) rc = plan_due(w->plan, node->id, node->height, err);
-    }
-    return rc;
-}
-
-/*
- * What a node needed while it ran is not taken in for a target: what it reads before decides whether it is needed again. So whoever
- * needs is looked at, and its lookup takes in one after the other.
- */
-static int mark_needing(weir *w, id_list *list, weir_error *err)
-{
-    int rc = w->limited ? query_rows(w, SQL_NODES_NEEDING, 0, 0, 1, list, err) : 0;
-    for (size_t i = 0; rc == 0 && w->limited && i < list->count; i++) {
-        cat_node *node;
-        rc = due_now(w, list->ids[i], &node, err);
-        if (rc != 0 || !node || node->status != CAT_SETTLED || plan_state_of(w->plan, node->id) != PLAN_IDLE) continue;
-        node->looked = true;
-        rc = plan_ask(w->plan, node->id, node->height, err);
-    }
-    return rc;
-}
-
-static int mark_always(weir *w, id_list *list, weir_error *err)
-{
-    int rc = query_rows(w, SQL_NODES_ALWAYS, w->graph, 0, 1, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++) {
-        cat_node *node;
-        rc = due_now(w, list->ids[i], &node, err);
-        if (rc == 0 && node && node->always) rc = plan_due(w->plan, node->id, node->height, err);
-    }
-    return rc;
-}
-
-static int force(weir *w, uint64_t id, weir_error *err)
-{
-    cat_node *node;
-    int rc = due_now(w, id, &node, err);
-    if (rc != 0 || !node) return rc;
-    node->forced = true;
-    return plan_due(w->plan, node->id, node->height, err);
-}
-
-static int mark_forced(weir *w, id_list *list, weir_error *err)
-{
-    int rc = 0;
-    if (!(w->request->flags & WEIR_RUN_FORCE)) return 0;
-    if (w->limited && w->request->target_count > 0) {
-        for (size_t i = 0; rc == 0 && i < w->target_node_count; i++) rc = force(w, w->target_nodes[i], err);
-        return rc;
-    }
-    rc = query_rows(w, SQL_NODES_NAMED, w->graph, 0, 1, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i++) rc = force(w, list->ids[i], err);
-    for (size_t i = 0; rc == 0 && w->dry && i < w->changed_count; i++) rc = force(w, w->changed_nodes[i], err);
-    return rc;
-}
-
-/* A user of what changed at `seq`. */
-static int mark_user(weir *w, uint64_t user, uint64_t seq, weir_error *err)
-{
-    cat_node *node = NULL;
-    int rc = due_now(w, user, &node, err);
-    bool waits = node && node->status == CAT_BLOCKED && w->turns > 0;
-    waits |= node && node->raced && (node->spec.flags & SPEC_IGNORE);
-    if (rc == 0 && node && !waits && node->settled < seq) rc = plan_due(w->plan, node->id, node->height, err);
-    return rc;
-}
-
-static int mark_users_of_item(weir *w, uint64_t item, id_list *list, weir_error *err)
-{
-    int rc = query_rows(w, SQL_ITEM_USERS, item, w->graph, 3, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i += 3) rc = mark_user(w, list->ids[i], UINT64_MAX, err);
-    return rc;
-}
-
-/* One question for all of them: after a first build every source and every node is pending, and few of them have users left to look at. */
-static int mark_pending(weir *w, id_list *list, weir_error *err)
-{
-    int rc = query_rows(w, SQL_PENDING_USERS, w->graph, 0, 2, list, err);
-    for (size_t i = 0; rc == 0 && i < list->count; i += 2) rc = mark_user(w, list->ids[i], list->ids[i + 1], err);
-    return rc;
-}
-
-/* It lies there otherwise than it was made. Who has failed in this run has been asked already. */
-static int mark_maker(weir *w, uint64_t id, weir_error *err)
-{
-    cat_node *node;
-    int rc = due_now(w, id, &node, err);
-    bool has_failed = node && (node->status == CAT_FAILED || node->status == CAT_BLOCKED);
-    return rc == 0 && node && !(w->turns > 0 && has_failed) ? plan_due(w->plan, node->id, node->height, err) : rc;
-}
-
-/* What the scan found: a source has new content, an output is not what was written. */
-static int mark_observed(weir *w, const map *items, id_list *list, weir_error *err)
-{
-    size_t at = 0;
-    bytes key;
-    int rc = 0;
-    while (rc == 0 && map_next(items, &at, &key, NULL)) {
-        uint64_t id;
-        if (key.size != sizeof id) continue;
-        memcpy(&id, key.data, sizeof id);
-        const cat_item *item = catalog_item(w->catalog, id, err);
-        if (!item) rc = err->code;
-        else if (item->node != 0) rc = item->disk_differs ? mark_maker(w, item->node, err) : 0;
-        else rc = mark_users_of_item(w, id, list, err);
-    }
-    return rc;
-}
-
-static int mark_recalled(weir *w, weir_error *err)
-{
-    size_t at = 0;
-    bytes key;
-    int rc = 0;
-    while (rc == 0 && map_next(&w->read_lost, &at, &key, NULL)) {
-        uint64_t id;
-        memcpy(&id, key.data, sizeof id);
-        rc = mark(w, id, err);
-    }
-    return rc;
-}
-
-/* Nodes that failed, always run or are forced have their one attempt in the first turn; later turns are for what moved meanwhile. */
-int targets_start(weir *w, weir_error *err)
-{
-    id_list list = {0};
-    error_clear(err);
-    int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what the scan said is to be found below */
-    if (rc == 0) rc = mark_unsettled(w, &list, err);
-    if (rc == 0) rc = mark_expansions(w, &list, err);
-    if (rc == 0) rc = mark_recalled(w, err);
-    if (rc == 0 && w->turns == 0) rc = mark_needing(w, &list, err);
-    if (rc == 0 && w->turns == 0) rc = mark_always(w, &list, err);
-    if (rc == 0 && w->turns == 0) rc = mark_forced(w, &list, err);
-    for (size_t i = 0; rc == 0 && w->turns == 0 && w->request->target_count > 0 && i < w->target_node_count; i++) {
-        cat_node *node;
-        rc = due_now(w, w->target_nodes[i], &node, err);
-        if (rc == 0 && node && (node->spec.flags & SPEC_TRANSIENT)) rc = plan_due(w->plan, node->id, node->height, err);
-    }
-    if (rc == 0) rc = mark_pending(w, &list, err);
-    if (rc == 0) rc = mark_observed(w, &w->observe_again, &list, err);
-    mem_free(list.ids);
-    return rc;
 }
 
 /* --- in the middle of a turn --------------------------------------------------------------------------------------- */
@@ -699,7 +464,7 @@ static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *er
         uint64_t id;
         memcpy(&id, key.data, sizeof id);
         const cat_node *node = catalog_node(w->catalog, id, err);
-        rc = node ? query_rows(w, SQL_NODE_SOURCES, id, 0, 1, list, err) : err->code;
+        rc = node ? catalog_ids(w->catalog, SQL_NODE_SOURCES, id, 0, 1, list, err) : err->code;
         for (size_t i = 0; rc == 0 && i < list->count; i++) rc = plan_new_user(w->plan, id, node->height, list->ids[i], err);
     }
     return rc;
@@ -713,15 +478,7 @@ int targets_take_in_all_now(weir *w, const uint64_t *nodes, size_t count, weir_e
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* changes of this turn are to be found below */
     if (rc == 0) rc = close_fresh(w, nodes, count, &fresh, err);
     if (rc == 0) rc = tell_sources(w, &fresh, &list, err);
-    w->taken_in = &fresh;
-    if (rc == 0) rc = mark_unsettled(w, &list, err);
-    if (rc == 0) rc = mark_expansions(w, &list, err);
-    if (rc == 0) rc = mark_needing(w, &list, err);
-    if (rc == 0) rc = mark_always(w, &list, err);
-    if (rc == 0) rc = mark_pending(w, &list, err);
-    if (rc == 0) rc = mark_observed(w, &w->observe_again, &list, err);
-    if (rc == 0 && w->dry_run) rc = mark_observed(w, dry_observed(w), &list, err); /* of earlier turns, and of this one when it began */
-    w->taken_in = NULL;
+    if (rc == 0) rc = targets_start_among(w, &fresh, err);
     mem_free(list.ids);
     map_deinit(&fresh);
     return rc;
