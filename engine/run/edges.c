@@ -72,9 +72,9 @@ void edge_say_dropped(weir *w, uint64_t from, cat_node *to)
 static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *dropped, weir_error *err)
 {
     int origin;
-    plan_state state = plan_state_of(w->plan, to);
+    plan_state state = w->plan ? plan_state_of(w->plan, to) : PLAN_DUE; /* a definition is compared before the first turn: nothing was looked at yet */
     *dropped = false;
-    if (plan_has_edge(w->plan, from, to)) return 0;
+    if (w->plan && plan_has_edge(w->plan, from, to)) return 0;
     int rc = stored_origin(w, from, to, &origin, err);
     bool is_open = state == PLAN_DUE || state == PLAN_RUNNING;
     cat_node *node = rc == 0 ? catalog_node(w->catalog, to, err) : NULL;
@@ -85,7 +85,7 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     if (origin == 1) edge_say_dropped(w, from, node);
     if (node->spec.parent == from) node->apart = w->turns + 1;
     *dropped = true;
-    return plan_forget(w->plan, from, to, err);
+    return w->plan ? plan_forget(w->plan, from, to, err) : 0;
 }
 
 /* A circle: from a node along its users and back to it. The last step is the new one that closes it. */
