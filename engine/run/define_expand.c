@@ -164,8 +164,7 @@ int check_circles(comparison *c, weir_error *err)
 
 /* --- heights across the border ------------------------------------------------------------------------------------ */
 
-/* Does a node take in what another one makes, at whatever remove? What it needed while it ran does not count. */
-static int depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err)
+int define_depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err)
 {
     walk back = {0};
     map_init(&back.seen);
@@ -187,7 +186,7 @@ int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
     bool is_circle = false;
     if (!node) return maker ? err->code : 0;
     if (node->status == CAT_GONE || node->graph != c->graph || node->spec.parent == c->parent) return 0;
-    int rc = depends(c->w, maker, c->nodes[number].id, &is_circle, err);
+    int rc = define_depends(c->w, maker, c->nodes[number].id, &is_circle, err);
     cat_node *to = rc == 0 && is_circle && !c->w->dry ? catalog_node(c->w->catalog, c->nodes[number].id, err) : NULL;
     if (to) edge_say_dropped(c->w, maker, to);
     else if (rc == 0 && !is_circle) raise_floor(c, number, node->height);
@@ -266,7 +265,7 @@ static int lift_finder(comparison *c, const cat_node *maker, cat_node *user, wei
     bool is_circle = false;
     bool is_other = user->status != CAT_GONE && user->graph == c->graph && user->spec.parent != c->parent;
     if (!is_other || user->height > maker->height) return 0;
-    int rc = depends(c->w, maker->id, user->id, &is_circle, err);
+    int rc = define_depends(c->w, maker->id, user->id, &is_circle, err);
     if (rc == 0 && is_circle) edge_say_dropped(c->w, maker->id, user);
     return rc == 0 && !is_circle ? edge_lift(c->w, maker, user, err) : rc;
 }

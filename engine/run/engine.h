@@ -204,6 +204,8 @@ void define_tell(weir *w, definition *def);
 int define_is_stale(weir *w, bool *stale, weir_error *err);
 
 /* --- expand.c ---------------------------------------------------------------------------------------------------- */
+/** Does a node take in what another one makes, at whatever remove? What it needed while it ran does not count. */
+int define_depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err);
 /**
  * The list that an expand node holds becomes nodes: the difference to those of before is said, and due ones are in this turn.
  * Nothing to do when it is the list that they were made from. WEIR_WORKFLOW: it is wrong in some way, nothing was said, and

@@ -163,6 +163,27 @@ int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
     return rc;
 }
 
+/*
+ * What is needed is on a list that is made from this very node: a fresh project has no such name before this node has ended. The planner
+ * would not see it, since a node comes after its list in order only.
+ */
+static int check_list(task *t, const cat_node *needed, weir_error *err)
+{
+    weir *w = t->w;
+    uint64_t parent = needed->spec.parent;
+    while (parent) {
+        bool does = false;
+        int rc = define_depends(w, parent, t->node->id, &does, err);
+        const cat_node *list = rc == 0 ? catalog_node(w->catalog, parent, err) : NULL;
+        if (!list) return err->code ? err->code : WEIR_BUG;
+        if (does)
+            return error_set(err, WEIR_FAILED, "nodes wait for one another: %s -> %s -> %s -> %s", (const char *)t->node->spec.name.data,
+                             (const char *)list->spec.name.data, (const char *)needed->spec.name.data, (const char *)t->node->spec.name.data);
+        parent = list->spec.parent;
+    }
+    return 0;
+}
+
 /* WEIR_FAILED: a circle. */
 static int take_edge(task *t, needed_thing *thing, weir_error *err)
 {
@@ -171,6 +192,7 @@ static int take_edge(task *t, needed_thing *thing, weir_error *err)
         return error_set(err, WEIR_FAILED, "nodes wait for one another: %s -> %s", (const char *)t->node->spec.name.data,
                          (const char *)t->node->spec.name.data);
     int rc = targets_wanted(w, thing->node->id) ? 0 : targets_take_in_now(w, thing->node->id, err); /* else the way of a circle is not known */
+    if (rc == 0) rc = check_list(t, thing->node, err);
     if (rc == 0) rc = edge_add(w, t->node, thing->node, err);
     thing->is_edge = rc == 0;
     return rc;
