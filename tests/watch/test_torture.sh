@@ -8,17 +8,12 @@ set -u
 ROUNDS=${ROUNDS:-10}
 SEED=${SEED:-1}
 tool=$WEIR_BUILD/tests/watch_tool_writers
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-torture-XXXXXX") || exit 99
-pid=
-leave() {
+name=torture
+. "$WEIR_SOURCE/tests/watch/common.sh"
+leave() { # a watch that is stopped does not end
     if [ -n "$pid" ]; then kill -CONT "$pid" 2> /dev/null; kill -TERM "$pid" 2> /dev/null; fi
     [ -n "${KEEP:-}" ] || rm -rf "$work"
 }
-trap leave EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 mkdir -p "$work/project/src" "$work/project/away" "$work/clean" && cd "$work/project" || exit 99
 
 cat > weir.lua <<'LUA'
