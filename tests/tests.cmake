@@ -85,6 +85,6 @@ foreach(file ${files})
     if(interpreter)
         add_test(NAME ${name}
             COMMAND sh ${PROJECT_SOURCE_DIR}/tests/scratch.sh ${interpreter} ${PROJECT_SOURCE_DIR}/tests/${file})
-        weir_test_properties(${room} 600)
+        weir_test_properties(${room} 900)
     endif()
 endforeach()

@@ -385,7 +385,7 @@ local function kill_points()
   for name in names:gmatch(os.getenv "WEIR_KILL_POINT" or "%S+") do
     local first, second = kill_at(name, 1, 1), kill_at(name, 2, 1)
     local came = first or second
-    for place = 2, 4 do -- which output is placed first, and which commands are open then, is not always the same
+    for place = 2, 16 do -- which output is placed first, and which commands are open then, is not always the same
       came = came or name:find "^recover" and kill_at(name, 1, place)
     end
     if not came then missed[#missed + 1] = name end
