@@ -118,34 +118,14 @@ int need_look(weir *w, cat_node *node, bool *waits, weir_error *err)
     return rc;
 }
 
-/* Expand nodes, each with its own question: what is asked here reads the database too. */
-static int read_expanding(weir *w, uint64_t **ids, size_t *count, weir_error *err)
-{
-    size_t capacity = 0;
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODES_EXPAND, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)w->graph);
-    int rc;
-    while ((rc = db_step(s, err)) == 1) {
-        if (!MEM_GROW(*ids, capacity, *count + 1)) {
-            rc = error_nomem(err, doing);
-            break;
-        }
-        (*ids)[(*count)++] = (uint64_t)db_int(s, 0);
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
 int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
 {
-    uint64_t *ids = NULL;
-    size_t count = 0;
+    id_list lists = {0};
     *on = 0;
     if (w->dry) return 0;
-    int rc = read_expanding(w, &ids, &count, err);
-    for (size_t i = 0; rc == 0 && *on == 0 && i < count; i++) {
-        cat_node *list = ids[i] == node->id ? NULL : catalog_node(w->catalog, ids[i], err);
+    int rc = catalog_ids(w->catalog, SQL_NODES_EXPAND, w->graph, 0, 1, &lists, err);
+    for (size_t i = 0; rc == 0 && *on == 0 && i < lists.count; i++) {
+        cat_node *list = lists.ids[i] == node->id ? NULL : catalog_node(w->catalog, lists.ids[i], err);
         bool waits = false;
         if (!list) rc = err->code;
         if (!list || list->status == CAT_GONE) continue;
@@ -159,7 +139,7 @@ int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
         if (rc == 0) rc = need_look(w, list, &waits, err);
         if (waits) *on = list->id;
     }
-    mem_free(ids);
+    mem_free(lists.ids);
     return rc;
 }
 
