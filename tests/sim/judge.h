@@ -186,6 +186,19 @@ static bool was_on_list(int slot)
     return parent >= 0 && !(sim->past.vague_lists >> parent & 1) && row_of(sim->past.lists[parent], slot - parent);
 }
 
+/* Slots whose outputs it read and nobody makes any more, which were on a list before: with that one open, it raced. */
+static uint32_t rows_before(const tracker *t)
+{
+    uint32_t rows = 0;
+    for (int s = 0; s < SLOTS; s++) {
+        int parent = t->ghosts >> s & 1 ? row_parent(&graph, s) : -1;
+        if (parent < 0 || graph.nodes[s].present) continue;
+        bool may_be = sim->past.vague_lists >> parent & 1;
+        if (may_be || row_of(sim->past.lists[parent], s - parent)) rows |= 1U << s;
+    }
+    return rows;
+}
+
 /* The node that was executed. A command line does not tell how its paths were declared. */
 static sim_node done_by(int slot, const sim_node *n)
 {
@@ -225,7 +238,7 @@ static void fake_performed(int slot, const sim_node *n, const tracker *t, bool o
     if (!sim->circled[slot]) waited |= sim->known[slot]; /* where it was history it may have been dropped for the circle */
     for (int s = 0; s < SLOTS; s++)
         if (graph.nodes[s].row && (!was_on_list(s) || sim->expected[row_parent(&graph, s)])) waited &= ~(1U << s);
-    if (t->makers & ~waited) sim->free[slot] = true;
+    if ((t->makers | rows_before(t)) & ~waited) sim->free[slot] = true;
     if (sim->verbose) note("#     performed %d%s\n", slot, ok ? "" : " and failed");
 }
 
