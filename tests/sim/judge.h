@@ -334,7 +334,8 @@ static void want(int slot, bool perhaps)
         if (n->row && !was_on_list(i) && sim->limited && !may_be_known && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
         uint32_t now = declared_makers(&sim->clean, slot) | c->reads.makers | c->reads.needs, seen = 0;
         if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && (sim->circled[slot] || takes_in(i, slot, &seen))) continue; /* what it read before would be a circle */
-        bool may_name = is_expand(n) && (c->asks_missing || (perhaps && asks_new)); /* lists are made before a name is given up */
+        bool asks = perhaps ? c->asks_missing || asks_new : c->asks_missing && !c->circular; /* a circle is told at once */
+        bool may_name = is_expand(n) && asks; /* lists are made before a name is given up */
         int parent = n->present ? -1 : row_parent(&graph, i);
         bool met = perhaps && c->unsure && (c->reads.ghosts >> i & 1); /* by its path, before its list is made anew */
         if (parent >= 0 && (met || (above >> i & 1)) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
