@@ -35,6 +35,10 @@ typedef struct declared_edge {
     uint32_t from, to; /* `to` takes what `from` makes */
 } declared_edge;
 
+typedef struct low_child {
+    uint64_t node, on; /* on 0: it is settled */
+} low_child;
+
 typedef struct comparison {
     weir *w;
     definition *def;
@@ -57,6 +61,8 @@ typedef struct comparison {
     size_t gone_count, gone_capacity;
     uint64_t parent;     /* the expand node whose list this is; 0: a whole workflow */
     map kept;            /* nodes of expansions that stay: id -> 1 */
+    low_child *low;      /* of these: not above what they take in now */
+    size_t low_count, low_capacity;
     size_t host_errors; /* some declarations may be missing */
 } comparison;
 
@@ -89,7 +95,13 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err);
 int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error *err);
 /** A node of these was found to read what `maker` makes, which is not among them: it is higher; or, in a circle, that is history. */
 int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err);
-/** After a workflow was said: nodes of lists are above what they take in. */
+/**
+ * After the nodes of a workflow were said: a kept node of a list that takes in what is made from it
+ * from now on joins c->gone, to be said. Its list is compared once more in the turn, and tells the
+ * circle, or has let go of it by then.
+ */
+int define_part_circles(comparison *c, weir_error *err);
+/** After that: nodes of lists are above what they take in. */
 int define_lift_children(comparison *c, weir_error *err);
 int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_error *err); /* pairs: node, parent */
 

@@ -319,7 +319,10 @@ static int say_all(application *a, weir_error *err)
         if (!c->effects[i].is_known || c->effects[i].is_changed) rc = say_effect(a, &c->effects[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->dropped_count; i++) rc = say_dropped(a, &c->dropped[i], err);
+    size_t said = c->gone_count;
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
+    if (rc == 0 && a->changed) rc = define_part_circles(c, err);
+    for (; rc == 0 && said < c->gone_count; said++) rc = say_removed(a, c->gone[said], err);
     if (rc == 0) rc = say_names(a, err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);
@@ -328,7 +331,7 @@ static int say_all(application *a, weir_error *err)
     /* declared from C, the same again: nothing to say */
     if (rc == 0 && (a->changed || c->is_new_graph || c->w->workflow)) say_definition(a);
     if (rc == 0) rc = keep_defaults(a, err);
-    if (rc == 0 && a->changed) rc = define_lift_children(c, err);
+    if (rc == 0) rc = define_lift_children(c, err);
     return rc == 0 ? list_due(a, err) : rc;
 }
 
@@ -378,6 +381,7 @@ void comparison_close(comparison *c)
     arena_deinit(&c->arena);
     mem_free(c->effects);
     mem_free(c->edges);
+    mem_free(c->low);
     mem_free(c->gone);
 }
 

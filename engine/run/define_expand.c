@@ -10,6 +10,8 @@
  *
  * Loop thread only.
  */
+#include <stdlib.h>
+
 #include "engine/run/define.h"
 #include "generated/schema.h"
 
@@ -193,25 +195,127 @@ int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
     return rc ? rc : err->code;
 }
 
-int define_lift_children(comparison *c, weir_error *err)
+/* Kept nodes of lists that are not above what they take in any more, with that. */
+static int find_low(comparison *c, weir_error *err)
 {
     weir *w = c->w;
     id_list sources = {0};
     size_t at = 0;
     bytes key;
-    int rc = c->parent || w->dry || c->kept.count == 0 ? 0 : catalog_refresh(w->catalog, err);
-    while (rc == 0 && !c->parent && !w->dry && map_next(&c->kept, &at, &key, NULL)) {
+    int rc = catalog_refresh(w->catalog, err);
+    while (rc == 0 && map_next(&c->kept, &at, &key, NULL)) {
         uint64_t id;
         memcpy(&id, key.data, sizeof id);
         rc = catalog_ids(w->catalog, SQL_NODE_SOURCES, id, 0, 1, &sources, err);
         for (size_t i = 0; rc == 0 && i < sources.count; i++) {
             const cat_node *node = catalog_node(w->catalog, id, err), *on = catalog_node(w->catalog, sources.ids[i], err);
             if (!node || !on) rc = err->code ? err->code : WEIR_BUG;
-            else if (on->status != CAT_GONE) rc = edge_lift(w, on, node, err);
+            else if (on->status == CAT_GONE || on->height < node->height) continue;
+            else if (MEM_GROW(c->low, c->low_capacity, c->low_count + 1))
+                c->low[c->low_count++] = (low_child){.node = id, .on = on->id};
+            else rc = error_nomem(err, doing);
         }
     }
     mem_free(sources.ids);
     return rc;
+}
+
+/* All that is declared to lead to what is on the stack. */
+static int walk_back(weir *w, walk *back, weir_error *err)
+{
+    int rc = 0;
+    while (rc == 0 && back->count > 0) {
+        uint64_t at = back->stack[--back->count];
+        rc = push_rows(back, w, SQL_NODE_SOURCES_DECLARED, at, err);
+    }
+    return rc;
+}
+
+/*
+ * It takes in what is made from it. What it was only found to read is history; else it goes, and its
+ * list says whether it comes again.
+ */
+static int leave_circle(comparison *c, low_child *low, weir_error *err)
+{
+    bool is_history = false;
+    int rc = edge_is_history(c->w, low->on, low->node, &is_history, err);
+    cat_node *node = rc == 0 ? catalog_node(c->w->catalog, low->node, err) : NULL;
+    if (!node) return err->code ? err->code : WEIR_BUG;
+    if (is_history) edge_say_dropped(c->w, low->on, node);
+    else if (map_get(&c->kept, map_key_u64(&low->node))) {
+        if (!MEM_GROW(c->gone, c->gone_capacity, c->gone_count + 1)) return error_nomem(err, doing);
+        c->gone[c->gone_count++] = low->node;
+        map_remove(&c->kept, map_key_u64(&low->node));
+    }
+    low->on = 0;
+    return 0;
+}
+
+static int by_source(const void *a, const void *b)
+{
+    const low_child *x = a, *y = b;
+    return (x->on > y->on) - (x->on < y->on);
+}
+
+static int leave_circles(comparison *c, weir_error *err)
+{
+    walk back = {0};
+    uint64_t on = 0;
+    int rc = 0;
+    map_init(&back.seen);
+    qsort(c->low, c->low_count, sizeof *c->low, by_source);
+    for (size_t i = 0; rc == 0 && i < c->low_count; i++) {
+        low_child *low = &c->low[i];
+        if (low->on != on) {
+            on = low->on;
+            map_clear(&back.seen);
+            rc = push(&back, on, err);
+            if (rc == 0) rc = walk_back(c->w, &back, err);
+        }
+        if (rc == 0 && map_get(&back.seen, map_key_u64(&low->node))) rc = leave_circle(c, low, err);
+    }
+    map_deinit(&back.seen);
+    mem_free(back.stack);
+    return rc;
+}
+
+int define_part_circles(comparison *c, weir_error *err)
+{
+    walk back = {0};
+    bool is_circle = false;
+    int rc = c->parent || c->w->dry || c->kept.count == 0 ? 0 : find_low(c, err);
+    map_init(&back.seen);
+    for (size_t i = 0; rc == 0 && i < c->low_count; i++) rc = push(&back, c->low[i].on, err);
+    if (rc == 0) rc = walk_back(c->w, &back, err); /* all at once: mostly there is none */
+    for (size_t i = 0; rc == 0 && i < c->low_count; i++)
+        if (map_get(&back.seen, map_key_u64(&c->low[i].node))) is_circle = true;
+    map_deinit(&back.seen);
+    mem_free(back.stack);
+    return rc == 0 && is_circle ? leave_circles(c, err) : rc;
+}
+
+typedef int step_work(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
+
+/* For each of them that is left. */
+static int each_low(comparison *c, step_work *work, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->low_count; i++) {
+        const low_child *low = &c->low[i];
+        if (low->on == 0) continue;
+        const cat_node *node = catalog_node(c->w->catalog, low->node, err);
+        const cat_node *on = catalog_node(c->w->catalog, low->on, err);
+        if (!node || !on) rc = err->code ? err->code : WEIR_BUG;
+        else if (node->status != CAT_GONE) rc = work(c->w, on, node, err);
+    }
+    return rc;
+}
+
+int define_lift_children(comparison *c, weir_error *err)
+{
+    if (c->low_count == 0) return 0;
+    int rc = catalog_refresh(c->w->catalog, err); /* what has gone leads nowhere */
+    return rc == 0 ? each_low(c, edge_lift, err) : rc;
 }
 
 /* --- into the turn ------------------------------------------------------------------------------------------------ */
