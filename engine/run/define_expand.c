@@ -315,6 +315,7 @@ int define_lift_children(comparison *c, weir_error *err)
 {
     if (c->low_count == 0) return 0;
     int rc = catalog_refresh(c->w->catalog, err); /* what has gone leads nowhere */
+    if (rc == 0) rc = each_low(c, edge_clear, err);
     return rc == 0 ? each_low(c, edge_lift, err) : rc;
 }
 

@@ -202,7 +202,10 @@ static int trail_add(trail *t, uint64_t node, size_t parent, weir_error *err)
     return 0;
 }
 
-/* The users of a step that can still lead to `on`: those that are lower (E1), and itself. */
+/*
+ * The users of a step that can still lead to `on`: those that are not higher, and itself. In a turn for E1, before the first one for
+ * the order in which edge_clear is asked.
+ */
 static int trail_follow(weir *w, trail *t, size_t step, const cat_node *on, weir_error *err)
 {
     const plan_user *users = NULL;
@@ -211,7 +214,8 @@ static int trail_follow(weir *w, trail *t, size_t step, const cat_node *on, weir
     size_t count = 0, at = 0;
     int rc = targets_all_users(w, id, &users, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        if (users[i].node == on->id || users[i].height < on->height) rc = trail_add(t, users[i].node, step, err);
+        if (users[i].height <= on->height || users[i].node == on->id)
+            rc = trail_add(t, users[i].node, step, err);
     while (rc == 0 && w->plan && plan_each_edge(w->plan, id, &at, &found)) rc = trail_add(t, found.node, step, err);
     return rc;
 }
@@ -244,7 +248,7 @@ static int find_circle(weir *w, const cat_node *on, const cat_node *node, uint64
 }
 
 /* WEIR_FAILED: what is left of the circle is none of history. */
-static int clear_way(weir *w, const cat_node *on, const cat_node *node, weir_error *err)
+int edge_clear(weir *w, const cat_node *on, const cat_node *node, weir_error *err)
 {
     for (bool is_fresh = false;; is_fresh = true) {
         uint64_t *ids = NULL;
@@ -306,7 +310,7 @@ int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err
 {
     lifting l = {.w = w};
     if (on->height < node->height) return 0;
-    int rc = w->dry ? 0 : clear_way(w, on, node, err);
+    int rc = w->dry ? 0 : edge_clear(w, on, node, err);
     if (rc == 0) rc = raise_node(&l, on->id, node->id, on->height + 1, err);
     for (size_t i = 0; rc == 0 && i < l.count; i++) rc = raise_users(&l, l.queue[i], err);
     mem_free(l.queue);

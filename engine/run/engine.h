@@ -534,6 +534,12 @@ int edge_wait(weir *w, uint64_t node, const cat_node *on, weir_error *err);
 int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *err);
 /** A result of before holds again: what it read besides is an edge now. WEIR_FAILED: not possible any more. */
 int edge_restore(task *t, uint64_t execution, weir_error *err);
+/**
+ * Takes away what is history on the ways from `node` along its users to `on`. WEIR_FAILED: there is
+ * a circle, and it is none of it. Before the first turn several edges may lead down: each of them is
+ * cleared before any node is lifted, then the highest `on` of a circle meets all of it.
+ */
+int edge_clear(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
 /** The node has a result that was made from what `on` makes: it is lifted above, with its users; said in the log. After edge_add. */
 int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
 /** Is anything that this node makes read by somebody who does not declare it? */
