@@ -15,12 +15,9 @@ if [ -z "${WEIR_DISK_OWN:-}" ]; then
     WEIR_DISK_OWN=1 exec unshare -rm sh "$0" "$@"
 fi
 step=${WEIR_DISK_STEP:-64}
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-disk-XXXXXX") || exit 99
-trap 'umount "$work/disk" 2>/dev/null; if [ -n "${WEIR_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+name=disk
+. "$WEIR_SOURCE/tests/kill/common.sh"
+trap 'umount "$work/disk" 2> /dev/null; leave' EXIT
 mkdir "$work/disk" "$work/home"
 failures=0 short=0 well=0
 

@@ -11,16 +11,9 @@
 #   WEIR_KILL_VERBOSE=1  print every round
 set -u
 here=$WEIR_SOURCE/tests/kill
-command -v lua5.4 >/dev/null 2>&1 && lua5.4 -e 'require "cjson"' 2>/dev/null || {
-    echo "skipped: lua5.4 with cjson is missing"
-    exit 77
-}
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-kill-XXXXXX") || exit 99
-trap 'if [ -n "${WEIR_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-${CC:-cc} -O1 -o "$work/killer" "$here/killer.c" || exit 99
+name=kill
+. "$here/common.sh"
+need_lua_with_cjson
+killer
 ${CC:-cc} -O1 -shared -fPIC -I "$WEIR_SOURCE" -o "$work/half.so" "$here/project/half.c" || exit 99
 lua5.4 "$here/kill.lua" "$work" "$WEIR_BIN" "$WEIR_SOURCE"

@@ -4,18 +4,11 @@
 #
 #   WEIR_FLOOD_MB=n  what one command writes to its streams (default 300; 10240 for 10 GB)     WEIR_KEEP=1  leave the folder
 set -u
-command -v setsid > /dev/null 2>&1 || {
-    echo "skipped: setsid is missing"
-    exit 77
-}
+name=stubborn
+. "$WEIR_SOURCE/tests/kill/common.sh"
+need setsid
+killer
 flood=${WEIR_FLOOD_MB:-300}
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-stubborn-XXXXXX") || exit 99
-trap 'if [ -n "${WEIR_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-${CC:-cc} -O1 -o "$work/killer" "$WEIR_SOURCE/tests/kill/killer.c" || exit 99
 mkdir -p "$work/project" "$work/home"
 cd "$work" || exit 99
 failures=0

@@ -6,19 +6,9 @@
 #   WEIR_KEEP=1  leave the folder
 set -u
 here=$WEIR_SOURCE/tests/kill
-command -v lua5.4 >/dev/null 2>&1 && lua5.4 -e 'require "cjson"' 2>/dev/null || {
-    echo "skipped: lua5.4 with cjson is missing"
-    exit 77
-}
-command -v flock >/dev/null 2>&1 || {
-    echo "skipped: flock is missing"
-    exit 77
-}
-scratch=${TMPDIR:-/dev/shm}
-[ -d "$scratch" ] || scratch=/tmp
-work=$(mktemp -d "$scratch/weir-table-XXXXXX") || exit 99
-trap 'if [ -n "${WEIR_KEEP:-}" ]; then echo "kept: $work"; else rm -rf "$work"; fi' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-${CC:-cc} -O1 -o "$work/killer" "$here/killer.c" || exit 99
+name=table
+. "$here/common.sh"
+need_lua_with_cjson
+need flock
+killer
 lua5.4 "$here/table.lua" "$work" "$WEIR_BIN"

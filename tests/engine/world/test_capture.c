@@ -13,7 +13,7 @@ static int rootfd;
 static void feed(capture *c, size_t total, size_t piece)
 {
     static char text[4 * 1024 * 1024 + 16];
-    for (size_t i = 0; i * 8 < total; i++) snprintf(text + i * 8, 9, "%07zu\n", i);
+    for (size_t i = 0; i * 8 < total; i++) snprintf(text + i * 8, 9, "%07u\n", (unsigned)i % 10000000u);
     for (size_t at = 0; at < total; at += piece)
         capture_add(c, (const uint8_t *)text + at, piece < total - at ? piece : total - at);
     capture_end(c);
