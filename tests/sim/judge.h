@@ -331,7 +331,7 @@ static void want(int slot, bool perhaps)
         const sim_node *n = &graph.nodes[i];
         bool made_now = (sim->ghosts[slot] >> i & 1) && n->folder == 'o' && has_a(n);
         bool may_be_known = perhaps && n->row && (sim->past.vague_lists >> row_parent(&graph, i) & 1); /* from a run that was disturbed */
-        if (n->row && !was_on_list(i) && sim->limited && !may_be_known && !((declared_makers(&sim->clean, slot) | c->reads.needs) >> i & 1)) continue; /* not known yet */
+        if (n->row && !was_on_list(i) && sim->limited && !may_be_known && !((declared_makers(&sim->clean, slot) | c->reads.named) >> i & 1)) continue; /* not known yet; for a path no list is made */
         uint32_t now = declared_makers(&sim->clean, slot) | c->reads.makers | c->reads.needs, seen = 0;
         if (!perhaps && !(now >> i & 1) && (made_now || (above >> i & 1)) && (sim->circled[slot] || takes_in(i, slot, &seen))) continue; /* what it read before would be a circle */
         bool asks = perhaps ? c->asks_missing || asks_new : c->asks_missing && !c->circular; /* a circle is told at once */
