@@ -368,7 +368,7 @@ struct task {
     task *next_flight;      /* another one with the same key */
     bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
     bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
-    bool shows_otherwise;   /* its params or outputs, which users may have read, are not those of its last result */
+    bool shows_otherwise;   /* its params or outputs, which users may have read, are not those of its last result, or not by it */
     bool list_changed;   /* an expand node: its nodes were declared anew */
     bool accepting;         /* weir accept: nothing is executed, what is there is the result */
     int slots;              /* taken: limits.c */

@@ -299,6 +299,20 @@ static void compare_outputs(reason_list *l)
     }
 }
 
+/*
+ * Does an output hold what another node made there since this one was settled? Users that name the node, not the path, were not told:
+ * it was not declared then.
+ */
+static void compare_claims(task *t, const cat_result *before)
+{
+    const node_spec *spec = &t->node->spec;
+    for (size_t i = 0; i < before->output_count && !t->shows_otherwise; i++) {
+        if (before->outputs[i].port >= spec->output_count) continue;
+        const cat_item *item = catalog_item(t->w->catalog, spec->outputs[before->outputs[i].port].id, NULL);
+        t->shows_otherwise = item && !hash_equal(item->hash, before->outputs[i].hash);
+    }
+}
+
 int settle_reasons(task *t, weir_error *err)
 {
     reason_list l = {.t = t, .err = err};
@@ -327,6 +341,7 @@ int settle_reasons(task *t, weir_error *err)
             add(&l, (reason_record){.kind = REASON_INPUT_CHANGED, .old_hash = before->tool, .new_hash = t->tool,
                                     .detail = bytes_str("tool")});
         if (rc == 0) rc = compare_reads(&l, before, same_spec);
+        if (rc == 0) compare_claims(t, before);
     }
     compare_outputs(&l);
     if (t->reason_count == 0 && !t->unsure) {
