@@ -208,8 +208,11 @@ static inline void fill_rows(clean_run *c, sim_node *n)
         int parent = declared.c[k].index;
         const char *list = c->nodes[parent].out.value;
         if (declared.c[k].kind != REF_ROWS) n->c[n->c_count++] = declared.c[k];
-        else if (!clean_visit(c, parent) || is_lost(&c->nodes[parent])) continue;
-        else
+        else if (!clean_visit(c, parent)) continue;
+        else if (is_lost(&c->nodes[parent])) { /* a node of the list of before may close a circle */
+            for (const char *was = c->past->lists[parent]; was[0]; was += 2) clean_visit(c, parent + was[0] - '0');
+            c->nodes[c->slot].unsure |= c->past->vague_lists >> parent & 1;
+        } else
             for (; list[0] && n->c_count < 4; list += 2) n->c[n->c_count++] = (sim_ref){.kind = REF_NODE, .index = parent + list[0] - '0'};
     }
 }
