@@ -22,11 +22,11 @@ kept=${1:-$work/source}
 mkdir -p "$kept"
 kept=$(cd "$kept" && pwd)
 
-# Debian's source package, without touching the package lists of this machine.
+# Debian's source package, from where this machine has its packages, without touching its lists.
 if ! ls "$kept"/libzstd_*.orig.tar.xz > /dev/null 2>&1; then
-    . /etc/os-release
     mkdir -p "$work/lists/partial"
-    echo "deb-src http://deb.debian.org/debian $VERSION_CODENAME main" > "$work/sources.list"
+    apt-get indextargets --format 'deb-src $(REPO_URI) $(CODENAME) $(COMPONENT)' 'Created-By: Packages' 'Origin: Debian' > "$work/sources.list"
+    [ -s "$work/sources.list" ] || { echo "apt-get knows no archive of Debian; run apt-get update and start again" >&2; exit 2; }
     options="-q -o Dir::Etc::SourceList=$work/sources.list -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists=$work/lists"
     { apt-get $options update && cd "$kept" && apt-get $options source --download-only libzstd; } > "$work/apt.log" 2>&1 || {
         cat "$work/apt.log" >&2
