@@ -1,10 +1,11 @@
 /*
  * define_apply.c - the difference between a definition and what is stored is said, in the log and in memory.
  *
- * Effects first, then nodes in the order of the workflow, new heights, nodes that vanished, and last the definition itself with
- * what it read: a log cut off anywhere before that is a definition that is compared once more. A node that takes over an
- * output names its claim before the old one gives it up; the fold and the catalog only release what is still claimed by the
- * old one.
+ * Effects first, then nodes in the order of the workflow, new heights, nodes that vanished, whoever
+ * is due because of that, and then what nodes of lists are to it all. Last comes the definition
+ * itself with what it read: a log cut off anywhere before that is a definition that is compared once
+ * more. A node that takes over an output names its claim before the old one gives it up; the fold
+ * and the catalog only release what is still claimed by the old one.
  *
  * A dry run takes the same way; the journal keeps silent, and the nodes that would be due are listed for the planner.
  *
@@ -250,6 +251,18 @@ static int say_name(application *a, bytes name, reason_kind reason, weir_error *
     return make_rows_due(a, s, reason, err);
 }
 
+/* Of the nodes that vanished from this one on. */
+static int say_names_gone(application *a, size_t from, weir_error *err)
+{
+    const comparison *c = a->c;
+    int rc = 0;
+    for (size_t i = from; rc == 0 && i < c->gone_count; i++) {
+        const cat_node *node = catalog_node(a->catalog, c->gone[i], err);
+        rc = node ? say_name(a, node->spec.name, REASON_INPUTS_REMOVED, err) : err->code;
+    }
+    return rc;
+}
+
 static int say_names(application *a, weir_error *err)
 {
     const comparison *c = a->c;
@@ -263,11 +276,7 @@ static int say_names(application *a, weir_error *err)
     rc = 0;
     for (size_t i = 0; rc == 0 && i < c->count; i++)
         if (!c->nodes[i].is_known || c->nodes[i].old_status == CAT_GONE) rc = say_name(a, c->nodes[i].spec->name, REASON_INPUTS_ADDED, err);
-    for (size_t i = 0; rc == 0 && i < c->gone_count; i++) {
-        const cat_node *node = catalog_node(a->catalog, c->gone[i], err);
-        rc = node ? say_name(a, node->spec.name, REASON_INPUTS_REMOVED, err) : err->code;
-    }
-    return rc;
+    return rc == 0 ? say_names_gone(a, 0, err) : rc;
 }
 
 /* An edge that was discovered and would now close a circle. */
@@ -311,7 +320,8 @@ static int keep_defaults(application *a, weir_error *err)
     return arena->failed ? error_nomem(err, doing) : 0;
 }
 
-static int say_all(application *a, weir_error *err)
+/* One transaction, so whatever is recorded as changed has made due what it concerns. */
+static int say_difference(application *a, weir_error *err)
 {
     comparison *c = a->c;
     int rc = find_heirs(a, err);
@@ -319,19 +329,53 @@ static int say_all(application *a, weir_error *err)
         if (!c->effects[i].is_known || c->effects[i].is_changed) rc = say_effect(a, &c->effects[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->dropped_count; i++) rc = say_dropped(a, &c->dropped[i], err);
-    size_t said = c->gone_count;
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
-    if (rc == 0 && a->changed) rc = define_part_circles(c, err);
-    for (; rc == 0 && said < c->gone_count; said++) rc = say_removed(a, c->gone[said], err);
     if (rc == 0) rc = say_names(a, err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
         if (c->effects[i].is_known && c->effects[i].is_changed) rc = say_code_changes(a, &c->effects[i], err);
+    return rc;
+}
+
+/* Did a comparison say nodes and come to no end? */
+static int was_cut_off(application *a, bool *was, weir_error *err)
+{
+    db_stmt *s = db_get(catalog_db(a->catalog), SQL_DEFINITION_OPEN, err);
+    *was = false;
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)a->c->graph);
+    int rc = db_step(s, err);
+    *was = rc == 1;
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/*
+ * What the nodes of lists that stay are to the workflow now. This asks the database about what was
+ * just said, and so is done in several transactions: what a kill in between has left is done now.
+ */
+static int say_children(application *a, weir_error *err)
+{
+    comparison *c = a->c;
+    size_t said = c->gone_count;
+    bool is_open = a->changed;
+    int rc = is_open || c->kept.count == 0 ? 0 : was_cut_off(a, &is_open, err);
+    if (rc == 0 && is_open) rc = define_part_circles(c, err);
+    a->changed = is_open;
+    for (size_t i = said; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
+    if (rc == 0) rc = say_names_gone(a, said, err);
+    return rc == 0 ? define_lift_children(c, err) : rc;
+}
+
+static int say_all(application *a, weir_error *err)
+{
+    comparison *c = a->c;
+    int rc = say_difference(a, err);
     if (rc != 0) return rc;
     if (c->parent) return define_enter_turn(c, &a->said, err);
+    rc = say_children(a, err);
     /* declared from C, the same again: nothing to say */
     if (rc == 0 && (a->changed || c->is_new_graph || c->w->workflow)) say_definition(a);
     if (rc == 0) rc = keep_defaults(a, err);
-    if (rc == 0) rc = define_lift_children(c, err);
     return rc == 0 ? list_due(a, err) : rc;
 }
 
