@@ -731,6 +731,7 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     if (cut_short) return;
     bool fails = false, blocks = false;
     for (int s = 0; s < SLOTS; s++) {
+        if (!sim->wanted[s]) fails |= sim->perhaps[s] && (sim->failed[s] || sim->told[s] || sim->was_blocked[s]); /* it was asked because of a list that is another one now */
         if (!sim->wanted[s]) continue;
         fails |= sim->clean.nodes[s].failed;
         blocks |= sim->clean.nodes[s].blocked;
