@@ -195,6 +195,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->programs);
     map_init(&w->observe_again);
     map_init(&w->read_lost);
+    map_init(&w->misled_by);
     map_init(&w->weights);
     map_init(&w->first_seen);
     map_init(&w->older_code);
@@ -244,6 +245,8 @@ void weir_close(weir *w)
     map_deinit(&w->programs);
     map_deinit(&w->observe_again);
     map_deinit(&w->read_lost);
+    map_deinit(&w->misled_by);
+    mem_free(w->misled);
     map_deinit(&w->weights);
     map_deinit(&w->first_seen);
     map_deinit(&w->older_code);
@@ -475,6 +478,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     w->slots = request->jobs > 0 ? request->jobs : os_cpu_count();
     w->failed_code = 0;
     map_clear(&w->read_lost);
+    misled_begin(w);
     map_clear(&w->first_seen);
     w->limited = w->any_raced = w->claims_moved = false;
     w->worker_failures = 0;

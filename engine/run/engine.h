@@ -7,7 +7,7 @@
  *   dry.c       what would run, without the work                    weight.c   which of those that may start goes first
  *   command.c   an execution of a command                           jobs.c     executions in workers; job_*.c: what they are told and say
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
- *   failure.c   failures that are found again, not repeated
+ *   failure.c   failures that are found again, not repeated         misled.c   who failed over what was not final yet
  *   adopt.c     daemons and services that outlived their engine
  *   held.c      failed nodes that are not tried again by themselves
  *   flight.c    identical work asked for twice runs once
@@ -60,6 +60,7 @@ typedef struct definition {
 
 typedef struct dry_run dry_run; /* dry.c */
 typedef struct need need; /* what a job waits for: need.c */
+typedef struct misled misled; /* misled.c */
 typedef struct task task; /* a node being settled: schedule.c */
 
 typedef enum run_phase {
@@ -138,7 +139,10 @@ struct weir {
     size_t weighed, weigh_asked;
     bool is_worth_weighing;
     bool is_held;          /* a watch: what a cancelled run left due waits until something changes */
-    map read_lost;         /* nodes that had read an output before its maker failed or was blocked: for the next turn */
+    map read_lost;         /* nodes that had read an output before its maker failed or was blocked, or came out otherwise: for the next turn */
+    map misled_by;         /* maker -> place in `misled`, from 1 (misled.c) */
+    misled *misled;
+    size_t misled_count, misled_capacity;
     map transient;         /* transient nodes whose outputs are on disk since this run */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
@@ -492,6 +496,15 @@ bool failure_is_lost(weir *w, const cat_node *maker);
 void failure_blocks(task *t);
 /** The lookup came upon what `maker` could not make. *sure: the node would read it again. */
 int failure_would_read(task *t, bool *sure, weir_error *err);
+
+/* --- misled.c ---------------------------------------------------------------------------------------------------- */
+void misled_begin(weir *w);
+/** The node failed, or is blocked, over what `maker` made, and this is nowhere stored: remembered for this run. */
+int misled_note(weir *w, uint64_t node, uint64_t maker, weir_error *err);
+/** The same for all makers of what it had found and needed. */
+int misled_note_reads(weir *w, uint64_t node, const read_record *reads, size_t count, weir_error *err);
+/** This node made something else than before: those whom that concerns are looked at in the next turn. */
+int misled_recall(weir *w, uint64_t maker, weir_error *err);
 
 /* --- inflight.c -------------------------------------------------------------------------------------------------- */
 /** Has an input of a running node that is to be restarted then changed? Looks at what a watch has noted meanwhile. */

@@ -88,6 +88,7 @@ int failure_found(task *t, const cat_result *result, weir_error *err)
         if (rc == 0) rc = load_end(t, result->execution, &end, err);
     }
     if (rc == 0) rc = load_log(t, end.finished.log, &log, err);
+    if (rc == 0) rc = misled_note_reads(t->w, t->node->id, end.finished.reads, end.finished.read_count, err);
     if (rc == 0) {
         weir_event event = {.message = (const char *)end.finished.message.data, .log = (const char *)log.data, .log_size = log.size,
                             .exit_code = (int)end.finished.exit_code, .signal = (int)end.finished.signal, .tried_us = (int64_t)end.finished.started_us};

@@ -267,6 +267,7 @@ void jobs_given_up(task *t, const job_report *report)
     remove_temps(t);
     w->jobs_running--;
     if (end == NEED_BLOCKED) {
+        if (misled_note(w, t->node->id, t->node->blocked_by, &err) != 0) schedule_fail(w, &err);
         settle_blocked(t);
         return;
     }

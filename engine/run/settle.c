@@ -520,6 +520,7 @@ static void settle_lookup(task *t)
     if (rc == 0 && result == LOOKUP_UNMADE) {
         bool sure = false;
         rc = failure_would_read(t, &sure, &err);
+        if (rc == 0 && sure) rc = misled_note(w, t->node->id, wait_for, &err);
         if (rc == 0 && sure) {
             t->node->blocked_by = wait_for;
             settle_blocked(t);
@@ -725,6 +726,7 @@ bytes settle_say_failed(task *t, execution_result result, const char *message)
     if (t->end.known && trust_cap_failures(t, &err) != 0) schedule_fail(t->w, &err);
     say_finished(t);
     if (failure_learn(t, &err) != 0) schedule_fail(t->w, &err);
+    if (misled_note_reads(t->w, t->node->id, t->end.reads, t->end.read_count, &err) != 0) schedule_fail(t->w, &err);
     return log;
 }
 
