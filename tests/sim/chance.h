@@ -22,7 +22,7 @@ static bool chance_dies(const clean_run *c, int slot)
 {
     const clean_node *n = &c->nodes[slot];
     if (sim->chance[slot] <= n->n.retries || n->unsure || n->circular || (n->blocked && !n->barred)) return false;
-    if (sim->limited && (n->reads.needs | n->reads.makers | n->reads.ghosts)) return false;
+    if (sim->limited && (n->reads.asked | n->reads.makers | n->reads.ghosts)) return false;
     uint64_t key = clean_key(c, slot, &n->n);
     if (is_tainted(key) || sim->shaky[slot] || sim->hazy[slot] || sim->circled[slot]) return false;
     bool is_meant = sim->force && (!sim->limited || sim->named[slot]);
