@@ -3,7 +3,11 @@
  *
  * Walks the chain of a key (store/trace.h): the stored next group says what to look at, the hashes seen now give the next
  * prefix, a leaf is the result. Cost: the depth of the chain, not the number of traces. Pure: everything is asked for
- * through two functions.
+ * through three functions.
+ *
+ * Where a prefix has several next groups (store/trace.h), all of them are ways on: an effect that reads on as what it has read says
+ * goes one of them, and only that one leads to a leaf. Two leaves hold at once where the same was read in two forms (a maker
+ * that had a value, too, when one of them was recorded): then `current`, else the one whose last group is the newer one.
  */
 #ifndef WEIR_MODEL_LOOKUP_H
 #define WEIR_MODEL_LOOKUP_H
@@ -28,6 +32,8 @@ typedef struct lookup_source {
     int (*begin)(void *ctx, const read_ref *refs, size_t count, weir_error *err);
     /** The hash of what `ref` names now; RESOLVE_IMPOSSIBLE when the node has no such thing. */
     int (*resolve)(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait_for, resolve_result *how, weir_error *err);
+    uint64_t current;  /* the execution whose result is in place: it is preferred; 0: none is */
+    bool latest_alone; /* only the latest group of a prefix counts: what it stands for may have looked for more than it has read */
 } lookup_source;
 
 /** @param scratch  reset by the callee between steps; probes out (may be NULL): steps walked */

@@ -83,6 +83,26 @@ static int put_step(catalog *c, hash128 prefix, bytes refs, uint64_t execution, 
     return refs.size && !step->refs.data ? error_nomem(err, doing) : 0;
 }
 
+/* As the fold puts it (store/fold_trace.c): at the prefix itself, and those that were there move on by one. */
+static int put_group(catalog *c, hash128 prefix, bytes group, bool may_differ, weir_error *err)
+{
+    bytes moving = group;
+    bool taken = true;
+    int rc = 0;
+    for (unsigned i = 0; rc >= 0 && taken && i < TRACE_GROUPS; i++) {
+        hash128 place = trace_other(prefix, i);
+        bytes there;
+        uint64_t execution = 0;
+        rc = may_differ ? catalog_probe(c, place, &there, &execution, err) : 0;
+        taken = rc == 1 && execution == 0 && !bytes_equal(there, group);
+        if (taken) there = arena_bytes(&c->trace_arena, there); /* the next probe may be answered where it lies */
+        if (taken && !there.data) return error_nomem(err, "remembering a trace");
+        if (rc >= 0) rc = put_step(c, place, moving, 0, err);
+        if (taken) moving = there;
+    }
+    return rc;
+}
+
 static size_t group_size(const read_record *reads, size_t count)
 {
     size_t size = 1;
@@ -101,10 +121,13 @@ static int learn_group(catalog *c, hash128 *prefix, const read_record *reads, si
         refs[i] = reads[i].ref;
         trace_read(&stream, &reads[i].ref, reads[i].hash);
     }
-    buf_clear(&c->refs);
-    read_refs_put(&c->refs, refs, count);
+    buf group; /* not c->refs: a probe is answered there */
+    buf_init(&group);
+    read_refs_put(&group, refs, count);
+    bool may_differ = trace_may_differ(refs, count);
     mem_free(refs);
-    int rc = c->refs.failed ? error_nomem(err, "remembering a trace") : put_step(c, *prefix, buf_bytes(&c->refs), 0, err);
+    int rc = group.failed ? error_nomem(err, "remembering a trace") : put_group(c, *prefix, buf_bytes(&group), may_differ, err);
+    buf_deinit(&group);
     *prefix = hash_end(&stream);
     return rc;
 }

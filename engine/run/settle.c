@@ -478,7 +478,9 @@ static int settle_hit(task *t, uint64_t execution, weir_error *err)
 
 static int look_up(task *t, hash128 key, lookup_result *result, uint64_t *execution, uint64_t *wait_for, weir_error *err)
 {
-    lookup_source source = {.ctx = t, .probe = probe, .begin = begin_step, .resolve = resolve};
+    lookup_source source = {.ctx = t, .probe = probe, .begin = begin_step, .resolve = resolve,
+                            .current = t->node->status == CAT_FAILED ? 0 : t->node->execution,
+                            .latest_alone = t->effect->spec.kind == EFFECT_COMMAND};
     mem_arena scratch;
     arena_init(&scratch);
     int rc = lookup_trace(&source, key, &scratch, result, execution, wait_for, NULL, err);

@@ -2,8 +2,8 @@
  * fold_trace.c - traces: results that can be used again, and results that are given up.
  *
  * A trace is a chain of steps, each found by a hash of the key and of all that was seen before it (trace.h). A step names
- * what to look at next; the last one, the leaf, names the execution. Writing a trace again over the same prefixes replaces what they
- * lead to, so the newest result wins. A dropped trace loses its leaf alone: the steps before it may belong to others.
+ * what to look at next; the last one, the leaf, names the execution. Writing a trace again over the same prefixes replaces their
+ * leaf, so the newest result wins. A dropped trace loses its leaf alone: the steps before it may belong to others.
  *
  * The order of statements here is the order of row ids of refs: changing it needs a new DB_STATE_VERSION.
  */
@@ -50,7 +50,7 @@ static int find_refs(fold *f, bytes body, uint64_t *id)
 }
 
 /* The id of a group of refs; equal groups share one. */
-static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t *id)
+static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t *id, bool *may_differ)
 {
     read_ref *refs = arena_alloc(f->scratch, count * sizeof *refs);
     if (!refs) return error_nomem(f->err, "folding a trace");
@@ -60,7 +60,20 @@ static int intern_refs(fold *f, const read_record *reads, size_t count, uint64_t
     read_refs_put(&body, refs, count);
     int rc = body.failed ? error_nomem(f->err, "folding a trace") : find_refs(f, buf_bytes(&body), id);
     if (rc == 0 && *id == 0) rc = add_refs(f, buf_bytes(&body), id);
+    *may_differ = trace_may_differ(refs, count);
     buf_deinit(&body);
+    return rc;
+}
+
+/* *taken: another group is there. */
+static int offer_step(fold *f, hash128 place, uint64_t refs, bool *taken)
+{
+    db_stmt *s = fold_get(f, SQL_FOLD_STEP_OFFER);
+    if (!s) return f->err->code;
+    bind_raw_hash(s, 1, &place);
+    bind_u64(s, 2, refs);
+    int rc = db_run(s, f->err);
+    *taken = db_changes(f->d) == 0;
     return rc;
 }
 
@@ -72,6 +85,35 @@ static int write_step(fold *f, hash128 prefix, uint64_t refs, uint64_t execution
     bind_u64(s, 2, refs);
     bind_u64(s, 3, execution);
     return db_run(s, f->err);
+}
+
+static int read_step(fold *f, hash128 place, uint64_t *refs)
+{
+    *refs = 0;
+    db_stmt *s = fold_get(f, SQL_FOLD_STEP_REFS);
+    if (!s) return f->err->code;
+    bind_raw_hash(s, 1, &place);
+    int rc = db_step(s, f->err);
+    if (rc == 1) *refs = (uint64_t)db_int(s, 0);
+    db_reset(s);
+    return rc < 0 ? rc : 0;
+}
+
+/* At the prefix itself; those that were there move on by one, up to the place that is free or held the same. */
+static int write_group(fold *f, hash128 prefix, uint64_t refs, bool may_differ)
+{
+    bool taken = false;
+    if (!may_differ) return write_step(f, prefix, refs, 0);
+    int rc = offer_step(f, prefix, refs, &taken);
+    uint64_t moving = refs;
+    for (unsigned i = 0; rc == 0 && taken && i < TRACE_GROUPS; i++) {
+        uint64_t before = 0;
+        rc = read_step(f, trace_other(prefix, i), &before);
+        if (rc == 0) rc = write_step(f, trace_other(prefix, i), moving, 0);
+        taken = before != 0 && before != refs;
+        moving = before;
+    }
+    return rc;
 }
 
 static size_t group_size(const read_record *reads, size_t count)
@@ -97,9 +139,10 @@ int fold_trace(fold *f, const event_finished *e)
     int rc = 0;
     while (rc == 0 && left > 0) {
         uint64_t refs = 0;
+        bool may_differ = false;
         size_t size = group_size(reads, left);
-        rc = intern_refs(f, reads, size, &refs);
-        if (rc == 0) rc = write_step(f, prefix, refs, 0);
+        rc = intern_refs(f, reads, size, &refs, &may_differ);
+        if (rc == 0) rc = write_group(f, prefix, refs, may_differ);
         prefix = next_prefix(prefix, reads, size);
         reads += size;
         left -= size;

@@ -228,6 +228,13 @@ SELECT id FROM refs WHERE body = ?1
 -- name: fold_refs_add
 INSERT INTO refs (body) VALUES (?1)
 
+-- name: fold_step_offer
+INSERT INTO step (prefix, refs, execution) VALUES (?1, ?2, 0)
+ON CONFLICT(prefix) DO UPDATE SET refs = excluded.refs, execution = 0 WHERE refs IN (0, excluded.refs)
+
+-- name: fold_step_refs
+SELECT refs FROM step WHERE prefix = ?1
+
 -- name: fold_step
 INSERT INTO step (prefix, refs, execution) VALUES (?1, ?2, ?3)
 ON CONFLICT(prefix) DO UPDATE SET refs = excluded.refs, execution = excluded.execution

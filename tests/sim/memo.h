@@ -1,7 +1,7 @@
 /*
  * memo.h - which results an earlier execution has already produced: prefix -> what is read next, or "leaf".
  *
- * An execution teaches its chain of groups, replacing what a prefix named before (design.md section 5: a prefix has one next group).
+ * An execution teaches its chain of groups; a prefix may name several (store/trace.h).
  */
 #ifndef WEIR_TESTS_SIM_MEMO_H
 #define WEIR_TESTS_SIM_MEMO_H
@@ -96,8 +96,9 @@ static inline void memo_learn(memo *m, uint64_t key, const tracker *t, uint64_t 
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
-        uint64_t *row = memo_row(m, prefix, true);
+        uint64_t before = prefix;
         at = group_step(t, at, &prefix, &names);
+        uint64_t *row = memo_row(m, before ^ names, true);
         if (row) *row = names;
     }
     uint64_t *leaf = end == MEMO_OPEN ? NULL : memo_row(m, prefix, true);
@@ -109,8 +110,9 @@ static inline bool memo_has(memo *m, uint64_t key, const tracker *t, uint64_t en
 {
     uint64_t prefix = key, names;
     for (int at = 0; at < t->count;) {
-        const uint64_t *row = memo_row(m, prefix, false);
+        uint64_t before = prefix;
         at = group_step(t, at, &prefix, &names);
+        const uint64_t *row = memo_row(m, before ^ names, false);
         if (!row || *row != names) return false;
     }
     if (end == MEMO_OPEN) return true;

@@ -1,5 +1,5 @@
 /*
- * test_lookup.c - chains of reads: many traces for a key, a replaced prefix, waiting, looking, giving up.
+ * test_lookup.c - chains of reads: many traces for a key, several ways on behind a prefix, a replaced one, waiting, looking, giving up.
  */
 #include "engine/model/lookup.h"
 #include "engine/store/trace.h"
@@ -59,9 +59,10 @@ static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait
     (void)ctx;
     CHECK(resolved++ < begun);
     if (resolve_error) return error_set(e, resolve_error, "no disk");
-    *hash = world[ref->item].hash;
-    *wait_for = world[ref->item].wait_for;
-    *how = world[ref->item].how;
+    uint64_t at = ref->port >= 0 ? (uint64_t)ref->port : ref->item;
+    *hash = world[at].hash;
+    *wait_for = world[at].wait_for;
+    *how = world[at].how;
     return 0;
 }
 
@@ -85,7 +86,29 @@ static void set_world(int item, uint64_t number)
     world[item].how = RESOLVE_KNOWN;
 }
 
-/* Stores an execution that read groups of items: "1 2|3" and what the world holds now. */
+/* As store/trace.h says: what was there moves on by one, or is replaced. */
+static void put_group(hash128 prefix, const read_ref *refs, size_t count)
+{
+    buf group, moving;
+    buf_init(&group);
+    read_refs_put(&group, refs, count);
+    buf_init(&moving);
+    buf_append(&moving, group.data, group.size);
+    bool goes_on = true;
+    for (unsigned i = 0; goes_on && i < TRACE_GROUPS; i++) {
+        buf before;
+        buf_init(&before);
+        const step *found = find_step(trace_other(prefix, i));
+        if (found && found->execution == 0) buf_append(&before, found->refs.data, found->refs.size);
+        put_step(trace_other(prefix, i))->refs = moving;
+        goes_on = trace_may_differ(refs, count) && before.size != 0 && !bytes_equal(buf_bytes(&before), buf_bytes(&group));
+        moving = before;
+    }
+    buf_deinit(&moving);
+    buf_deinit(&group);
+}
+
+/* Stores an execution that read groups of items, declared ones with a +: "+1 +2|3" and what the world holds now. */
 static void record(hash128 key, const char *groups, uint64_t execution)
 {
     hash128 prefix = trace_begin(key);
@@ -97,22 +120,26 @@ static void record(hash128 key, const char *groups, uint64_t execution)
         trace_group(&stream, prefix);
         for (; *at && *at != '|'; at += strspn(at, " ")) {
             char *end;
-            uint64_t item = strtoull(at, &end, 10);
+            bool declared = *at == '+';
+            uint64_t item = strtoull(at + declared, &end, 10);
             at = end;
             refs[count] = (read_ref){.aspect = ASPECT_CONTENT, .port = -1, .member = -1, .sub = -1, .item = item};
+            if (declared) refs[count] = (read_ref){.aspect = ASPECT_CONTENT, .port = (int32_t)item, .member = -1, .sub = -1};
             trace_read(&stream, &refs[count++], world[item].hash);
         }
         if (*at == '|') at++;
-        step *to = put_step(prefix); /* a prefix has one next group: another one is replaced */
-        read_refs_put(&to->refs, refs, count);
+        put_group(prefix, refs, count);
         prefix = hash_end(&stream);
     }
     put_step(prefix)->execution = execution;
 }
 
+static uint64_t current;
+static bool latest_alone;
+
 static lookup_result look(hash128 key, uint64_t *execution, uint64_t *wait_for, uint64_t *probes)
 {
-    lookup_source source = {.probe = probe, .begin = begin_step, .resolve = resolve};
+    lookup_source source = {.probe = probe, .begin = begin_step, .resolve = resolve, .current = current, .latest_alone = latest_alone};
     lookup_result result;
     resolved = begun = 0;
     CHECK_OK(lookup_trace(&source, key, &scratch, &result, execution, wait_for, probes, &err), err);
@@ -131,6 +158,8 @@ static void reset(void)
     for (size_t i = 0; i < step_count; i++) buf_deinit(&steps[i].refs);
     step_count = 0;
     memset(world, 0, sizeof world);
+    current = 0;
+    latest_alone = false;
     for (int item = 0; item < ITEMS; item++) set_world(item, 0);
 }
 
@@ -191,6 +220,81 @@ static void test_replaced_prefix(void)
     CHECK_INT(12, hit(key));
     set_world(1, 1);
     CHECK_INT(11, hit(key));
+}
+
+/* What is read behind item 1 is as item 1 says. */
+static void test_ways_on(void)
+{
+    hash128 key = content(1);
+    uint64_t execution, wait_for, probes;
+    for (uint64_t way = 0; way < TRACE_GROUPS; way++) {
+        char groups[20];
+        set_world(1, way);
+        snprintf(groups, sizeof groups, "+1 +%d|30", (int)(2 + way));
+        record(key, groups, 100 + way);
+    }
+    for (uint64_t way = 0; way < TRACE_GROUPS; way++) {
+        set_world(1, way);
+        CHECK_INT(LOOKUP_HIT, look(key, &execution, &wait_for, &probes));
+        CHECK_INT(100 + way, execution);
+        CHECK_INT(probes, TRACE_GROUPS - way + 2 + (TRACE_GROUPS - 1 - way)); /* the newest first; each other one is a miss behind it */
+    }
+    set_world(1, 50);
+    CHECK_INT(0, hit(key));
+    set_world(1, 0);
+    set_world(30, 1);
+    CHECK_INT(0, hit(key));
+    set_world(30, 0);
+    latest_alone = true;
+    CHECK_INT(0, hit(key));
+    set_world(1, TRACE_GROUPS - 1);
+    CHECK_INT(100 + TRACE_GROUPS - 1, hit(key));
+    latest_alone = false;
+    set_world(1, 60); /* one more: the oldest is forgotten */
+    record(key, "+1 +20", 200);
+    CHECK_INT(200, hit(key));
+    set_world(1, 0);
+    CHECK_INT(0, hit(key));
+    set_world(1, 1);
+    CHECK_INT(101, hit(key));
+    record(key, "+1 +3|30", 201); /* the oldest is the newest now */
+    latest_alone = true;
+    CHECK_INT(201, hit(key));
+}
+
+/* The same was read in two forms. */
+static void test_current(void)
+{
+    hash128 key = content(1);
+    uint64_t execution, wait_for;
+    record(key, "+1 +2", 10);
+    record(key, "+1 +2 +3", 11);
+    CHECK_INT(11, hit(key));
+    current = 10;
+    CHECK_INT(10, hit(key));
+    current = 11;
+    CHECK_INT(11, hit(key));
+    current = 12;
+    CHECK_INT(11, hit(key));
+    record(key, "+1|5", 12);
+    CHECK_INT(12, hit(key));
+    current = 0;
+    record(key, "+1 +2", 13);
+    current = 12; /* to find it something had to be looked at that nobody declared, and there is a result */
+    CHECK_INT(13, hit(key));
+    CHECK_INT(6, resolved); /* 1 2, 1, 1 2 3 */
+    current = 11;
+    CHECK_INT(11, hit(key));
+    world[3].how = RESOLVE_WAIT;
+    CHECK_INT(13, hit(key));
+    set_world(3, 0);
+    world[5].how = RESOLVE_UNMADE;
+    set_world(2, 9); /* only the way over 5 is left, and that leads to what failed */
+    CHECK_INT(LOOKUP_UNMADE, look(key, &execution, &wait_for, NULL));
+    world[5].how = RESOLVE_WAIT;
+    world[5].wait_for = 7;
+    CHECK_INT(LOOKUP_WAIT, look(key, &execution, &wait_for, NULL));
+    CHECK_INT(7, wait_for);
 }
 
 static void test_order(void)
@@ -273,7 +377,7 @@ static void test_errors(void)
 int main(void)
 {
     arena_init(&scratch);
-    void (*const tests[])(void) = {test_plain, test_many_traces, test_replaced_prefix, test_order,
+    void (*const tests[])(void) = {test_plain, test_many_traces, test_replaced_prefix, test_ways_on, test_current, test_order,
                                    test_wait_and_observe, test_impossible, test_errors};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         reset();

@@ -411,6 +411,40 @@ static void given_up(void)
     end();
 }
 
+/* Ids of refs, in the order of their places. */
+static const char *groups_behind(hash128 prefix)
+{
+    static char text[8 * TRACE_GROUPS];
+    text[0] = 0;
+    for (unsigned i = 0; i < TRACE_GROUPS; i++) {
+        char hex[2 * HASH_SIZE + 1];
+        hash128 place = trace_other(prefix, i);
+        for (size_t k = 0; k < HASH_SIZE; k++) snprintf(hex + 2 * k, 3, "%02X", place.bytes[k]);
+        size_t at = strlen(text);
+        snprintf(text + at, sizeof text - at, "%s%s", i ? " " : "", ask(fmt("SELECT refs FROM step WHERE hex(prefix) = '%s'", hex)));
+    }
+    return text;
+}
+
+/* The first read says what the second one is: the groups behind the key, the newest first. */
+static void several_ways(void)
+{
+    story s = begin("several_ways");
+    static const uint64_t items[] = {1, 2};
+    hash128 h0 = trace_begin(story_hash(50));
+    story_node(&s, 1, items, 2, NULL, 0, NULL, 0, 0, 0);
+    for (int way = 0; way < TRACE_GROUPS + 1; way++) { /* refs 1 to 9 */
+        read_record reads[] = {read_of(0, 0, 1, (uint64_t)way), read_of(0, 1 + way, 2, 2)};
+        TELL(&s, finished, FINISHED, .execution = 1 + (uint64_t)way, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = reads, .read_count = 2);
+    }
+    CHECK_STR("9 8 7 6 5 4 3 2", groups_behind(h0));
+    CHECK_STR(fmt("%d", TRACE_GROUPS + TRACE_GROUPS + 1), ask("SELECT count(*) FROM step"));
+    read_record again[] = {read_of(0, 0, 1, 3), read_of(0, 1 + 6, 2, 2)}; /* refs 7 */
+    TELL(&s, finished, FINISHED, .execution = 20, .node = 1, .result = EXECUTION_OK, .key = story_hash(50), .reads = again, .read_count = 2);
+    CHECK_STR("7 9 8 6 5 4 3 2", groups_behind(h0));
+    end();
+}
+
 static void random_logs(void)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -531,6 +565,7 @@ int main(void)
     recovered();
     given_up();
     known_failures();
+    several_ways();
     random_logs();
     waiting_rows();
     tampering();
