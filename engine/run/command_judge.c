@@ -257,8 +257,9 @@ static int check_source(task *t, const scan_request *r, bool found, bool *raced,
             if (slot) *slot = (uint64_t)os_monotonic_ns();
         }
     }
-    int64_t start_ns = (t->started_us - 10000) * 1000; /* file time lags the clock by up to a tick */
-    bool is_fresh = r->sig.mtime_ns >= start_ns || r->sig.ctime_ns >= start_ns;
+    int64_t start_ns = t->started_us * 1000; /* file time lags the clock, and may be cut off */
+    bool is_fresh = r->sig.mtime_ns >= start_ns - scan_window_ns(r->sig.mtime_ns) ||
+                    r->sig.ctime_ns >= start_ns - scan_window_ns(r->sig.ctime_ns);
     uint64_t seen = item->id; /* by whoever came first in this turn: it may have been another one before */
     if (found && is_fresh && (first || map_get(&w->first_seen, map_key_u64(&seen)))) *raced = true;
     uint64_t moved = item->id; /* another node may have noticed it first: then the belief is newer than the command */

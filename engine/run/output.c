@@ -112,7 +112,7 @@ int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, w
                           now.mtime_ns == made->mtime_ns);
     scan_sig sig = scan_sig_of(&now);
     item->disk_differs = false;
-    return sigcache_put(w->sigs, item->name, item->id, &sig, hash, !same, err);
+    return sigcache_put(w->sigs, item->name, item->id, &sig, hash, !same || scan_is_coarse(&sig), err);
 }
 
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err)

@@ -8,7 +8,11 @@
  * version. What remains is a change after the second stat within the same tick of the file system's clock: such an
  * entry is racy and is read once more by a later scan. "Now" is CLOCK_REALTIME_COARSE, the clock that the kernel stamps
  * files with, read before the first stat: no file has to be touched for it. A stamp that lies in the future by more than
- * the window was set by hand or by another machine's clock; no write of now can repeat it, so it is not racy.
+ * a tick was set by hand or by another machine's clock; no write of now can repeat it, so it is not racy.
+ *
+ * A file system may cut its stamps to 10 ms (exFAT), to seconds (ext4 with small inodes, HFS+, old NFS servers) or to even seconds
+ * (FAT): a stamp shows by its zeros what may have been cut off, and the window is so much longer. On a finer one such a stamp
+ * is rare, or was set by hand and is old; it costs one more read.
  *
  * I1  A file on the list of forbidden ones is never opened: closing any descriptor of SQLite's files drops its locks.
  *
@@ -75,12 +79,28 @@ int64_t scan_clock_ns(void)
     return clock_ns(CLOCK_REALTIME_COARSE);
 }
 
+int64_t scan_window_ns(int64_t stamp_ns)
+{
+    static const int64_t grains[] = {2000000000, 1000000000, 100000000, 10000000, 1000000};
+    for (size_t i = 0; i < sizeof grains / sizeof *grains; i++)
+        if (stamp_ns % grains[i] == 0) return grains[i] + SCAN_RACY_NS;
+    return SCAN_RACY_NS;
+}
+
+static bool may_repeat(int64_t stamp_ns, int64_t before_ns)
+{
+    return stamp_ns >= before_ns - scan_window_ns(stamp_ns) && stamp_ns <= clock_ns(CLOCK_REALTIME) + SCAN_RACY_NS;
+}
+
 bool scan_is_racy(const scan_sig *sig, int64_t before_ns)
 {
-    int64_t from = before_ns - SCAN_RACY_NS;
-    int64_t to = clock_ns(CLOCK_REALTIME) + SCAN_RACY_NS;
-    return (sig->mtime_ns >= from && sig->mtime_ns <= to) ||
-           (sig->ctime_ns >= from && sig->ctime_ns <= to);
+    return may_repeat(sig->mtime_ns, before_ns) || may_repeat(sig->ctime_ns, before_ns);
+}
+
+bool scan_is_coarse(const scan_sig *sig)
+{
+    bool is_coarse = scan_window_ns(sig->mtime_ns) > SCAN_RACY_NS && scan_window_ns(sig->ctime_ns) > SCAN_RACY_NS;
+    return is_coarse && scan_is_racy(sig, scan_clock_ns());
 }
 
 hash128 scan_fingerprint(hash128 content, uint32_t mode)
@@ -267,6 +287,7 @@ static int look(const scan_config *config, scan_request *r, const char *path, we
         rc = read_file(config, r, path, err);
         if (rc != 0) return rc;
         r->racy = !(r->flags & SCAN_RENAMED) && scan_is_racy(&r->sig, before_ns);
+        if (r->flags & SCAN_RENAMED) r->racy = scan_is_coarse(&r->sig);
     }
     return 0;
 }

@@ -2,7 +2,7 @@
  * scan.h - what is on disk: signatures, fingerprints, globs.
  *
  * A signature (dev, ino, size, mtime, ctime, mode) only decides whether to read a file again; content decides everything else. An entry
- * whose mtime or ctime lies within SCAN_RACY_NS of the file system's clock at the observation is racy: read once more by a later
+ * whose mtime or ctime lies within scan_window_ns of the file system's clock at the observation is racy: read once more by a later
  * scan. Fingerprint of a regular file: hash of its content; with any execute bit: hash of "weir x" and that; a link that
  * is not followed does not occur (links are followed; a dangling one is absent); a folder: hash of "weir dir"; absent:
  * HASH_ABSENT; what cannot be an input (FIFOs, sockets, devices, no permission, a file of the state) is the error WEIR_WORKFLOW that
@@ -19,7 +19,7 @@
 
 #include "engine/store/blob.h"
 
-enum { SCAN_RACY_NS = 10 * 1000 * 1000 };
+enum { SCAN_RACY_NS = 10 * 1000 * 1000 }; /* a tick of the clock that files are stamped with */
 
 typedef struct scan_sig {
     uint64_t dev, ino;
@@ -56,7 +56,7 @@ typedef struct scan_config {
 
 enum scan_flags {
     SCAN_KEEP = 1,   /* put the content into the store */
-    SCAN_RENAMED = 2, /* weir itself has just renamed it into place: never racy */
+    SCAN_RENAMED = 2, /* weir itself has just renamed it into place: racy only where stamps are coarse */
     SCAN_LIST = 4     /* of a folder as a whole (manifest.h): its list into the store, its files not */
 };
 
@@ -85,6 +85,12 @@ typedef struct scan_request {
     int code;        /* 0 or a WEIR_ code; then `message` */
     char message[200];
 } scan_request;
+
+/** How long after a stamp another write may get the same one: a tick, and as much as the file system cuts off (see scan.c). */
+int64_t scan_window_ns(int64_t stamp_ns);
+
+/** weir has put this file in place just now: may somebody change it from now on without another stamp? Only where stamps are coarse. */
+bool scan_is_coarse(const scan_sig *sig);
 
 /** Free what SCAN_KEEP brought and nobody took. */
 void scan_drop_rows(scan_request *request);

@@ -258,7 +258,7 @@ static void single_later(void)
     while ((now = coarse_ns()) == before) usleep(200);
     if (s->count == INTERVALS) return;
     s->real_ns[s->count] = now;
-    s->told_ns[s->count] = s->count ? s->told_ns[s->count - 1] + 1000000000 : 1700000000LL * 1000000000;
+    s->told_ns[s->count] = s->count ? s->told_ns[s->count - 1] + 1000000000 : 1700000000LL * 1000000000 + 123456789; /* stamps of full seconds would be coarse ones (scan.c) */
     s->count++;
 }
 

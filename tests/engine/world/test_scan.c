@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "engine/world/scan.h"
+#include "engine/world/scan_internal.h"
 #include "tests/check.h"
 
 static int rootfd;
@@ -174,6 +174,41 @@ static void test_racy_rule(void)
     } while (!r.racy);
     let_age();
     CHECK(!scan("r").racy);
+}
+
+static bool is_racy(int64_t mtime_ns, int64_t ctime_ns, int64_t before_ns)
+{
+    return scan_is_racy(&(scan_sig){.mtime_ns = mtime_ns, .ctime_ns = ctime_ns}, before_ns);
+}
+
+/* What a stamp may have lost shows in its zeros: the window is that of the file system. */
+static void test_granularity(void)
+{
+    const int64_t ms = 1000000, s = 1000 * ms;
+    int64_t even = os_wall_us() / 2000000 * 2 * s - 8 * s, odd = even + s, old = even - 100 * s + 1;
+    CHECK(is_racy(even, old, even + 1999 * ms)); /* FAT */
+    CHECK(!is_racy(even, old, even + 2011 * ms));
+    CHECK(is_racy(odd, old, odd + 999 * ms)); /* whole seconds */
+    CHECK(!is_racy(odd, old, odd + 1011 * ms));
+    CHECK(is_racy(old, odd, odd + 999 * ms));
+    CHECK(!is_racy(old, odd, odd + 1011 * ms));
+    CHECK(is_racy(odd + 120 * ms, old, odd + 129 * ms)); /* exFAT */
+    CHECK(is_racy(odd + 120 * ms, old, odd + 139 * ms));
+    CHECK(!is_racy(odd + 120 * ms, old, odd + 141 * ms));
+    CHECK(is_racy(odd + 123456789, old, odd + 133 * ms)); /* the usual ones: a tick */
+    CHECK(!is_racy(odd + 123456789, old, odd + 134 * ms));
+    int64_t now = os_wall_us() * 1000;
+    CHECK(!is_racy(now / s * s + 4 * s, old, now)); /* set by hand, and not yet */
+
+    bool is_coarse = false;
+    for (int i = 0; i < 100 && !is_coarse; i++) { /* again if it took longer than the second had left */
+        int64_t second = os_wall_us() / 1000000 * s;
+        is_coarse = scan_is_coarse(&(scan_sig){.mtime_ns = second, .ctime_ns = second});
+    }
+    CHECK(is_coarse);
+    int64_t second = now / s * s;
+    CHECK(!scan_is_coarse(&(scan_sig){.mtime_ns = second, .ctime_ns = now | 1})); /* a fine stamp shows the next change */
+    CHECK(!scan_is_coarse(&(scan_sig){.mtime_ns = odd, .ctime_ns = odd}));
 }
 
 static void test_large(void)
@@ -650,6 +685,7 @@ int main(void)
     test_kinds();
     test_signature_decides();
     test_racy_rule();
+    test_granularity();
     test_large();
     test_forbidden();
     test_replaced();
