@@ -45,7 +45,8 @@ const command COMMANDS[] = {
      "Read-only, 10 seconds at most. The views weir_runs, weir_nodes, weir_edges, weir_inputs, weir_outputs, weir_events, weir_executions\n"
      "and weir_reasons stay as they are from release to release; tables do not.", command_sql},
     {"set", "NAME=VALUE...", 1, -1, "give named values that stay",
-     "VALUE is JSON, or else a text. With --unset NAME...: forget them. `weir run NAME=VALUE` is for one run.", command_set},
+     "VALUE is JSON, or else a text. With --unset NAME...: forget them. `weir run NAME=VALUE` is for one run. A NAME that nothing uses is\n"
+     "set all the same, with a message.", command_set},
     {"db", "check|rebuild", 1, 1, "is everything stored as it was written; make the state anew",
      "check: the log against its chain of hashes, the state against the log, the pages of the database, every blob. Exit code 3 on damage.\n"
      "rebuild: drop the derived tables and fold them from the log; a log that lost its end counts as it is from then on.", command_db},

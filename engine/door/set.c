@@ -1,12 +1,17 @@
 /*
  * set.c - weir set: named values that stay. A watch that works on the project is asked to set
  * them, and runs what hangs on them.
+ *
+ * A name that nothing uses is set all the same, since the workflow may be about to declare it, and is
+ * told: mostly it is a slip.
  */
 #include "engine/door/commands.h"
 #include "engine/door/holder.h"
 #include "engine/door/print.h"
+#include "engine/door/query.h"
 #include "engine/door/remote.h"
 #include "engine/door/request.h"
+#include "engine/model/near.h"
 
 /* All words are read before anything is set. json NULL: forget it. */
 static int read_words(const options *o, mem_arena *arena, weir_assignment *values, weir_error *err)
@@ -63,6 +68,51 @@ static int set(const options *o, session *s, const weir_request *request)
     }
 }
 
+/* --- names that nothing uses ------------------------------------------------------------------- */
+
+typedef struct names {
+    const char **name; /* in the query's arena */
+    size_t count, capacity;
+} names;
+
+static int values_in_use(query *q, names *in_use)
+{
+    int rc;
+    db_stmt *s = QUERY_ASK(q, SQL_VALUES_IN_USE, ITEM_VALUE);
+    if (!s) return q->err.code;
+    while ((rc = query_step(q, s)) == 1) {
+        bytes name = query_bytes(q, s, 0);
+        if (!name.data || !MEM_GROW(in_use->name, in_use->capacity, in_use->count + 1))
+            return error_nomem(&q->err, "looking at values");
+        in_use->name[in_use->count++] = (const char *)name.data;
+    }
+    return rc;
+}
+
+static void tell_unless_used(const names *in_use, const char *name)
+{
+    for (size_t i = 0; i < in_use->count; i++)
+        if (strcmp(in_use->name[i], name) == 0) return;
+    const char *near = in_use->count ? near_name(name, in_use->name, in_use->count) : NULL;
+    print_message("nothing uses the value \"%s\", as the workflow was loaded last; it is set all the same", name);
+    if (near) print_hint("did you mean \"%s\"? weir set --unset %s forgets this one", near, name);
+    else print_hint("weir.value { name = \"%s\" } declares it; weir set --unset %s forgets it", name, name);
+}
+
+/* A workflow that was never loaded may use anything. What cannot be asked now is not worth an error: the values are set. */
+static void tell_unused(const options *o, const weir_request *request)
+{
+    query q = {0};
+    names in_use = {0};
+    int rc = query_open_as_is(&q, o);
+    db_stmt *s = rc == 0 ? query_get(&q, SQL_DOOR_IS_DEFINED) : NULL;
+    bool is_defined = s && query_step(&q, s) == 1 && db_int(s, 0) != 0;
+    if (is_defined && values_in_use(&q, &in_use) == 0)
+        for (size_t i = 0; i < request->value_count; i++) tell_unless_used(&in_use, request->values[i].name);
+    mem_free(in_use.name);
+    query_close(&q);
+}
+
 int command_set(const options *o)
 {
     session s = {0};
@@ -79,6 +129,7 @@ int command_set(const options *o)
                : rc == WEIR_CANCELLED ? reporting_exit_code(rc)
                                       : print_failure(&s.err, s.hint);
     session_close(&s);
+    if (code == EXIT_DONE && !o->unset && !o->quiet) tell_unused(o, &request);
     arena_deinit(&arena);
     return code;
 }

@@ -1,5 +1,8 @@
 -- door.sql - the questions of the command line. Read-only. A name with "_all" reads a whole table: a listing is asked for.
 
+-- name: door_is_defined
+SELECT EXISTS (SELECT 1 FROM definition_read);
+
 -- name: door_graph_first
 SELECT id FROM graph ORDER BY id LIMIT 1;
 
