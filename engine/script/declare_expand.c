@@ -258,11 +258,13 @@ void luadeclare_list(lua_State *L, loader *ld)
     ld->link = &link;
     ld->is_loading = true;
     for (x->entry = 1; x->entry <= count; x->entry++) {
+        ld->list_entry = (uint32_t)x->entry;
         lua_rawgeti(L, list, x->entry);
         read_entry(x);
         if (lua_isnil(L, -1)) lua_pop(L, 1);
         else lua_rawseti(L, to, x->entry);
     }
+    ld->list_entry = 0;
     ld->is_loading = false;
     ld->link = before;
     ld->errors = errors;

@@ -87,7 +87,8 @@ typedef struct loader {
     script_effect *effects;
     size_t effect_count, effect_capacity;
     map effect_index;   /* name -> index */
-    map node_lines;     /* hash of the full name -> file << 32 | line */
+    map node_lines;     /* hash of the full name -> file << 32 | line; of a list: the entry */
+    uint32_t list_entry; /* of the list that is read (weir.expand), from 1 on; 0: none is */
     map reads_seen;     /* kind and name: reported once */
     map pools;          /* name -> depth, of weir.pool */
     map places_seen;    /* file:line of findings in shared functions: reported once */

@@ -227,15 +227,17 @@ static void name_node(declaration *d)
     uint64_t *line = map_put(&ld->node_lines, map_key_u64(&hash), &added);
     if (!line) luaL_error(d->L, "out of memory");
     if (added) {
-        *line = loader_file_number(ld, d->where.file) << 32 | (uint32_t)d->where.line;
+        *line = ld->list_entry ? ld->list_entry
+                               : loader_file_number(ld, d->where.file) << 32 | (uint32_t)d->where.line;
         return;
     }
+    static const char hint[] = "the params are part of the name: give nodes of one effect different params, or other names";
     uint64_t file = *line >> 32;
-    declare_complain(
-        d, NULL,
-        "the params are part of the name: give nodes of one effect different params, or other names",
-        "a node %s was declared before, at %s:%d", (const char *)d->spec.name.data,
-        file ? ld->files[file - 1] : "?", (int)(uint32_t)*line);
+    if (ld->list_entry)
+        declare_complain(d, NULL, hint, "a node %s was declared before, by entry %d", (const char *)d->spec.name.data, (int)*line);
+    else
+        declare_complain(d, NULL, hint, "a node %s was declared before, at %s:%d", (const char *)d->spec.name.data,
+                         file ? ld->files[file - 1] : "?", (int)(uint32_t)*line);
 }
 
 static void push_node(declaration *d)
