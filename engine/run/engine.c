@@ -22,6 +22,16 @@ enum { TURNS_MOST = 10 };
 
 /* --- open and close ------------------------------------------------------------------------------------------------ */
 
+/* Says where, and what can be done without it. */
+static int not_writable(const weir *w, int rc, weir_error *err)
+{
+    char cause[sizeof err->message];
+    if (rc != WEIR_IO) return rc;
+    memcpy(cause, err->message, sizeof cause);
+    return error_set(err, rc, "%.120s/.weir, where weir keeps its state, cannot be written: %.200s; `weir status`, why, log and get only read",
+                     w->root, cause);
+}
+
 static int make_state_folder(weir *w, unsigned flags, weir_error *err)
 {
     char fs[16];
@@ -149,7 +159,8 @@ static int open_writer(weir *w, const weir_options *o, weir_error *err)
 {
     int rc = make_state_folder(w, o->flags, err);
     if (rc == 0) rc = take_lock(w, o, err);
-    if (rc == 0) rc = blob_store_open(&w->blobs, w->weirfd, err);
+    if (rc != 0) return not_writable(w, rc, err);
+    rc = blob_store_open(&w->blobs, w->weirfd, err);
     if (rc == 0) rc = journal_open(&w->journal, &w->loop, w->db_path, w->weirfd, err);
     if (rc == 0) rc = catalog_open(&w->catalog, w->db_path, w->journal, false, err);
     return rc;

@@ -305,7 +305,8 @@ static int open_scratch(db *d, const db *of, weir_error *err)
     arena_deinit(&arena);
     if (rc == 0) return 0;
     if (d->handle) close_handle(d);
-    return open_handle(d, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY, err);
+    /* Not SQLITE_OPEN_MEMORY: what is attached inherits it, and an empty database would be found in the place of the log. */
+    return open_handle(d, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
 }
 
 int db_open_shadow(db **out, const db *of, weir_error *err)
