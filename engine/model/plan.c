@@ -285,6 +285,7 @@ int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_err
     bool is_remembered = p->nodes[first].users_at != 0;
     if (!is_remembered && height > p->nodes[first].height) return 0;
     int rc = plan_table_add(p, node, height, &at, err);
+    if (rc == 0) rc = plan_lift_check(p, at, first, err);
     if (rc == 0 && is_remembered) rc = plan_table_link(p, first, at, false, err);
     if (rc == 0) rc = plan_lift_raise(p, at, plan_above(p->nodes[first].height), err);
     if (rc == 0 && (p->nodes[first].flags & EXPANDED)) rc = plan_reach_count(p, at, err);

@@ -77,7 +77,7 @@ int plan_wait(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_erro
  * turn. It goes on running. A circle: as in plan_wait.
  */
 int plan_edge(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
-/** `node` has been declared anew, in the middle of the turn, as a user of `on`; the source says so from now on. */
+/** `node` has been declared anew, in the middle of the turn, as a user of `on`; the source says so from now on. A circle: as in plan_wait. */
 int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_error *err);
 /** The source lifted a node in the middle of the turn. One that has not come up yet: nothing. */
 int plan_raise(plan *p, uint64_t node, uint32_t height, weir_error *err);

@@ -405,7 +405,9 @@ static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
             const spec_member *m = &n->spec->inputs[j].members[k];
             const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
             uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
-            if (on) rc = plan_new_user(c->w->plan, n->id, n->height, on, err);
+            const cat_node *node = on ? catalog_node(c->w->catalog, n->id, err) : NULL;
+            if (node) rc = edge_enters(c->w, node, on, err);
+            else if (on) rc = err->code ? err->code : WEIR_BUG;
         }
     return rc;
 }

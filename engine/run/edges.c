@@ -164,6 +164,22 @@ int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err)
     return say_circle(w, ids, count, err);
 }
 
+/* What was not wanted until now was no part of the circles that were looked for before. */
+int edge_enters(weir *w, const cat_node *node, uint64_t on, weir_error *err)
+{
+    for (;;) {
+        bool broken = false;
+        int rc = plan_new_user(w->plan, node->id, node->height, on, err);
+        if (rc != WEIR_WORKFLOW) return rc;
+        size_t count = 0;
+        rc = break_circle(w, true, &broken, err);
+        if (rc != 0) return rc;
+        const uint64_t *ids = plan_circle(w->plan, &count);
+        if (!broken) return say_circle(w, ids, count, err);
+        error_clear(err);
+    }
+}
+
 /* The node behind a read that was not declared; NULL: none. */
 static int edge_source(weir *w, const read_record *r, const cat_node **maker, weir_error *err)
 {

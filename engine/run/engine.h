@@ -545,6 +545,11 @@ int edge_add(weir *w, const cat_node *node, const cat_node *on, weir_error *err)
 int edge_wait(weir *w, uint64_t node, const cat_node *on, weir_error *err);
 /** Would edge_add fail? Then WEIR_WORKFLOW. */
 int edge_check(weir *w, const cat_node *node, const cat_node *on, weir_error *err);
+/**
+ * In the middle of a turn a node is declared anew, or wanted only now: it is a user of `on`, and the planner may have asked for those already. The
+ * history that closes a circle is dropped; without any: WEIR_FAILED.
+ */
+int edge_enters(weir *w, const cat_node *node, uint64_t on, weir_error *err);
 /** A result of before holds again: what it read besides is an edge now. WEIR_FAILED: not possible any more. */
 int edge_restore(task *t, uint64_t execution, weir_error *err);
 /**
