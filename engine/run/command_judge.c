@@ -282,20 +282,30 @@ static int find_dropped(task *t, const cat_node *maker, const cat_item *item, bo
 }
 
 /* A discovered read of an output: its maker must come before, and must not have ended while the command ran. */
+/*
+ * Will its output be another one, or is it being made? Of a maker that is only asked about nothing is known against what it made: should it
+ * change after all, whoever read it is due again. A command may have read an output that was put aside.
+ */
+static bool is_in_the_making(const task *t, const cat_node *maker)
+{
+    plan_state state = plan_state_of(t->w->plan, maker->id);
+    if (state == PLAN_RUNNING) return t->spawned || !plan_is_asked(t->w->plan, maker->id);
+    return state == PLAN_DUE && !plan_is_asked(t->w->plan, maker->id);
+}
+
 int command_found_output(task *t, const cat_item *item, bool *raced, bool *unmade, weir_error *err)
 {
     weir *w = t->w;
     const cat_node *maker = catalog_node(w->catalog, item->node, err);
     if (!maker) return err->code ? err->code : WEIR_BUG;
     int rc = targets_wanted(w, maker->id) ? 0 : targets_take_in_now(w, maker->id, err);
-    plan_state state = plan_state_of(w->plan, maker->id);
     if (rc != 0) return rc;
     if (maker->id != t->node->id && failure_is_lost(w, maker)) {
         if (!t->unmade) t->unmade = item;
         *unmade = true;
         return 0;
     }
-    if (state == PLAN_DUE || state == PLAN_RUNNING || hash_is_none(item->hash) || item->disk_differs) *raced = true;
+    if (is_in_the_making(t, maker) || hash_is_none(item->hash) || item->disk_differs) *raced = true;
     if (t->spawned && maker->settled > t->spawned) *raced = true;
     if (maker->spec.flags & SPEC_TRANSIENT) rc = find_dropped(t, maker, item, raced, err);
     if (rc == 0 && maker->id != t->node->id) rc = edge_add(w, t->node, maker, err);
