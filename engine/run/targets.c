@@ -454,7 +454,7 @@ static int close_fresh(weir *w, const uint64_t *nodes, size_t count, map *fresh,
     return rc;
 }
 
-/* The planner may have asked who uses their sources while nobody wanted them. */
+/* The planner may have asked who uses their sources while nobody wanted them, or have lifted those; what they needed once is such a source too. */
 static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *err)
 {
     size_t at = 0;
@@ -464,7 +464,7 @@ static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *er
         uint64_t id;
         memcpy(&id, key.data, sizeof id);
         const cat_node *node = catalog_node(w->catalog, id, err);
-        rc = node ? catalog_ids(w->catalog, SQL_NODE_SOURCES, id, 0, 1, list, err) : err->code;
+        rc = node ? catalog_ids(w->catalog, SQL_NODE_SOURCES_ALL, id, 0, 1, list, err) : err->code;
         for (size_t i = 0; rc == 0 && i < list->count; i++) rc = edge_enters(w, node, list->ids[i], err);
     }
     return rc;
