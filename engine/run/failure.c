@@ -127,6 +127,7 @@ void failure_blocks(task *t)
     }
     t->end.known = !hash_is_none(t->key);
     (void)settle_say_failed(t, EXECUTION_FAILED, why);
+    t->node->forced = false;
     t->node->blocked_by = maker->id;
     settle_blocked(t);
 }

@@ -350,6 +350,18 @@ static bool is_crowded(const weir *w)
     return w->jobs_waiting > (size_t)w->slots * WAITING_MOST || w->jobs_waiting > WAITING_EVER;
 }
 
+/* It fails for a circle, whatever becomes of the others that it asked for in the same breath: it is not due when they are settled. */
+static int let_go(task *t, weir_error *err)
+{
+    need *n = t->need;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n->count; i++) {
+        const needed_thing *thing = &n->things[i];
+        if (thing->is_edge && is_open(plan_state_of(t->w->plan, thing->node->id))) rc = plan_forget(t->w->plan, thing->node->id, t->node->id, err);
+    }
+    return rc;
+}
+
 /* 1: something happened; 0: it still waits. */
 static int go_on(task *t, weir_error *err)
 {
@@ -369,7 +381,8 @@ static int go_on(task *t, weir_error *err)
         char why[sizeof err->message];
         snprintf(why, sizeof why, "%s", err->message);
         error_clear(err);
-        rc = end_job(t, NEED_FAILED, why, err);
+        rc = let_go(t, err);
+        if (rc == 0) rc = end_job(t, NEED_FAILED, why, err);
     } else if (rc == 0 && failed) {
         t->node->blocked_by = failed->id;
         rc = end_job(t, NEED_BLOCKED, "what it needs has failed", err);

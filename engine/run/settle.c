@@ -755,6 +755,7 @@ void settle_failed(task *t, execution_result result, const char *message)
         return;
     }
     if (!interrupted) w->summary->failed++;
+    if (!interrupted) t->node->forced = false; /* once in a run, also when it is looked at in a later turn */
     bool began = t->started_ns != 0 || !interrupted; /* what was stopped before it began is no news */
     if (began) tell_finished(t, OUTCOME_FAILED, log);
     schedule_settled(t, false, true);
