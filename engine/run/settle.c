@@ -73,7 +73,7 @@ static int find_blocker(task *t, weir_error *err)
     db_bind_int(q, 1, (int64_t)t->node->id);
     while (t->node->blocked_by == 0 && db_step(q, err) == 1) {
         const cat_node *source = catalog_loaded(w->catalog, (uint64_t)db_int(q, 0)); /* whoever failed in this run is loaded */
-        if (source && (source->status == CAT_FAILED || source->status == CAT_BLOCKED)) t->node->blocked_by = source->id;
+        if (source && (source->status == CAT_FAILED || source->status == CAT_BLOCKED) && !source->planned) t->node->blocked_by = source->id;
     }
     db_reset(q);
     return err->code;
