@@ -684,6 +684,7 @@ static void __attribute__((unused)) run_dry(const run_plan *p)
         const tracker *t = &sim->clean.nodes[s].reads;
         discovers |= (t->makers & ~sim->known[s]) != 0 || t->needs != 0 || sim->clean.nodes[s].asks_missing;
         discovers |= p->limited && (sim->expected[s] || sim->anew[s]) && (t->makers | sim->known[s]) != 0; /* declared anew: what it was known to read is forgotten */
+        discovers |= p->limited && graph.nodes[s].row && !was_on_list(s); /* nor what a node takes in that is not declared yet */
     }
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
