@@ -224,6 +224,19 @@ int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err)
     return plan_reach_leave(p, at, err);
 }
 
+int plan_gone(plan *p, uint64_t node, weir_error *err)
+{
+    uint32_t at;
+    if (!plan_table_find(p, node, &at) || p->nodes[at].state == PLAN_RUNNING || p->nodes[at].state == PLAN_SETTLED) return 0;
+    if (p->nodes[at].state == PLAN_DUE) {
+        plan_heap_drop(p, &p->queue, at);
+        plan_heap_drop(p, &p->ready, at);
+        p->due--;
+    }
+    p->nodes[at].state = PLAN_SETTLED;
+    return plan_reach_leave(p, at, err);
+}
+
 /* Running -> due again, in the queue. */
 static int give_back(plan *p, uint32_t at, weir_error *err)
 {

@@ -65,6 +65,8 @@ int plan_next(plan *p, bool idle, uint64_t *node, weir_error *err);
  * next turn.
  */
 int plan_settled(plan *p, uint64_t node, bool changed, weir_error *err);
+/** It is not declared any more: a due one is not handed out in this turn, and nothing is reached through it. A running one ends by itself. */
+int plan_gone(plan *p, uint64_t node, weir_error *err);
 /**
  * A running node needs `on` first: it is due again, above `on`, and an edge on -> node holds for the rest of the turn. When
  * `on` is idle or settled the node is due at once. WEIR_WORKFLOW when `on` (transitively, within this turn's edges and users) waits for node: a cycle; the message

@@ -433,6 +433,7 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err)
     walk readers = {0};
     map_init(&readers.seen);
     int rc = catalog_refresh(w->catalog, err);
+    for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = plan_gone(w->plan, c->gone[i], err); /* what read it may wait for its list alone */
     if (rc == 0) rc = push_rows(&readers, w, SQL_EXPANSION_READERS, c->parent, err);
     if (rc == 0) rc = want(c, &readers, err);
     for (size_t i = 0; rc == 0 && w->limited && i < c->count; i++)

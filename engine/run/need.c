@@ -164,16 +164,45 @@ static int check_list(task *t, const cat_node *needed, weir_error *err)
     return 0;
 }
 
-/* WEIR_FAILED: a circle. */
-static int take_edge(task *t, needed_thing *thing, weir_error *err)
+/*
+ * A circle through a node of a list that is still to be compared may be none when it is: *list, or 0. The node waits for that list first,
+ * unless the list is made from the node.
+ */
+static int list_of_circle(task *t, uint64_t *list, weir_error *err)
 {
     weir *w = t->w;
+    size_t count = 0;
+    const uint64_t *ids = plan_circle(w->plan, &count);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && *list == 0 && i < count; i++) {
+        bool does = false;
+        const cat_node *node = catalog_node(w->catalog, ids[i], err);
+        if (!node) return err->code ? err->code : WEIR_BUG;
+        uint64_t parent = node->spec.parent;
+        if (parent == 0 || !is_open(plan_state_of(w->plan, parent))) continue;
+        rc = define_depends(w, parent, t->node->id, &does, err);
+        if (!does) *list = parent;
+    }
+    return rc;
+}
+
+/* WEIR_FAILED: a circle. *list: one that is to be made before that is known. */
+static int take_edge(task *t, needed_thing *thing, uint64_t *list, weir_error *err)
+{
+    weir *w = t->w;
+    weir_error why = {0};
     if (thing->node == t->node)
         return error_set(err, WEIR_FAILED, "nodes wait for one another: %s -> %s", (const char *)t->node->spec.name.data,
                          (const char *)t->node->spec.name.data);
     int rc = targets_wanted(w, thing->node->id) ? 0 : targets_take_in_now(w, thing->node->id, err); /* else the way of a circle is not known */
     if (rc == 0) rc = check_list(t, thing->node, err);
-    if (rc == 0) rc = edge_add(w, t->node, thing->node, err);
+    if (rc == 0) rc = edge_add(w, t->node, thing->node, &why);
+    if (rc == WEIR_FAILED && !t->need->no_lists) {
+        rc = list_of_circle(t, list, err);
+        if (rc != 0 || *list) return rc;
+        rc = WEIR_FAILED;
+    }
+    if (why.code) *err = why;
     thing->is_edge = rc == 0;
     return rc;
 }
@@ -229,7 +258,11 @@ static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
         needed_thing *thing = &n->things[i];
         bool waits = false;
         if (!thing->node || thing->node->status == CAT_GONE) continue;
-        if (!thing->is_edge) rc = take_edge(t, thing, err);
+        if (!thing->is_edge) rc = take_edge(t, thing, on, err);
+        if (rc == 0 && !thing->is_edge) {
+            n->for_list = true; /* no edge yet: it may need no circle */
+            return 0;
+        }
         if (rc == 0) rc = force_lost(t->w, thing->node, err);
         if (rc == 0) rc = need_look(t->w, thing->node, &waits, err);
         if (rc == 0 && waits && *on == 0) *on = thing->node->id;

@@ -144,6 +144,29 @@ static void test_only_after(void)
     plan_free(p);
 }
 
+/* 2 is declared no more while 1 runs: be it due or idle, nothing waits for 1 through it any more. */
+static void test_gone(void)
+{
+    for (int is_due = 0; is_due < 2; is_due++) {
+        plan *p = graph_plan("1>2>3");
+        due(p, 1);
+        due(p, 3);
+        if (is_due) due(p, 2);
+        CHECK_INT(1, next(p, true));
+        CHECK_INT(0, next(p, true));
+        CHECK_OK(plan_gone(p, 2, &err), err);
+        CHECK_OK(plan_gone(p, 2, &err), err);
+        CHECK_INT(2, plan_open(p));
+        CHECK_INT(3, next(p, true));
+        CHECK_OK(plan_gone(p, 3, &err), err); /* it runs: it ends by itself */
+        settle(p, 3, true);
+        settle(p, 1, true);
+        CHECK_INT(0, next(p, true));
+        CHECK_INT(0, plan_open(p));
+        plan_free(p);
+    }
+}
+
 static void test_cutoff(void)
 {
     plan *p = graph_plan("1>2>3 1>4");
@@ -604,6 +627,7 @@ int main(void)
 {
     test_order();
     test_only_after();
+    test_gone();
     test_cutoff();
     test_slow_node();
     test_search_is_kept();
