@@ -326,6 +326,7 @@ static void want(int slot, bool perhaps)
     for (int i = 0; i < SLOTS; i++) asks_new |= (c->reads.needs >> i & 1) && graph.nodes[i].row && !was_on_list(i);
     if (perhaps || !c->unsure) above |= c->reads.makers;
     if (perhaps || !(c->unsure || c->circular)) above |= c->reads.needs;
+    if (perhaps && c->circular) above |= c->reads.asked; /* all at once, before the circle is told: also what is on a list until that is made anew */
     if (row_parent(&graph, slot) >= 0) above |= 1U << row_parent(&graph, slot);
     for (int i = 0; i < SLOTS; i++) {
         const sim_node *n = &graph.nodes[i];
