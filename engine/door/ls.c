@@ -49,11 +49,31 @@ static void put_line(buf *to, const node_row *node, bytes parent)
     buf_byte(to, '\n');
 }
 
+/* The names that begin as the pattern does, and the nodes of an effect of that name; without a beginning: all. */
+static db_stmt *ask(query *q, const char *pattern)
+{
+    enum { BEGINNING = 256 };
+    char from[BEGINNING], to[BEGINNING];
+    size_t size = pattern ? strcspn(pattern, "*") : 0;
+    if (size >= BEGINNING) size = BEGINNING - 1;
+    while (size > 0 && (uint8_t)pattern[size - 1] == 0xff) size--; /* nothing comes after it */
+    if (size == 0) return QUERY_ASK(q, SQL_DOOR_NODES_ALL, q->graph);
+    memcpy(from, pattern, size);
+    memcpy(to, pattern, size);
+    to[size - 1] = (char)((uint8_t)to[size - 1] + 1);
+    db_stmt *s = QUERY_ASK(q, SQL_DOOR_NODES_LIKE, q->graph);
+    if (!s) return NULL;
+    db_bind_bytes(s, 2, bytes_of(from, size));
+    db_bind_bytes(s, 3, bytes_of(to, size));
+    db_bind_bytes(s, 4, bytes_str(pattern));
+    return s;
+}
+
 static int list(query *q, const options *o, uint64_t *shown)
 {
     buf out;
     int rc;
-    db_stmt *s = QUERY_ASK(q, SQL_DOOR_NODES_ALL, q->graph);
+    db_stmt *s = ask(q, o->word_count ? o->words[0] : NULL);
     if (!s) return q->err.code;
     buf_init(&out);
     if (o->json) buf_byte(&out, '[');
