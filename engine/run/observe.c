@@ -179,10 +179,11 @@ static bool drop_damaged(weir *w, const scan_folder *folders, size_t count)
     return any;
 }
 
-static int check_folders(weir *w, scan_folder *folders, size_t count, weir_error *err)
+static int check_folders(weir *w, scan_folder *folders, size_t count, bool *damaged, weir_error *err)
 {
     int rc = scan_check_folders(NULL, &w->scan, folders, count, err);
-    if (rc != 0 || drop_damaged(w, folders, count)) return rc;
+    *damaged = rc == 0 && drop_damaged(w, folders, count);
+    if (rc != 0 || *damaged) return rc;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (folders[i].code != 0) rc = error_set(err, folders[i].code, "%s", folders[i].message);
         else if (folders[i].entries) rc = take_folder(w, &folders[i], err);
@@ -190,11 +191,30 @@ static int check_folders(weir *w, scan_folder *folders, size_t count, weir_error
     return rc;
 }
 
+/* The cache is checked a part at a time: of a million files only what moved stays in memory. */
+static int check_all(weir *w, weir_error *err)
+{
+    int64_t row = 0;
+    size_t count;
+    mem_arena arena;
+    int rc;
+    arena_init(&arena);
+    do {
+        scan_folder *folders;
+        bool damaged = false;
+        rc = sigcache_load_part(w->sigs, catalog_db(w->catalog), &row, &arena, &folders, &count, err);
+        if (rc == 0) rc = check_folders(w, folders, count, &damaged, err);
+        for (size_t i = 0; folders && i < count; i++) arena_deinit(&folders[i].arena);
+        arena_reset(&arena);
+        if (damaged) break;
+    } while (rc == 0 && count > 0);
+    arena_deinit(&arena);
+    return rc;
+}
+
 int observe_start(weir *w, weir_error *err)
 {
     weir_error local = {0};
-    scan_folder *folders = NULL;
-    size_t count = 0;
     if (!err) err = &local;
     if (w->suspects && !w->suspects->all) {
         int looked = observe_suspects(w, err);
@@ -202,11 +222,7 @@ int observe_start(weir *w, weir_error *err)
     }
     map_clear(&w->differing);
     sigcache_clear(w->sigs); /* what a recovery or a dry run left there was seen before now */
-    int rc = sigcache_load(w->sigs, catalog_db(w->catalog), err);
-    if (rc == 0) rc = sigcache_folders(w->sigs, &folders, &count, err);
-    if (rc == 0) rc = check_folders(w, folders, count, err);
-    for (size_t i = 0; i < count; i++) arena_deinit(&folders[i].arena);
-    mem_free(folders);
+    int rc = check_all(w, err);
     if (rc == 0 && !sigcache_is_complete(w->sigs)) rc = observe_complete(w, err);
     return rc == 0 ? observe_trees(w, false, err) : rc;
 }

@@ -1,5 +1,5 @@
 /*
- * sigcache.c - see sigcache.h. A folder is packed bytes, or once touched an array of entries with a map from name to index; removed
+ * sigcache.c - see sigcache.h. A folder is a row of the table, or once touched an array of entries with a map from name to index; removed
  * entries leave a hole (item 0) until the folder is packed again.
  */
 #include "engine/run/sigcache.h"
@@ -10,22 +10,27 @@
 
 typedef struct folder {
     bytes path;       /* NUL behind it; in the arena */
-    bytes packed;     /* as loaded; in the arena */
-    scan_entry *entries; /* owned; NULL while packed only */
+    scan_entry *entries; /* owned; NULL while only the table has them */
     size_t count, capacity;
     map names;        /* name -> index, valid once unpacked */
+    bool stored;      /* the table has a row of it */
     bool unpacked, dirty;
 } folder;
+
+enum { PART_BYTES = 4 * 1024 * 1024 };
 
 struct sigcache {
     map by_path; /* folder path -> index */
     folder *folders;
     size_t count, capacity;
-    mem_arena arena; /* names, paths, packed rows; lives until clear */
+    mem_arena arena; /* names, paths; lives until clear */
+    db *reader;      /* borrowed; NULL before anything was loaded */
     bool dirty, urgent;
     size_t dirty_entries; /* of dirty folders, when they became so */
     bool complete; /* the row SIGCACHE_MARK is there */
 };
+
+static const char reading[] = "reading the signature cache";
 
 size_t path_name_at(bytes path)
 {
@@ -59,6 +64,7 @@ void sigcache_clear(sigcache *s)
     }
     s->count = s->dirty_entries = 0;
     s->dirty = s->urgent = s->complete = false;
+    s->reader = NULL;
     map_clear(&s->by_path);
     arena_reset(&s->arena);
 }
@@ -88,37 +94,80 @@ static folder *folder_make(sigcache *s, bytes path, weir_error *err)
     return f;
 }
 
+/* A row of the table; the mark is no folder: NULL with 0 in *err. */
+static folder *take_row(sigcache *s, bytes path, weir_error *err)
+{
+    if (bytes_equal(path, bytes_str(SIGCACHE_MARK))) {
+        s->complete = true;
+        error_clear(err);
+        return NULL;
+    }
+    folder *f = folder_make(s, path, err);
+    if (f && s->arena.failed) {
+        error_nomem(err, reading);
+        return NULL;
+    }
+    if (f) f->stored = true;
+    return f;
+}
+
 int sigcache_load(sigcache *s, db *reader, weir_error *err)
 {
+    weir_error local = {0};
+    if (!err) err = &local;
     db_stmt *q = db_get(reader, SQL_CACHE_FOLDERS, err);
-    if (!q) return err ? err->code : WEIR_IO;
+    if (!q) return err->code;
     int rc;
-    while ((rc = db_step(q, err)) == 1) {
-        if (bytes_equal(db_bytes(q, 0), bytes_str(SIGCACHE_MARK))) {
-            s->complete = true;
-            continue;
+    s->reader = reader;
+    while ((rc = db_step(q, err)) == 1)
+        if (!take_row(s, db_bytes(q, 0), err) && err->code != 0) {
+            rc = err->code;
+            break;
         }
-        folder *f = folder_make(s, db_bytes(q, 0), err);
-        if (!f) {
-            db_reset(q);
-            return WEIR_NOMEM;
-        }
-        f->packed = arena_bytes(&s->arena, db_bytes(q, 1));
-    }
-    if (rc == 0 && s->arena.failed) rc = error_nomem(err, "reading the signature cache");
+    db_reset(q);
     return rc;
 }
 
-int sigcache_folders(sigcache *s, scan_folder **folders, size_t *count, weir_error *err)
+/* Rows as requests, until there are PART_BYTES of them. */
+static int read_part(sigcache *s, db_stmt *q, int64_t *row, mem_arena *arena, scan_folder **folders, size_t *capacity, size_t *count, weir_error *err)
 {
-    *folders = mem_zero(s->count ? s->count : 1, sizeof **folders);
-    if (!*folders) return error_nomem(err, "checking folders");
-    for (size_t i = 0; i < s->count; i++) {
-        (*folders)[i].folder = s->folders[i].path;
-        (*folders)[i].packed = s->folders[i].packed;
+    size_t size = 0;
+    int rc = 0;
+    while (size < PART_BYTES && (rc = db_step(q, err)) == 1) {
+        *row = db_int(q, 0);
+        const folder *f = take_row(s, db_bytes(q, 1), err);
+        if (!f && err->code != 0) return err->code;
+        if (!f) continue;
+        if (!MEM_GROW(*folders, *capacity, *count + 1)) return error_nomem(err, reading);
+        bytes packed = arena_bytes(arena, db_bytes(q, 2));
+        if (!packed.data) return error_nomem(err, reading);
+        (*folders)[(*count)++] = (scan_folder){.folder = f->path, .packed = packed};
+        size += packed.size + sizeof **folders;
     }
-    *count = s->count;
-    return 0;
+    return rc < 0 ? rc : 0;
+}
+
+int sigcache_load_part(sigcache *s, db *reader, int64_t *row, mem_arena *arena, scan_folder **folders, size_t *count, weir_error *err)
+{
+    weir_error local = {0};
+    scan_folder *list = NULL;
+    size_t capacity = 0;
+    if (!err) err = &local;
+    *folders = NULL;
+    *count = 0;
+    db_stmt *q = db_get(reader, SQL_CACHE_FOLDERS_AFTER, err);
+    if (!q) return err->code;
+    s->reader = reader;
+    db_bind_int(q, 1, *row);
+    int rc = read_part(s, q, row, arena, &list, &capacity, count, err);
+    db_reset(q);
+    if (rc == 0) {
+        *folders = arena_alloc(arena, (*count + 1) * sizeof **folders);
+        if (!*folders) rc = error_nomem(err, reading);
+        else if (*count) memcpy(*folders, list, *count * sizeof **folders);
+    }
+    mem_free(list);
+    return rc;
 }
 
 static void make_dirty(sigcache *s, folder *f)
@@ -151,22 +200,46 @@ static int remember(sigcache *s, folder *f, scan_entry entry, weir_error *err)
     return s->arena.failed ? error_nomem(err, "remembering a signature") : 0;
 }
 
-static int unpack_folder(sigcache *s, folder *f, weir_error *err)
+static int unpack_row(sigcache *s, folder *f, bytes packed, weir_error *err)
 {
-    if (f->unpacked) return 0;
     scan_entry *entries = NULL;
     size_t count = 0;
-    if (f->packed.size) {
-        int rc = scan_unpack(f->packed, &s->arena, &entries, &count, err);
-        if (rc != 0) return rc;
-    }
+    mem_arena arena;
+    arena_init(&arena);
+    int rc = packed.size ? scan_unpack(packed, &arena, &entries, &count, err) : 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = remember(s, f, entries[i], err);
+    arena_deinit(&arena);
+    return rc;
+}
+
+static int read_row(sigcache *s, folder *f, weir_error *err)
+{
+    db_stmt *q = db_get(s->reader, SQL_CACHE_FOLDER_ENTRIES, err);
+    if (!q) return WEIR_IO;
+    db_bind_bytes(q, 1, f->path);
+    int rc = db_step(q, err);
+    if (rc == 1) rc = unpack_row(s, f, db_bytes(q, 0), err);
+    db_reset(q);
+    return rc;
+}
+
+/* What could not be read is forgotten again: the next question tries once more. */
+static int unpack_from(sigcache *s, folder *f, const bytes *packed, weir_error *err)
+{
+    if (f->unpacked) return 0;
     map_init(&f->names);
     f->unpacked = true;
-    for (size_t i = 0; i < count; i++) {
-        int rc = remember(s, f, entries[i], err);
-        if (rc != 0) return rc;
-    }
-    return 0;
+    int rc = packed ? unpack_row(s, f, *packed, err) : f->stored ? read_row(s, f, err) : 0;
+    if (rc == 0) return 0;
+    map_deinit(&f->names);
+    f->count = 0;
+    f->unpacked = false;
+    return rc;
+}
+
+static int unpack_folder(sigcache *s, folder *f, weir_error *err)
+{
+    return unpack_from(s, f, NULL, err);
 }
 
 int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err)
@@ -174,7 +247,7 @@ int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err)
     if (!scanned->entries) return 0;
     folder *f = folder_make(s, scanned->folder, err);
     if (!f) return WEIR_NOMEM;
-    int rc = unpack_folder(s, f, err);
+    int rc = unpack_from(s, f, &scanned->packed, err);
     for (size_t i = 0; rc == 0 && i < scanned->entry_count; i++)
         rc = remember(s, f, scanned->entries[i], err);
     make_dirty(s, f);

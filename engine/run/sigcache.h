@@ -7,7 +7,10 @@
  *     takes the row away before it writes anything else and puts it back at its end. One that dies leaves it away, and the next one
  *     compares the cache with the items in use.
  *
- * Folders stay packed until one of their entries is asked for or moves. Loop thread only.
+ * C3  What is in memory grows with the folders that something was asked of or has moved in: the row of any other stays in the table until
+ *     then, and is what it was, because nobody else writes rows while an engine has the project.
+ *
+ * Loop thread only.
  */
 #ifndef WEIR_RUN_SIGCACHE_H
 #define WEIR_RUN_SIGCACHE_H
@@ -22,10 +25,13 @@ typedef struct sigcache sigcache;
 int sigcache_new(sigcache **out, weir_error *err);
 void sigcache_free(sigcache *s);
 void sigcache_clear(sigcache *s);
-/** Read all rows, packed. */
+/** Which folders there are. `reader` is borrowed until the cache is cleared: rows are read when they are asked for. */
 int sigcache_load(sigcache *s, db *reader, weir_error *err);
-/** All folders as scan requests; the array is owned by the caller (mem_free), what it points to is borrowed. */
-int sigcache_folders(sigcache *s, scan_folder **folders, size_t *count, weir_error *err);
+/**
+ * The same a part at a time, for a scan of everything: the next rows, some MiB of them, in folders[0 .. count) with all that they point to in `arena`.
+ * *row begins with 0; *count 0: there are no more.
+ */
+int sigcache_load_part(sigcache *s, db *reader, int64_t *row, mem_arena *arena, scan_folder **folders, size_t *count, weir_error *err);
 /** Take over what a scan of a folder found out about signatures. */
 int sigcache_apply(sigcache *s, const scan_folder *scanned, weir_error *err);
 

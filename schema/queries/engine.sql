@@ -233,7 +233,13 @@ SELECT a.item, a.number, a.hash, a.mode, i.name FROM aside a JOIN item i ON i.id
 SELECT id, finished FROM run ORDER BY id DESC LIMIT 1;
 
 -- name: cache_folders
-SELECT folder, entries FROM cache_folder;
+SELECT folder FROM cache_folder;
+
+-- name: cache_folders_after
+SELECT rowid, folder, entries FROM cache_folder WHERE rowid > ?1 ORDER BY rowid;
+
+-- name: cache_folder_entries
+SELECT entries FROM cache_folder WHERE folder = ?1;
 
 -- name: cache_meta_get
 SELECT value FROM cache_meta WHERE name = ?1;

@@ -139,6 +139,48 @@ static void outputs(void)
     project_close(&p);
 }
 
+/* What nobody asks for and what has not moved stays in the table; a folder that is asked for comes whole. */
+static void only_what_is_asked_for(void)
+{
+    enum { FOLDERS = 20, FILES = 20, ALL = FOLDERS * FILES };
+    project p;
+    uint64_t ids[ALL];
+    char path[64];
+    project_open(&p, "asked");
+    weir *w = &p.w;
+    for (int i = 0; i < ALL; i++) {
+        snprintf(path, sizeof path, "f%02d", i / FILES);
+        if (i % FILES == 0) CHECK_INT(0, mkdirat(w->rootfd, path, 0755));
+        snprintf(path, sizeof path, "f%02d/%02d", i / FILES, i % FILES);
+        project_write(&p, path, "text");
+    }
+    os_sleep_ms(20); /* older than what is racy */
+    CHECK_OK(observe_start(w, &p.err), p.err);
+    for (int i = 0; i < ALL; i++) {
+        snprintf(path, sizeof path, "f%02d/%02d", i / FILES, i % FILES);
+        ids[i] = project_item(&p, ITEM_FILE, path)->id;
+    }
+    for (int i = 0; i < ALL; i += 8) make_used(&p, ids + i, 8, NULL, 0);
+    CHECK_OK(observe_items(w, ids, ALL, &p.err), p.err);
+    next_run(&p, true);
+    uint64_t read = hashed(), looked = scan_stats().stats;
+    size_t rest = sigcache_memory(w->sigs);
+    CHECK(rest < FOLDERS * 100);
+    next_run(&p, true);
+    CHECK_INT(read, hashed());
+    CHECK(scan_stats().stats - looked >= ALL);
+    CHECK_INT(rest, sigcache_memory(w->sigs));
+
+    CHECK(sigcache_get(w->sigs, bytes_str("f07/11")) != NULL && sigcache_get(w->sigs, bytes_str("f07/nothing")) == NULL);
+    CHECK(sigcache_memory(w->sigs) > rest && sigcache_memory(w->sigs) < rest + FILES * 400);
+    project_write(&p, "f09/03", "other");
+    CHECK_OK(observe_one(w, catalog_item(w->catalog, ids[9 * FILES + 3], &p.err), &p.err), p.err);
+    next_run(&p, true); /* its row was written with all the others in it */
+    CHECK(sigcache_is_complete(w->sigs));
+    CHECK(hashed() <= read + 2); /* it may have been racy */
+    project_close(&p);
+}
+
 /* A run that was killed before it wrote its signatures; a cache that was deleted; one that is damaged. */
 static void gaps(void)
 {
@@ -374,6 +416,7 @@ int main(void)
 {
     sources();
     outputs();
+    only_what_is_asked_for();
     gaps();
     outside();
     globs();
