@@ -6,7 +6,9 @@
  *                                  cache, chain row, COMMIT -> answers, head   ->    PASSIVE checkpoint when the WAL is long
  *
  * Batches that wait are committed together, up to GROUP_BYTES of events; one durable batch makes its group durable. A batch that
- * says `more` leaves the transaction open: it is written while its sender is still making the rest. After a
+ * says `more` leaves the transaction open: it is written while its sender is still making the rest. A transaction may be of any size (a
+ * definition of a million nodes is one): above QUEUE_BYTES the sender waits, and what is written and takes more than HELD_BYTES is
+ * let go; its events are read back for the chain. After a
  * failure the first error stays: the group and everything behind it is answered with it, and nothing more is written (L3).
  *
  * The WAL would grow for as long as commits follow each other without a pause, because a checkpoint beside a busy writer never
@@ -28,6 +30,7 @@
 enum { GROUP_BYTES = 16 * 1024 * 1024 };
 enum { WAL_STEP = 1024, WAL_INLINE = 16 * 1024, WAL_LEFT = 256 }; /* pages of 4 KiB */
 enum { SCRATCH_KEEP = 256 * 1024, REST_BYTES = 4 * 1024 * 1024 };
+enum { QUEUE_BYTES = 2 * GROUP_BYTES, HELD_BYTES = 8 * 1024 * 1024 };
 
 struct log_writer {
     db *d;
@@ -42,12 +45,15 @@ struct log_writer {
     os_cond *for_keeper; /* checkpoint_wanted, is_keeper_closing */
     os_thread *writer, *keeper;
     log_batch *first, *last; /* waiting */
+    size_t waiting_bytes;    /* of events in them */
     bool is_working, is_closing, is_keeper_closing, checkpoint_wanted;
     weir_error error; /* the first failure; code 0: none */
     db_counts counts;
 
     chain_link link;
     log_batch *held;    /* written in the open transaction, in order; NULL: there is none */
+    size_t held_bytes;  /* of events in them */
+    uint64_t let_go;    /* up to this event only the database has those of the open transaction; 0: none */
     uint64_t next_seq;  /* of the open transaction */
     mem_arena scratch;
     fold_late *late;
@@ -163,21 +169,49 @@ static int write_link(log_writer *w, const chain_link *link, weir_error *err)
     return db_run(s, err);
 }
 
-/* Of all that the open transaction holds: the chain begins with the numbers of its first and last event. */
-static chain_link next_link(const log_writer *w)
+static int chain_let_go(log_writer *w, hash_stream *chain, weir_error *err)
 {
-    chain_link link = {.last_seq = w->next_seq - 1, .hash = w->link.hash};
+    int rc;
+    db_stmt *s = db_get(w->d, SQL_LOG_EVENTS, err);
+    if (!s) return err->code;
+    db_bind_int(s, 1, (int64_t)w->link.last_seq + 1);
+    db_bind_int(s, 2, (int64_t)w->let_go);
+    while ((rc = db_step(s, err)) == 1)
+        chain_add(chain, &(log_event){.seq = (uint64_t)db_int(s, 0), .run = (uint64_t)db_int(s, 1), .at_us = db_int(s, 2), .kind = (int)db_int(s, 3),
+                                      .body = db_bytes(s, 4)});
+    db_reset(s);
+    return rc;
+}
+
+/* Of all that the open transaction holds: the chain begins with the numbers of its first and last event. */
+static int next_link(log_writer *w, chain_link *link, weir_error *err)
+{
     hash_stream chain;
     log_event event;
-    if (link.last_seq == w->link.last_seq) return link;
-    chain_begin(&chain, w->link.hash, w->link.last_seq + 1, link.last_seq);
+    *link = (chain_link){.last_seq = w->next_seq - 1, .hash = w->link.hash};
+    if (link->last_seq == w->link.last_seq) return 0;
+    chain_begin(&chain, w->link.hash, w->link.last_seq + 1, link->last_seq);
+    int rc = w->let_go ? chain_let_go(w, &chain, err) : 0;
     for (const log_batch *b = w->held; b; b = b->next) {
         unpack events = unpack_of(buf_bytes(&b->events));
         uint64_t seq = b->first_seq;
         while (batch_next_event(&events, &seq, &event)) chain_add(&chain, &event);
     }
-    link.hash = hash_end(&chain);
-    return link;
+    link->hash = hash_end(&chain);
+    return rc;
+}
+
+/* All of it is written: only who is to be answered stays. */
+static void let_go_of_held(log_writer *w)
+{
+    for (log_batch *b = w->held; b; b = b->next) {
+        buf *parts[] = {&b->events, &b->folders, &b->globs, &b->uses};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) buf_deinit(parts[i]);
+        for (size_t i = 0; i < b->row_count; i++) mem_free(b->rows[i].stored);
+        b->row_count = 0;
+    }
+    w->held_bytes = 0;
+    w->let_go = w->next_seq - 1;
 }
 
 static bool wants_durable(const log_batch *group)
@@ -204,7 +238,11 @@ static int write_group(log_writer *w, log_batch *take, weir_error *err)
     int rc = w->held ? 0 : begin_transaction(w, take, err);
     while (*end) end = &(*end)->next;
     *end = take;
-    for (const log_batch *b = take; rc == 0 && b; b = b->next) rc = write_batch(w, b, err);
+    for (const log_batch *b = take; rc == 0 && b; b = b->next) {
+        w->held_bytes += b->events.size;
+        rc = write_batch(w, b, err);
+    }
+    if (rc == 0 && w->held_bytes > HELD_BYTES) let_go_of_held(w);
     return rc;
 }
 
@@ -212,8 +250,9 @@ static int commit_held(log_writer *w, weir_error *err)
 {
     int rc = fold_late_flush(w->late, w->d, err);
     if (rc != 0) return rc;
-    chain_link link = next_link(w);
-    rc = write_link(w, &link, err);
+    chain_link link;
+    rc = next_link(w, &link, err);
+    if (rc == 0) rc = write_link(w, &link, err);
     os_kill_point("log_before_commit");
     if (rc == 0) rc = db_commit(w->d, wants_durable(w->held), err);
     os_kill_point("log_after_commit");
@@ -236,6 +275,8 @@ static log_batch *take_group(log_writer *w)
     w->first = end->next;
     if (!w->first) w->last = NULL;
     end->next = NULL;
+    w->waiting_bytes -= size;
+    os_cond_signal(w->changed); /* whoever waits for room */
     return group;
 }
 
@@ -295,6 +336,8 @@ static void process(log_writer *w, log_batch *group, weir_error *error)
     for (const log_batch *b = w->held; b; b = b->next) w->head_lags |= b->has_facts;
     log_batch *held = w->held;
     w->held = NULL;
+    w->held_bytes = 0;
+    w->let_go = 0;
     answer_group(w, held, before, error);
     if (rc != 0) return;
     os_kill_point("log_after_answer");
@@ -452,6 +495,8 @@ void log_submit(log_writer *w, log_batch *take)
 {
     take->next = NULL;
     os_mutex_lock(w->mutex);
+    while (w->waiting_bytes > QUEUE_BYTES) os_cond_wait(w->changed, w->mutex);
+    w->waiting_bytes += take->events.size;
     if (w->last) w->last->next = take;
     else w->first = take;
     w->last = take;

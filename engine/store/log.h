@@ -67,7 +67,7 @@ typedef void (*log_answer)(void *ctx, void *cookie, uint64_t last_seq, const wei
 int log_writer_open(log_writer **out, const char *db_path, int weir_dirfd, log_answer answer, void *ctx, weir_error *err);
 /** Waits for all batches, joins the thread; a checkpoint where the WAL is long (a short one stays beside the database). */
 void log_writer_close(log_writer *w);
-/** Queue a batch; taken. */
+/** Queue a batch; taken. Waits for the writer where it is far behind. */
 void log_submit(log_writer *w, log_batch *take);
 /** Wait until everything submitted so far has been answered; returns the first error. */
 int log_wait(log_writer *w, weir_error *err);

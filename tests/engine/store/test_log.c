@@ -243,6 +243,38 @@ static void in_parts(void)
     CHECK_INT(whole, check_database(path));
 }
 
+/* A transaction larger than what the writer keeps in memory, and than what waits for it: one link of the chain, over events that were let go. */
+static void large_transaction(void)
+{
+    enum { PARTS = 100, BYTES = 512 * 1024 };
+    const char *path = new_project("large");
+    log_batch *batch = NULL;
+    story s = story_new(into_batch, &batch);
+    log_writer *w = open_writer(path);
+    uintptr_t next = submit_story(w, &s, &batch, 0, 4);
+    CHECK_OK(log_wait(w, &err), err);
+    int64_t links = ask(path, "SELECT count(*) FROM chain");
+    char *text = mem_zero(1, BYTES + 1);
+    CHECK_OR_STOP(text != NULL);
+    memset(text, 'x', BYTES);
+    for (int part = 0; part < PARTS; part++) {
+        batch = batch_new();
+        batch->cookie = (void *)(++next);
+        batch->more = part < PARTS - 1;
+        TELL(&s, folder_made, FOLDER_MADE, .path = bytes_str(text + part));
+        story_tell(&s, 3);
+        log_submit(w, batch);
+    }
+    CHECK_OK(log_wait(w, &err), err);
+    CHECK_INT(links + 1, ask(path, "SELECT count(*) FROM chain"));
+    CHECK_INT(0, answers.order_breaks);
+    (void)submit_story(w, &s, &batch, next, 2);
+    CHECK_OK(log_wait(w, &err), err);
+    log_writer_close(w);
+    CHECK_INT(s.seq, check_database(path)); /* the chain fits what is stored */
+    mem_free(text);
+}
+
 static void bad_batches(void)
 {
     const char *path = new_project("bad");
@@ -500,6 +532,7 @@ int main(void)
     failure(OS_OP_WRITE, WEIR_IO);
     failure(OS_OP_FSYNC, WEIR_IO);
     in_parts();
+    large_transaction();
     bad_batches();
     chain();
     stale_state();
