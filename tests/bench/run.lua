@@ -24,6 +24,8 @@ while arg[at] do
   local value = arg[at + 1]
   if name == "quick" then
     options.quick, options.first, options["repeat"] = true, 1, 3
+  elseif name == "huge" then
+    options.huge = true
   elseif name == "list" then
     for _, w in ipairs(workloads) do print(("%-10s %s"):format(w.name, w.about)) end
     os.exit(0)
@@ -59,8 +61,9 @@ end
 local b = bench.new { here = here, work = work, weir = weir, options = options }
 b:print_machine()
 for _, w in ipairs(workloads) do
-  if chosen(options.only, w.name) and (options.only or not (options.quick and not w.quick)) then
-    local sizes = options.quick and w.quick or w.sizes
+  local left_out = not options.only and (options.quick and not w.quick or options.huge and not w.huge)
+  if chosen(options.only, w.name) and not left_out then
+    local sizes = options.quick and w.quick or options.huge and w.huge or w.sizes
     if options.sizes and w.sizes then
       sizes = {}
       for n, size in ipairs(options.sizes) do sizes[n] = tonumber(size) or fail("not a size: " .. size) end

@@ -2,6 +2,7 @@
 # run.sh [OPTION...] - weir beside ninja, make and tup on the same graphs, in turn (A B A B): a table, the budgets, and a JSON file.
 #
 #   --quick             small sizes, few repetitions: within two minutes       --list          the workloads
+#   --huge              a million nodes, ten million events: an hour, 12 GB below TMPDIR (set it to a folder on a disk) and 8 GB of memory
 #   --only a,b          these workloads                                        --sizes n,n     these sizes
 #   --tools a,b         of: weir weir-sh weir-c weir-lua ninja make tup        --json FILE     (default: build/bench.json)
 #   --first n --repeat n   repetitions of a first build (3) and of the other cases (7)
