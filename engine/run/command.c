@@ -141,6 +141,27 @@ static void add_makeflags(task *t, bytes *names, bytes *values, size_t *count)
     if (at == *count) (*count)++;
 }
 
+static void started(void *ctx, int64_t pid, uint64_t ticks, const weir_error *why)
+{
+    task *t = ctx;
+    weir *w = t->w;
+    if (why->code == 0) {
+        buf *body = catalog_body(w->catalog);
+        event_put_spawned(body, &(event_spawned){.execution = t->execution, .pid = (uint64_t)pid, .start_ticks = ticks});
+        journal_say(w->journal, EVENT_SPAWNED, body);
+        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
+                              .effect = (const char *)t->node->spec.effect.data});
+        return;
+    }
+    t->process = NULL;
+    t->state = TASK_FINISHING;
+    w->commands_running--;
+    w->commands_begun--;
+    limits_give(t);
+    if (t->superseded) command_failed(t, EXECUTION_INTERRUPTED, t->superseded);
+    else command_failed(t, EXECUTION_TRANSIENT, why->message);
+}
+
 static int spawn(task *t, weir_error *err)
 {
     weir *w = t->w;
@@ -165,16 +186,10 @@ static int spawn(task *t, weir_error *err)
                       .output_path = command_output_path(t), .is_detached = spec->job == JOB_DAEMON || spec->job == JOB_SERVICE};
     if (t->is_guest) p.job_fds = jobserver_child_fds(w->limits.tokens);
     if (t->arena.failed) return error_nomem(err, "starting a command");
-    int64_t pid = 0;
-    uint64_t ticks = 0;
     t->started_ns = os_monotonic_ns();
     t->started_us = os_wall_us();
-    rc = process_start(w->processes, &p, ended, t, &t->process, &pid, &ticks, err);
-    if (rc != 0) return rc;
-    buf *body = catalog_body(w->catalog);
-    event_put_spawned(body, &(event_spawned){.execution = t->execution, .pid = (uint64_t)pid, .start_ticks = ticks});
-    t->spawned = journal_say(w->journal, EVENT_SPAWNED, body);
-    return 0;
+    t->said_before = journal_last(w->journal);
+    return process_start(w->processes, &p, started, ended, t, &t->process, err);
 }
 
 /* The intent is committed. */
@@ -228,8 +243,6 @@ void command_act(task *t)
     if (rc == 0) {
         t->state = TASK_RUNNING;
         w->commands_running++;
-        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
-                              .effect = (const char *)t->node->spec.effect.data});
         return;
     }
     w->commands_begun--;

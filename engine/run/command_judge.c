@@ -289,7 +289,7 @@ static int find_dropped(task *t, const cat_node *maker, const cat_item *item, bo
 static bool is_in_the_making(const task *t, const cat_node *maker)
 {
     plan_state state = plan_state_of(t->w->plan, maker->id);
-    if (state == PLAN_RUNNING) return t->spawned || !plan_is_asked(t->w->plan, maker->id);
+    if (state == PLAN_RUNNING) return t->said_before || !plan_is_asked(t->w->plan, maker->id);
     return state == PLAN_DUE && !plan_is_asked(t->w->plan, maker->id);
 }
 
@@ -306,7 +306,7 @@ int command_found_output(task *t, const cat_item *item, bool *raced, bool *unmad
         return 0;
     }
     if (is_in_the_making(t, maker) || hash_is_none(item->hash) || item->disk_differs) *raced = true;
-    if (t->spawned && maker->settled > t->spawned) *raced = true;
+    if (t->said_before && maker->settled > t->said_before) *raced = true;
     if (maker->spec.flags & SPEC_TRANSIENT) rc = find_dropped(t, maker, item, raced, err);
     if (rc == 0 && maker->id != t->node->id) rc = edge_add(w, t->node, maker, err);
     if (rc == WEIR_FAILED) return error_context(err, rc, "it reads %s", (const char *)item->name.data);

@@ -357,7 +357,7 @@ struct task {
     uint64_t execution;
     hash128 token;
     int64_t started_us, started_ns;
-    uint64_t spawned;       /* seq of the event that says so; commands */
+    uint64_t said_before;   /* a command: seq of the last event before it was started */
     process *process;
     void *worker;           /* jobs.c */
     need *need;             /* while it waits, and when that ended the attempt */

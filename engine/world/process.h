@@ -47,16 +47,24 @@ typedef struct process_result {
     int64_t memory_bytes; /* peak; the kernel counts the moment before exec too, so at least the engine's own size */
 } process_result;
 
+/**
+ * Comes before `done`, once the child has executed its program: pid and start time of it. err->code not 0: nothing was started, `done`
+ * does not come, and the process is gone. WEIR_NOTFOUND: no such program; WEIR_LIMIT: arguments and environment are too long; WEIR_IO.
+ */
+typedef void (*process_started)(void *ctx, int64_t pid, uint64_t start_ticks, const weir_error *err);
 /** Comes when nothing of the command is alive any more: its outputs stand still. The process is gone with it. */
 typedef void (*process_done)(void *ctx, const process_result *result);
 
 int process_table_open(process_table **out, uv_loop_t *loop, weir_error *err);
 /** Kills what is left (KILL to each group), reaps, closes; no `done` comes. The loop must still run once for handles to close. */
 void process_table_close(process_table *t);
-/** Start; `done` comes on the loop thread, once. On failure nothing was started. pid and start ticks out. */
-int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx, process **out,
-                  int64_t *pid, uint64_t *start_ticks, weir_error *err);
-/** TERM to the group now, KILL after grace; `done` still comes. */
+/**
+ * Begin to start: a thread does it, several side by side. `started` and `done` come on the loop thread, once each. What the spec points
+ * to is borrowed until `started`. On failure (no memory) neither comes.
+ */
+int process_start(process_table *t, const process_spec *spec, process_started started, process_done done, void *ctx,
+                  process **out, weir_error *err);
+/** TERM to the group now (as soon as it has started), KILL after grace; `done` still comes. */
 void process_stop(process *p, int64_t grace_ms);
 size_t process_running(const process_table *t);
 uint64_t process_spawned(const process_table *t);

@@ -118,11 +118,12 @@ struct process_table {
 };
 
 struct process {
+    process_started started;
     process_done done;
     void *ctx;
     char *words[64];
     int count, cwd;
-    bool stopped, wrote, timed_out;
+    bool told, stopped, wrote, timed_out; /* told: that it has started, which may be after it has done all */
     int exit_code, signal;
 };
 
@@ -284,6 +285,13 @@ static void command_half(process *p, int how)
 static void process_step(void *object)
 {
     process *p = object;
+    if (!p->told && (p->wrote || p->stopped || fake_random() % 2)) {
+        weir_error none = {0};
+        p->told = true;
+        p->started(p->ctx, 0, 0, &none);
+        fake_add(process_step, p);
+        return;
+    }
     if (!p->wrote && !p->stopped) {
         int how = fake_chance(atoi(p->words[1]));
         if (how) command_half(p, how);
@@ -309,19 +317,18 @@ static void add_words(process *p, const char *text)
     for (char *rest = copy, *word; (word = strtok_r(rest, " ", &rest)) != NULL;) p->words[p->count++] = strdup(word);
 }
 
-int process_start(process_table *t, const process_spec *spec, process_done done, void *ctx, process **out, int64_t *pid,
-                  uint64_t *start_ticks, weir_error *err)
+int process_start(process_table *t, const process_spec *spec, process_started started, process_done done, void *ctx,
+                  process **out, weir_error *err)
 {
     (void)t, (void)err;
     process *p = calloc(1, sizeof *p);
+    p->started = started;
     p->done = done;
     p->ctx = ctx;
     p->cwd = spec->cwd_fd;
     if (strcmp(spec->argv[0], "/bin/sh") == 0) add_words(p, spec->argv[2]);
     else
         for (int i = 0; spec->argv[i]; i++) p->words[p->count++] = strdup(spec->argv[i]);
-    *pid = 0;
-    *start_ticks = 0;
     *out = p;
     fake_spawned++;
     fake_add(process_step, p);

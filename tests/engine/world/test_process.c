@@ -19,7 +19,8 @@ static uint64_t tokens;
 static mem_arena arena;
 
 typedef struct outcome {
-    int calls;
+    int starts, calls;
+    weir_error why; /* it was not started */
     process_result result;
     char output[65536];
     size_t size;
@@ -40,6 +41,16 @@ static void on_done(void *ctx, const process_result *result)
     o->output[kept] = '\0';
 }
 
+static void on_started(void *ctx, int64_t pid, uint64_t ticks, const weir_error *why)
+{
+    outcome *o = ctx;
+    CHECK_INT(0, o->calls);
+    o->starts++;
+    o->pid = pid;
+    o->ticks = ticks;
+    o->why = *why;
+}
+
 static hash128 new_token(void)
 {
     uint64_t unique[2] = {(uint64_t)getpid(),
@@ -47,10 +58,13 @@ static hash128 new_token(void)
     return hash_bytes(unique, sizeof unique);
 }
 
+/* The words stay until it has started. */
 static process_spec shell(const char *script)
 {
-    static const char *argv[4] = {"sh", "-c", NULL, NULL};
-    argv[2] = script;
+    const char **argv = arena_zero(&arena, 4, sizeof *argv);
+    argv[0] = "sh";
+    argv[1] = "-c";
+    argv[2] = arena_printf(&arena, "%s", script);
     return (process_spec){
         .program = "/bin/sh",
         .argv = argv,
@@ -61,12 +75,25 @@ static process_spec shell(const char *script)
     };
 }
 
-static void start(outcome *o, process_spec spec)
+static void begin(outcome *o, process_spec spec)
 {
     weir_error err = {0};
     memset(o, 0, sizeof *o);
     o->token = spec.token;
-    CHECK_OK(process_start(table, &spec, on_done, o, &o->p, &o->pid, &o->ticks, &err), err);
+    CHECK_OK(process_start(table, &spec, on_started, on_done, o, &o->p, &err), err);
+}
+
+static void wait_for_start(outcome *o)
+{
+    while (o->starts == 0 && uv_run(&loop, UV_RUN_ONCE)) continue;
+    CHECK_INT(1, o->starts);
+}
+
+static void start(outcome *o, process_spec spec)
+{
+    begin(o, spec);
+    wait_for_start(o);
+    CHECK_OK(o->why.code, o->why);
 }
 
 static void wait_for(outcome *o)
@@ -137,50 +164,60 @@ static void test_start_time(void)
     }
 }
 
+static void cannot_start(int code, const char *because, process_spec spec)
+{
+    static outcome o;
+    begin(&o, spec);
+    wait_for_start(&o);
+    CHECK_CODE(code, o.why.code, o.why);
+    CHECK_HAS(because, o.why.message);
+    CHECK_INT(0, process_running(table));
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK_INT(0, o.calls);
+}
+
 static void test_errors(void)
 {
     weir_error err = {0};
     process_spec spec = shell("true");
     process *p;
     outcome o = {0};
+    uint64_t before = process_spawned(table);
     spec.program = "/no/such/program";
-    CHECK_CODE(WEIR_NOTFOUND, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
-    CHECK_HAS("/no/such/program", err.message);
-    CHECK(!p);
+    cannot_start(WEIR_NOTFOUND, "/no/such/program", spec);
 
     check_write(check_path("script"), "#!/no/such/interpreter\n");
     chmod(check_path("script"), 0755);
     spec.program = check_path("script");
-    CHECK_CODE(WEIR_NOTFOUND, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
-    CHECK_HAS("interpreter", err.message);
+    cannot_start(WEIR_NOTFOUND, "interpreter", spec);
 
     check_write(check_path("plain"), "text");
     spec.program = check_path("plain");
-    CHECK_CODE(WEIR_IO, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
+    cannot_start(WEIR_IO, "cannot execute", spec);
 
     spec = shell("true");
     spec.cwd_fd = 999;
-    CHECK_CODE(WEIR_IO, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
-    CHECK_HAS("working folder", err.message);
+    cannot_start(WEIR_IO, "working folder", spec);
 
     char *huge = malloc(300000);
     memset(huge, 'x', 299999);
     huge[299999] = '\0';
-    spec = shell(huge);
-    CHECK_CODE(WEIR_LIMIT, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
+    cannot_start(WEIR_LIMIT, "too long", shell(huge));
     free(huge);
 
-    spec = shell("true");
     os_fault_set(OS_OP_SPAWN, 1, 11, false);
-    CHECK_CODE(WEIR_IO, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
+    cannot_start(WEIR_IO, "cannot start", shell("true"));
     os_fault_set(OS_OP_SPAWN, 0, 0, false);
 
     mem_fail_at(1, false);
-    CHECK_CODE(WEIR_NOMEM, process_start(table, &spec, on_done, &o, &p, NULL, NULL, &err), err);
+    CHECK_CODE(WEIR_NOMEM, process_start(table, &spec, on_started, on_done, &o, &p, &err), err);
     mem_fail_at(0, false);
+    CHECK(!p);
     uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK_INT(0, o.starts);
     CHECK_INT(0, o.calls);
     CHECK_INT(0, process_running(table));
+    CHECK_INT(0, process_spawned(table) - before);
     CHECK_INT(-1, waitpid(-1, NULL, WNOHANG)); /* no child is left */
 }
 
@@ -224,7 +261,6 @@ static void test_surroundings(void)
 
 static void test_environment(void)
 {
-    weir_error err = {0};
     setenv("SECRET", "canary", 1);
     setenv("LANG", "de_DE.UTF-8", 1);
     setenv("HOME", "/home/someone", 1);
@@ -233,8 +269,8 @@ static void test_environment(void)
     bytes values[] = {bytes_str("gcc"), bytes_str("/declared"), bytes_str("clang -x")};
     process_spec spec = shell("env | sort | grep -v -E '^(PWD|_|SHLVL|OLDPWD|TMPDIR|USER|SHELL)='");
     spec.envp = process_environment(&arena, names, values, 3);
-    outcome o = {0};
-    CHECK_OK(process_start(table, &spec, on_done, &o, &o.p, NULL, NULL, &err), err);
+    outcome o;
+    start(&o, spec);
     wait_for(&o);
     char hex[HASH_HEX];
     char expected[2048];
@@ -271,11 +307,12 @@ static void test_many(void)
     uint64_t before = process_spawned(table);
     for (int i = 0; i < COUNT; i++) {
         snprintf(script, sizeof script, "echo %d; exit %d", i, i);
-        start(&o[i], shell(script));
+        begin(&o[i], shell(script));
     }
     CHECK_INT(COUNT, process_running(table));
     uv_run(&loop, UV_RUN_DEFAULT);
     for (int i = 0; i < COUNT; i++) {
+        CHECK_INT(1, o[i].starts);
         CHECK_INT(1, o[i].calls);
         CHECK_INT(i, o[i].result.exit_code);
         CHECK_INT(i, atoi(o[i].output));
@@ -301,6 +338,13 @@ static void test_timeout(void)
 static void test_stop(void)
 {
     static outcome o;
+    begin(&o, shell("sleep 60")); /* before it has started */
+    process_stop(o.p, 5000);
+    wait_for(&o);
+    CHECK_INT(1, o.starts);
+    CHECK(o.result.stopped);
+    CHECK_INT(SIGTERM, o.result.signal);
+
     start(&o, shell("sleep 60"));
     process_stop(o.p, 5000);
     wait_for(&o);
@@ -608,7 +652,10 @@ static void test_close(void)
         shell(
             "(setsid sh -c 'trap \"\" TERM; echo $$ > child; sleep 60; sleep 60' &); trap '' TERM; sleep 60; sleep 60"));
     int64_t daemon = read_pid("child");
+    static outcome early[20]; /* begun, but the loop does not know whether they were started */
+    for (int i = 0; i < 20; i++) begin(&early[i], shell("sleep 60"));
     process_table_close(table);
+    for (int i = 0; i < 20; i++) CHECK_INT(0, early[i].starts + early[i].calls);
     CHECK(!is_alive(o.pid));
     CHECK(!is_alive(daemon));
     uv_run(&loop, UV_RUN_DEFAULT);
