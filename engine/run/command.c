@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "engine/run/command_internal.h"
+#include "engine/world/capture.h"
 
 enum { SHOWN_FIRST = 32 * 1024, SHOWN_WHOLE = 4608 * 1024, SHOWN_JSON = 6 * 1024 * 1024 };
 
@@ -65,6 +66,7 @@ static void ended(void *ctx, const process_result *result)
     limits_give(t);
     t->log = shown_output(t, result);
     t->log_in_file = result->in_file;
+    t->has_folder |= result->output_bytes > CAPTURE_MEMORY; /* made by the capture */
     t->end.exit_code = result->exit_code;
     t->end.signal = (uint64_t)result->signal;
     t->end.duration_us = (uint64_t)result->wall_us;
@@ -103,7 +105,8 @@ static int write_lists(task *t, weir_error *err)
             buf_byte(&text, '\n');
         }
         char *path = arena_printf(&t->arena, ".weir/tmp/%s/list%zu", hex, i);
-        int rc = text.failed || !path ? error_nomem(err, "writing a list") : os_write_file(t->w->rootfd, path, buf_bytes(&text), 0600, err);
+        int rc = text.failed || !path ? error_nomem(err, "writing a list") : command_make_folder(t, err);
+        if (rc == 0) rc = os_write_file(t->w->rootfd, path, buf_bytes(&text), 0600, err);
         buf_deinit(&text);
         if (rc == 0) rc = command_place(&t->line, i, bytes_str(path), t->node->spec.flags & SPEC_SHELL, &t->arena, err);
         if (rc != 0) return rc;
@@ -125,7 +128,8 @@ static int shell_words(task *t, const char **argv, weir_error *err)
     if (!path) return error_nomem(err, "writing a script");
     argv[1] = path;
     argv[2] = NULL;
-    return os_write_file(t->w->rootfd, path, t->line.argv[0], 0600, err);
+    int rc = command_make_folder(t, err);
+    return rc == 0 ? os_write_file(t->w->rootfd, path, t->line.argv[0], 0600, err) : rc;
 }
 
 /* How a make finds our jobserver; behind what the node declares itself. Not in the key: the environment that is declared is. */
@@ -185,7 +189,9 @@ static int spawn(task *t, weir_error *err)
                       .cwd_fd = w->rootfd, .token = t->token, .timeout_ms = (int64_t)spec->timeout_ms, .output_cap = PROCESS_OUTPUT_CAP,
                       .output_path = command_output_path(t), .is_detached = spec->job == JOB_DAEMON || spec->job == JOB_SERVICE};
     if (t->is_guest) p.job_fds = jobserver_child_fds(w->limits.tokens);
-    if (t->arena.failed) return error_nomem(err, "starting a command");
+    if (p.is_detached) rc = command_make_folder(t, err);
+    if (rc == 0 && t->arena.failed) rc = error_nomem(err, "starting a command");
+    if (rc != 0) return rc;
     t->started_ns = os_monotonic_ns();
     t->started_us = os_wall_us();
     t->said_before = journal_last(w->journal);

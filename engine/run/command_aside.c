@@ -46,16 +46,25 @@ void command_keep_log(task *t)
     os_close(fd);
 }
 
+int command_make_folder(task *t, weir_error *err)
+{
+    char hex[HASH_HEX];
+    char folder[80];
+    if (t->has_folder) return 0;
+    t->has_folder = true;
+    snprintf(folder, sizeof folder, ".weir/tmp/%s", hash_hex(t->token, hex));
+    return os_mkdirat(t->w->rootfd, folder, 0700, err);
+}
+
 int command_put_aside(task *t, weir_error *err)
 {
     weir *w = t->w;
-    char hex[HASH_HEX];
-    char folder[80];
-    snprintf(folder, sizeof folder, ".weir/tmp/%s", hash_hex(t->token, hex));
-    int rc = os_mkdirat(w->rootfd, folder, 0700, err);
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i < t->aside_count; i++) {
         struct aside *a = &t->asides[i];
         if (a->number < 0) continue;
+        rc = command_make_folder(t, err);
+        if (rc != 0) return rc;
         if (a->item->disk_differs) a->hash = HASH_NONE; /* changed by hand while it waited for a slot, and kept */
         rc = os_renameat(w->rootfd, output_plain_path(&t->arena, a->item->name), w->rootfd, command_aside_path(t, a), err);
         if (rc == 0) a->put = true;
@@ -104,11 +113,11 @@ static void sweep(void *ctx)
     mem_free(l);
 }
 
-/* NULL: no memory; then the next start sweeps. */
+/* NULL: nothing was put there, or no memory; then the next start sweeps. */
 static leftover *leftover_new(task *t)
 {
     char hex[HASH_HEX];
-    leftover *l = mem_zero(1, sizeof *l);
+    leftover *l = t->has_folder ? mem_zero(1, sizeof *l) : NULL;
     if (!l) return NULL;
     l->w = t->w;
     snprintf(l->folder, sizeof l->folder, ".weir/tmp/%s", hash_hex(t->token, hex));

@@ -11,7 +11,9 @@
 /** What a command wrote, when it is long, in .weir/tmp/<token>. */
 #define COMMAND_OUTPUT_NAME "output"
 
-/** Rename the old outputs into .weir/tmp/<token>, which is made. */
+/** Make .weir/tmp/<token>, once: only who puts something there has it. */
+int command_make_folder(task *t, weir_error *err);
+/** Rename the old outputs into .weir/tmp/<token>. */
 int command_put_aside(task *t, weir_error *err);
 /** Where an old output waits; in the task's arena. */
 char *command_aside_path(task *t, const struct aside *a);

@@ -127,7 +127,8 @@ struct weir {
     limits limits;
     size_t jobs_waiting;     /* for nodes that they need; not among the running ones */
     const map *taken_in;     /* targets.c: only these are marked; NULL: all */
-    size_t ready_count;    /* tasks that wait for a slot or a worker */
+    size_t ready_count;    /* tasks that are TASK_READY */
+    size_t jobs_ready;     /* of those, the ones that wait for a worker */
     task *tasks, *last_task; /* all open ones, doubly linked */
     size_t task_count;
     void *workers;         /* jobs.c */
@@ -385,6 +386,7 @@ struct task {
     uint64_t *observe;      /* items a lookup asked for */
     size_t observe_count, observe_capacity;
     uint64_t unsure;        /* dry run: the lookup came upon what this planned node will make; 0: nothing unknown */
+    bool has_folder;        /* .weir/tmp/<token> was made */
     struct aside { cat_item *item; hash128 hash; uint32_t mode; int64_t number; bool put; } *asides;
     size_t aside_count;
     scan_request *requests; /* of the scan under way */
@@ -405,6 +407,9 @@ void schedule_running(task *t);
 /** The node is settled: records are said; tells the planner, frees the task. */
 void schedule_settled(task *t, bool changed, bool failed);
 void schedule_free(task *t);
+/** It must run: it is TASK_READY from now on; and not any more, when the caller gives it another state. */
+void schedule_ready(task *t);
+void schedule_unready(task *t);
 /** The attempt failed and its record is said: the loop begins a new one. Frees the task. */
 void schedule_again(task *t);
 bool schedule_stopping(const weir *w);

@@ -179,8 +179,7 @@ static void on_began(void *ctx, script_worker *worker, uint64_t execution)
 static void hand_out_again(task *t)
 {
     leave_seat(t);
-    t->state = TASK_READY;
-    t->w->ready_count++;
+    schedule_ready(t);
     t->w->jobs_running--;
 }
 
@@ -423,7 +422,7 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
         t->state = TASK_RUNNING;
         t->worker = s->worker;
         t->started_us = os_wall_us();
-        w->ready_count--;
+        schedule_unready(t);
         w->jobs_running++;
         (*left)--;
         count++;
@@ -451,7 +450,7 @@ void jobs_pump(weir *w)
 {
     weir_error err = {0};
     size_t lua = 0, bare = 0;
-    if (schedule_stopping(w)) return;
+    if (schedule_stopping(w) || w->jobs_ready == 0) return;
     for (task *t = w->tasks; t; t = t->next) {
         if (t->state != TASK_READY || t->effect->spec.kind == EFFECT_COMMAND) continue;
         if (wants_bare(t)) bare++;

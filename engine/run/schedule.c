@@ -63,6 +63,19 @@ task *schedule_new(weir *w, uint64_t node, weir_error *err)
     return t;
 }
 
+void schedule_ready(task *t)
+{
+    t->state = TASK_READY;
+    t->w->ready_count++;
+    if (t->effect->spec.kind != EFFECT_COMMAND) t->w->jobs_ready++;
+}
+
+void schedule_unready(task *t)
+{
+    t->w->ready_count--;
+    if (t->effect->spec.kind != EFFECT_COMMAND) t->w->jobs_ready--;
+}
+
 void schedule_free(task *t)
 {
     weir *w = t->w;
@@ -71,7 +84,7 @@ void schedule_free(task *t)
     else w->tasks = t->next;
     if (t->next) t->next->prev = t->prev;
     else w->last_task = t->prev;
-    if (t->state == TASK_READY) w->ready_count--;
+    if (t->state == TASK_READY) schedule_unready(t);
     limits_give(t);
     w->task_count--;
     for (size_t i = 0; i < t->request_count; i++) scan_drop_rows(&t->requests[i]);
@@ -192,7 +205,7 @@ static void begin(weir *w, task *t)
         schedule_fail(w, &err);
         return;
     }
-    w->ready_count--;
+    schedule_unready(t);
     command_begin(t);
 }
 
@@ -204,15 +217,17 @@ static void start_ready(weir *w)
 {
     task *next = NULL;
     bool heavy = false;
+    size_t left = w->commands_begun - w->commands_running; /* with their intent said; not looked for among all tasks once they were seen */
     if (schedule_stopping(w)) return;
-    for (task *t = w->tasks; t && w->commands_running < (size_t)w->slots; t = next) {
+    for (task *t = w->tasks; t && left > 0 && w->commands_running < (size_t)w->slots; t = next) {
         next = t->next;
+        if (t->state != TASK_INTENT && t->state != TASK_ARMED) continue;
+        left--;
         if (t->state == TASK_INTENT) heavy |= limits_is_heavy(t);
-        if (t->state != TASK_ARMED) continue;
-        if (limits_may_start(w, t)) act(w, t);
+        else if (limits_may_start(w, t)) act(w, t);
         else heavy |= limits_is_heavy(t);
     }
-    for (task *t = w->tasks; t && w->commands_begun < 2 * (size_t)w->slots; t = next) {
+    for (task *t = w->tasks; t && w->ready_count > w->jobs_ready && w->commands_begun < 2 * (size_t)w->slots; t = next) {
         next = t->next;
         if (t->state != TASK_READY || t->effect->spec.kind != EFFECT_COMMAND || !limits_pool_free(w, t)) continue;
         if (limits_is_heavy(t)) {

@@ -379,8 +379,7 @@ static void settle_miss(task *t)
     }
     if (follows) return;
     observe_dirty(t->w); /* from here on a kill leaves signatures unwritten */
-    t->state = TASK_READY;
-    t->w->ready_count++;
+    schedule_ready(t);
 }
 
 /* --- lookup ------------------------------------------------------------------------------------------------------ */

@@ -64,10 +64,31 @@ static void write_file(capture *c, const uint8_t *data, size_t size)
     if (os_write_all(c->fd, data, most, c->path, &c->broken) == 0) c->kept += most;
 }
 
+static int make_file(capture *c)
+{
+    return os_openat(c->dirfd, c->path, OS_READ | OS_WRITE | OS_CREATE | OS_TRUNC | OS_NOFOLLOW, 0600, &c->broken);
+}
+
+/* Few commands write so much that they need it. */
+static void make_folder(capture *c)
+{
+    const char *name = strrchr(c->path, '/');
+    char *folder = name ? mem_strdup(c->path) : NULL;
+    if (!folder) return;
+    folder[name - c->path] = '\0';
+    (void)os_mkdirat(c->dirfd, folder, 0700, NULL); /* what hinders it shows when the file is made */
+    mem_free(folder);
+}
+
 /* From here on the file has everything, and memory the beginning. */
 static void begin_file(capture *c)
 {
-    c->fd = os_openat(c->dirfd, c->path, OS_READ | OS_WRITE | OS_CREATE | OS_TRUNC | OS_NOFOLLOW, 0600, &c->broken);
+    c->fd = make_file(c);
+    if (c->fd == WEIR_NOTFOUND) {
+        make_folder(c);
+        error_clear(&c->broken);
+        c->fd = make_file(c);
+    }
     c->ring = mem_alloc(CAPTURE_TAIL);
     if (c->fd < 0) c->fd = -1;
     if (c->fd >= 0) write_file(c, c->head.data, c->head.size);

@@ -3,7 +3,8 @@
  *
  * Up to CAPTURE_MEMORY bytes stay in memory. What is longer goes to a file, of which the first `cap` bytes are kept and the last
  * CAPTURE_TAIL, with a notice between them that says how much is missing: so a command that floods us costs neither memory nor
- * disk. Without a file, `cap` bytes are kept in memory and the rest is dropped. Loop thread only.
+ * disk. Without a file, `cap` bytes are kept in memory and the rest is dropped. The folder of the file is made with it, if need be
+ * (not for capture_direct). Loop thread only.
  */
 #ifndef WEIR_WORLD_CAPTURE_H
 #define WEIR_WORLD_CAPTURE_H

@@ -108,6 +108,18 @@ static void submitted_done(uv_work_t *task, int status)
     done(ctx);
 }
 
+/* One thread for each file that is likely to be read; stats alone are not worth waking another one. At least one: done is told by the loop. */
+static size_t tasks_for(const scan_request *requests, size_t count)
+{
+    size_t reads = 0;
+    for (size_t i = 0; i < count; i++) reads += !requests[i].known;
+    size_t most = reads + (count - reads) / STATS_PER_THREAD;
+    if (most <= 1) return 1;
+    size_t tasks = (size_t)os_cpu_count();
+    if (tasks > most) tasks = most;
+    return tasks > THREADS_MOST ? THREADS_MOST : tasks;
+}
+
 int scan_submit(uv_loop_t *loop, const scan_config *config, scan_request *requests, size_t count,
                 void (*done)(void *ctx), void *ctx, weir_error *err)
 {
@@ -118,10 +130,7 @@ int scan_submit(uv_loop_t *loop, const scan_config *config, scan_request *reques
     job->count = count;
     job->done = done;
     job->ctx = ctx;
-    size_t tasks = (size_t)os_cpu_count();
-    if (tasks > count) tasks = count;
-    if (tasks > THREADS_MOST) tasks = THREADS_MOST;
-    if (tasks == 0) tasks = 1; /* nothing to do: done is still told, from the loop */
+    size_t tasks = tasks_for(requests, count);
     int status = 0;
     for (size_t i = 0; i < tasks && status == 0; i++) {
         job->tasks[i].data = job;

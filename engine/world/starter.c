@@ -4,6 +4,7 @@
  *     submit --queue, semaphore--> a thread: run --ended, async--> loop: done
  *
  * What it gives is in process.c.
+ *
  * The mutex guards both lists. A job belongs to its thread from the moment it leaves the queue until it is among the ended.
  */
 #include "engine/world/starter.h"
