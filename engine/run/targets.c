@@ -464,7 +464,7 @@ static int tell_sources(weir *w, const map *fresh, id_list *list, weir_error *er
         uint64_t id;
         memcpy(&id, key.data, sizeof id);
         const cat_node *node = catalog_node(w->catalog, id, err);
-        rc = node ? catalog_ids(w->catalog, SQL_NODE_SOURCES_ALL, id, 0, 1, list, err) : err->code;
+        rc = node ? catalog_ids(w->catalog, SQL_NODE_SOURCES_EVER, id, 0, 1, list, err) : err->code;
         for (size_t i = 0; rc == 0 && i < list->count; i++) rc = edge_enters(w, node, list->ids[i], err);
     }
     return rc;

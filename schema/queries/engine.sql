@@ -120,7 +120,7 @@ SELECT i.node FROM use u JOIN item i ON i.id = u.item WHERE u.node = ?1 AND i.no
 UNION
 SELECT c.id FROM edge e JOIN node c ON c.parent = e.src WHERE e.dst = ?1 AND e.origin = 2 AND c.parent <> 0 AND c.status <> 9;
 
--- name: node_sources_all
+-- name: node_sources_ever
 -- With what it needed once.
 SELECT e.src FROM edge e WHERE e.dst = ?1
 UNION
