@@ -58,7 +58,7 @@ typedef struct tracker {
     bool closed, needing, open; /* open: a group of what was needed together */
     uint32_t makers; /* slots whose outputs were read without being declared */
     uint32_t needs;  /* slots that were waited for */
-    uint32_t named;  /* of these: by the name of the node, not by a path */
+    uint32_t named;  /* of these: by the name of the node, not by a path; or by a path along with a name that nothing has */
     uint32_t asked;  /* slots that were asked for, be there a node or not */
     uint64_t ghosts; /* undeclared paths read that no node makes, by slot */
 } tracker;
@@ -241,12 +241,14 @@ static inline bool ask_for(const sim_graph *g, const sim_node *n, const char *le
     }
     if (count == 0) return true;
     bool ok = io->need(io->ctx, names, count, texts, ids); /* only then it is known which nodes lists declare */
+    bool lists = false; /* a name that nothing has: all lists are made, and then the paths are looked for again */
+    for (int i = 0; i < count; i++) lists |= names[i][0] == 'n' && !(g->nodes[makers[i]].present && g->nodes[makers[i]].letter == 'n');
     for (int i = 0; i < count; i++) {
         const sim_node *m = makers[i] >= 0 ? &g->nodes[makers[i]] : NULL;
         bool by_name = names[i][0] == 'n';
         if (!m || !m->present || !(by_name ? m->letter == 'n' : m->folder == 'o' && has_a(m))) continue;
         t->needs |= 1U << makers[i];
-        if (by_name) t->named |= 1U << makers[i];
+        if (by_name || lists) t->named |= 1U << makers[i];
     }
     if (!ok) return false;
     t->needing = true;
