@@ -185,7 +185,16 @@ local prelude = {
 local copy_one = weir.effect "copy_one" { run = function(i, o) o.to:write(i.from:read()) end }
 local join_all = weir.effect "join_all" { run = function(i, o) for _, part in ipairs(i.parts) do o.to:write(part:read()) end end }
 local first = weir.effect "first" { run = function(i) return 1 + i.add end }
-local one_more = weir.effect "one_more" { run = function(i) return (i.above.value or tonumber(i.above:read())) + 1 end }
+local above_value = weir.effect "above_value" { run = function(i) return i.above.value + 1 end }
+local above_text = weir.effect "above_text" { run = function(i) return tonumber((i.above:read())) + 1 end }
+local counted = {}
+local function one_more(name)
+  return function(t)
+    local node = (counted[t.inputs.above] and above_value or above_text)(name)(t)
+    counted[node] = true
+    return node
+  end
+end
 ]] .. weir_functions("copy_one(name) { inputs = { from = from }, outputs = { to = to } }",
     "join_all(name) { inputs = { parts = parts }, outputs = { to = to } }")
     :gsub('local weir = require "weir"\n', ""):gsub('weir.tiny "tiny"', '(inputs and one_more or first) "tiny"'):gsub('tiny_is = "tiny"', 'tiny_is = "first"'),
