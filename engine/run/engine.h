@@ -506,10 +506,12 @@ int failure_would_read(task *t, bool *sure, weir_error *err);
 void misled_begin(weir *w);
 /** The node failed, or is blocked, over what `maker` made, and this is nowhere stored: remembered for this run. */
 int misled_note(weir *w, uint64_t node, uint64_t maker, weir_error *err);
-/** The same for all makers of what it had found and needed. */
+/** The same for all makers of what it had found and needed, and for who will make what nobody made so far. */
 int misled_note_reads(weir *w, uint64_t node, const read_record *reads, size_t count, weir_error *err);
+/** The same for the files of an attempt whose reads are not recorded. NULL: it died. */
+int misled_note_report(weir *w, uint64_t node, const job_report *report, weir_error *err);
 /** This node made something else than before: those whom that concerns are looked at in the next turn. */
-int misled_recall(weir *w, uint64_t maker, weir_error *err);
+int misled_recall(weir *w, const cat_node *maker, weir_error *err);
 
 /* --- inflight.c -------------------------------------------------------------------------------------------------- */
 /** Has an input of a running node that is to be restarted then changed? Looks at what a watch has noted meanwhile. */

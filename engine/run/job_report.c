@@ -267,7 +267,8 @@ void jobs_given_up(task *t, const job_report *report)
     remove_temps(t);
     w->jobs_running--;
     if (end == NEED_BLOCKED) {
-        if (misled_note(w, t->node->id, t->node->blocked_by, &err) != 0) schedule_fail(w, &err);
+        if (misled_note(w, t->node->id, t->node->blocked_by, &err) != 0 || misled_note_report(w, t->node->id, report, &err) != 0)
+            schedule_fail(w, &err);
         settle_blocked(t);
         return;
     }

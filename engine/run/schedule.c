@@ -162,7 +162,7 @@ void schedule_settled(task *t, bool changed, bool failed)
     }
     t->node->blocked_by = 0;
     if (rc == 0 && w->plan) rc = plan_settled(w->plan, id, changed || failed, &err);
-    if (rc == 0 && w->plan && changed && !failed) rc = misled_recall(w, id, &err);
+    if (rc == 0 && w->plan && changed && !failed) rc = misled_recall(w, t->node, &err);
     if (rc != 0) schedule_fail(w, &err);
     schedule_free(t);
 }
