@@ -5,6 +5,8 @@
  * N2  graph.nodes counts the live nodes of a graph.
  * N3  Edges and uses lead to live nodes only. An edge comes from a vanished node when a live one still declares it: a node of a
  *     list, until that list is compared again. With the node comes back who uses it, and nobody else would say so.
+ * N4  A pending change of a node is one of its outputs, too, from when it does not claim them any more: who uses the path was
+ *     to be told of it, and whoever claims it next may find it as it makes it.
  *
  * Members of a declaration are compared with the stored ones and only the difference is written: a fan-in of a hundred
  * thousand costs what changed in it.
@@ -198,10 +200,11 @@ static int vanish(fold *f, const claim *c, uint64_t node, bool keep)
 
 static int release(fold *f, const claim *c, uint64_t node, bool keep)
 {
-    db_stmt *s = fold_get(f, SQL_FOLD_CLAIM);
+    int rc = FOLD_RUN(f, SQL_FOLD_PENDING_LEFT, c->item, 0);
+    db_stmt *s = rc == 0 ? fold_get(f, SQL_FOLD_CLAIM) : NULL;
     if (!s) return f->err->code;
     bind_u64(s, 1, c->item); /* the node stays null */
-    int rc = db_run(s, f->err);
+    rc = db_run(s, f->err);
     return rc == 0 ? vanish(f, c, node, keep) : rc;
 }
 
@@ -232,7 +235,8 @@ static int claim_outputs(fold *f, uint64_t node, const ids *wanted)
             waiting->node = node;
             continue;
         }
-        rc = FOLD_RUN(f, SQL_FOLD_CLAIM, wanted->items[i], node);
+        rc = FOLD_RUN(f, SQL_FOLD_PENDING_LEFT, wanted->items[i], node);
+        if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_CLAIM, wanted->items[i], node);
         if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_VANISHED_DELETE, wanted->items[i]);
     }
     return rc;

@@ -20,6 +20,12 @@ DELETE FROM pending WHERE seq <= ?1
 -- name: fold_pending
 INSERT INTO pending (source, node, seq) VALUES (?1, ?2, ?3) ON CONFLICT(node, source) DO UPDATE SET seq = excluded.seq
 
+-- name: fold_pending_left
+-- An item that another node claims from now on, or none (0): what its maker of before has changed stays pending, for whoever uses the item.
+INSERT INTO pending (source, node, seq)
+SELECT i.id, 0, p.seq FROM item i CROSS JOIN pending p ON p.node = 1 AND p.source = i.node WHERE i.id = ?1 AND i.node <> ?2
+ON CONFLICT(node, source) DO UPDATE SET seq = max(seq, excluded.seq)
+
 -- name: fold_item_add
 INSERT INTO item (id, kind, name, hash, size, mode, node, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 
