@@ -6,11 +6,16 @@
  *
  * A path that nobody makes any more may lose its file in a full run of which nothing has failed by then, and in no other. So may that of a node
  * of which it is not sure that it is on its list, be it because of an edit in the middle of the run.
+ *
+ * A file that was changed or removed by hand is put right by the run. Where the engine is killed between that and the record of it, recovery lets
+ * what it had put there give way to what was recorded last: what the node had made before the hand came (the hand's own text is in the store).
  */
 #ifndef WEIR_TESTS_SIM_LEFT_H
 #define WEIR_TESTS_SIM_LEFT_H
 
 static char left_before[SLOTS][2][2][TEXT]; /* folder o or p, port a or b */
+static char left_own[SLOTS][2][2][TEXT];    /* what weir had there, before it was changed by hand */
+static char left_by_hand[SLOTS][2][2][TEXT];
 
 static const char *left_path(int slot, int folder, int port, char path[PATH])
 {
@@ -43,6 +48,23 @@ static bool left_is_made(int slot, int folder, int port)
     return n->present && (n->folder == 'p') == folder && (port ? has_b(n) : has_a(n));
 }
 
+/** Before a file is changed by hand, or removed (text: NULL). */
+static void left_hand(int slot, int folder, int port, const char *text)
+{
+    char path[PATH], now[TEXT];
+    read_text(sim->rootfd, left_path(slot, folder, port, path), now);
+    if (!sim->hand[slot][folder][port] || strcmp(now, left_by_hand[slot][folder][port]) != 0) memcpy(left_own[slot][folder][port], now, TEXT);
+    snprintf(left_by_hand[slot][folder][port], TEXT, "%s", text ? text : "-");
+    sim->hand[slot][folder][port] = true;
+}
+
+/* Changed by hand before, and as it was before that? */
+static bool left_is_own(int slot, int folder, int port, const char *text)
+{
+    bool by_hand = sim->hand[slot][folder][port] && strcmp(left_before[slot][folder][port], left_by_hand[slot][folder][port]) == 0;
+    return by_hand && left_is_made(slot, folder, port) && strcmp(text, left_own[slot][folder][port]) == 0;
+}
+
 /* Is that what the node makes of what there is? A killed engine may have put it there and not have told so. */
 static bool left_is_clean(int slot, int folder, int port, const char *text)
 {
@@ -60,7 +82,8 @@ static void left_judge(bool is_full, bool killed)
             const char *before = left_before[s][folder][port];
             read_text(sim->rootfd, left_path(s, folder, port, path), now);
             bool may_go = is_full && (killed || sim->rc == 0 || sim->sweeps) && (!left_is_made(s, folder, port) || (graph.nodes[s].row && (sim->clean.nodes[s].unsure || sim->meddled)));
-            if (strcmp(now, before) == 0 || (may_go && strcmp(now, "-") == 0) || (killed && left_is_clean(s, folder, port, now))) continue;
+            if (strcmp(now, before) == 0 || (may_go && strcmp(now, "-") == 0)) continue;
+            if (killed && (left_is_clean(s, folder, port, now) || left_is_own(s, folder, port, now))) continue;
             wrong("%s held \"%s\" and holds \"%s\": its node did not settle well", path, before, now);
         }
 }

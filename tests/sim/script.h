@@ -114,7 +114,7 @@ static void play_hand(const char *path, const char *text)
 {
     int slot = atoi(path + 2);
     if (slot < 0 || slot >= SLOTS || faccessat(sim->rootfd, path, F_OK, 0) != 0) return;
-    sim->hand[slot][path[0] == 'p'][path[strlen(path) - 1] == 'b'] = true;
+    left_hand(slot, path[0] == 'p', path[strlen(path) - 1] == 'b', text);
     if (text) write_text(sim->rootfd, path, text);
     else unlinkat(sim->rootfd, path, 0);
 }
