@@ -365,12 +365,19 @@ static int lift_readers(comparison *c, const walk *readers, weir_error *err)
     return rc;
 }
 
+/* The list may be made from the user: that the maker comes after its list is an order, and gives way (X3) before anything is lifted. */
 static int lift_finder(comparison *c, const cat_node *maker, cat_node *user, weir_error *err)
 {
     bool is_circle = false;
     bool is_other = user->status != CAT_GONE && user->graph == c->graph && user->spec.parent != c->parent;
     if (!is_other || user->height > maker->height) return 0;
     int rc = define_depends(c->w, maker->id, user->id, &is_circle, err);
+    if (rc == 0 && !is_circle && targets_wanted(c->w, user->id)) rc = edge_enters(c->w, user, maker->id, err);
+    if (rc == WEIR_FAILED) {
+        error_clear(err);
+        is_circle = true;
+        rc = 0;
+    }
     if (rc == 0 && is_circle) edge_say_dropped(c->w, maker->id, user);
     return rc == 0 && !is_circle ? edge_lift(c->w, maker, user, err) : rc;
 }
