@@ -104,8 +104,10 @@ static void play_node(int slot, char *rest)
         sim->known[slot] = 0;
         sim->renamed = true;
     }
-    if (old->present && old->folder != n.folder)
-        for (int s = 0; s < SLOTS; s++) sim->known[s] &= ~(1U << slot);
+    for (int s = 0; s < SLOTS && !(n.folder == 'o' && has_a(&n)); s++) { /* who read its path reads one that nobody makes now */
+        sim->ghosts[s] |= sim->known[s] & (1U << slot);
+        sim->known[s] &= ~(1U << slot);
+    }
     *old = n;
     sim->held[slot] = 0;
 }
