@@ -101,6 +101,7 @@ static void answer_may_read(script_host *host, bytes path)
 static void take_spec(script_host *host, const wire_frame *frame)
 {
     mem_arena arena;
+    host->has_declared = true;
     arena_init(&arena);
     if (frame->type == WIRE_NODE) {
         node_spec node;
@@ -225,10 +226,15 @@ static void on_ended(void *ctx, const char *how)
     if (tell && host->events.died) host->events.died(host->events.ctx, how);
 }
 
-/* Loading took too long, or the child did not end when its socket closed. */
+/* Loading stands still, or the child did not end when its socket closed. A million declarations may take their time. */
 static void on_tick(void *ctx)
 {
     script_host *host = ctx;
+    if (host->is_loading && host->has_declared && !host->is_over && !host->killed) {
+        host->has_declared = false;
+        channel_timer(&host->channel, host->load_ms);
+        return;
+    }
     if (!host->is_over && !host->killed) host->killed = host->killed_text;
     channel_kill(&host->channel);
 }
@@ -332,7 +338,8 @@ int script_host_start(script_host **out, uv_loop_t *loop, const script_config *c
         return rc;
     }
     host_counts.hosts++;
-    channel_timer(&host->channel, (uint64_t)load_ms);
+    host->load_ms = (uint64_t)load_ms;
+    channel_timer(&host->channel, host->load_ms);
     *out = host;
     return 0;
 }

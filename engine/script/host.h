@@ -54,7 +54,7 @@ typedef struct script_config {
     int rootfd;            /* project root: working folder of the host */
     const char *workflow;  /* "weir.lua", below the root; NULL: bare host */
     const char *lua_folder; /* replaces the embedded Lua library while developing; NULL */
-    int64_t load_timeout_ms; /* 0: 60 s */
+    int64_t load_timeout_ms; /* without a declaration; 0: 60 s */
     const atomic_int *stop; /* not zero: loading is given up (a signal handler may set it and wake the loop); kept; may be NULL */
     size_t memory_limit;   /* bytes of Lua memory for host and job; 0: 1 GiB */
 } script_config;

@@ -16,6 +16,8 @@ struct script_host {
     bool has_closed;
     const char *killed; /* why we killed it; NULL */
     char how[96];            /* how the process ended */
+    uint64_t load_ms;  /* loading may stand still for as long */
+    bool has_declared; /* something was declared since the timer was set */
     char killed_text[64];
     size_t memory_limit;
     const atomic_int *stop;

@@ -388,6 +388,16 @@ static void test_bad_loads(void)
     CHECK_HAS("host died: loading took longer than 0.3 s", drive_text(&d));
     drive_close(&d);
 
+    /* Longer than that as a whole, but with something to show for it. */
+    project("local weir = require 'weir'\n"
+            "for n = 1, 40 do\n"
+            "  for _ = 1, 1000000 do end\n"
+            "  weir.sh('slow-' .. n) { cmd = { 'true', ('x'):rep(100000) } }\n"
+            "end\n");
+    drive_open(&d, check_scratch());
+    CHECK_INT(0, drive_start(&d, "weir.lua", 150, 0));
+    drive_close(&d);
+
     project("local t = {}\nwhile true do t[#t + 1] = ('x'):rep(100000) .. #t end\n");
     drive_open(&d, check_scratch());
     CHECK_INT(0, drive_start(&d, "weir.lua", 0, 20 << 20));
