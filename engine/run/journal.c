@@ -9,7 +9,10 @@
 
 #include "engine/base/os.h"
 
-enum { STREAM_BYTES = 64 * 1024 }; /* of events, that the writer may begin with */
+enum {
+    STREAM_BYTES = 64 * 1024, /* of events, that the writer may begin with */
+    HOLD_MS = 5               /* a transaction that nobody waits for is kept open so long, for what else comes */
+};
 
 typedef struct waiter {
     uint64_t seq;
@@ -31,6 +34,8 @@ struct journal {
     waiter *first, **tail;
     uv_async_t wake;
     uv_prepare_t tick;
+    uv_timer_t hold; /* active: the batch being filled waits for its end */
+    int64_t held_ns; /* since when; 0: it does not */
     int open_handles;
     void (*told)(void *ctx, uint64_t seq); /* NULL: nobody wants to know */
     void *told_ctx;
@@ -78,17 +83,40 @@ static void call_waiters(journal *j)
     }
 }
 
+static void on_hold_end(uv_timer_t *timer)
+{
+    (void)timer; /* the next tick comes before the loop sleeps, and looks at the clock */
+}
+
+/* What somebody waits for, or has begun to be written, goes at once; else a little later, with what is said meanwhile. */
+static bool may_hold(journal *j)
+{
+    if (j->is_open || j->first || !j->filling || j->filling->durable || batch_is_empty(j->filling)) return false;
+    int64_t now_ns = os_monotonic_ns();
+    if (j->held_ns == 0) j->held_ns = now_ns;
+    if (now_ns - j->held_ns >= HOLD_MS * INT64_C(1000000)) return false;
+    if (!uv_is_active((uv_handle_t *)&j->hold)) {
+        uv_update_time(j->hold.loop);
+        uv_timer_start(&j->hold, on_hold_end, HOLD_MS, 0);
+    }
+    return true;
+}
+
+static void flush_when_due(journal *j)
+{
+    if ((j->in_flight == 0 || j->is_open) && !may_hold(j)) journal_flush(j, false);
+}
+
 static void on_wake(uv_async_t *handle)
 {
     journal *j = handle->data;
     call_waiters(j);
-    if (j->in_flight == 0 || j->is_open) journal_flush(j, false);
+    flush_when_due(j);
 }
 
 static void on_tick(uv_prepare_t *handle)
 {
-    journal *j = handle->data;
-    if (j->in_flight == 0 || j->is_open) journal_flush(j, false);
+    flush_when_due(handle->data);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -112,9 +140,10 @@ static journal *journal_new(uv_loop_t *loop, weir_error *err)
     uv_async_init(loop, &j->wake, on_wake);
     uv_prepare_init(loop, &j->tick);
     uv_prepare_start(&j->tick, on_tick);
-    j->wake.data = j->tick.data = j;
+    uv_timer_init(loop, &j->hold);
+    j->wake.data = j->tick.data = j->hold.data = j;
     uv_unref((uv_handle_t *)&j->tick);
-    j->open_handles = 2;
+    j->open_handles = 3;
     return j;
 }
 
@@ -136,6 +165,7 @@ int journal_open(journal **out, uv_loop_t *loop, const char *db_path, int weir_d
     if (rc != 0) {
         uv_close((uv_handle_t *)&j->wake, on_closed);
         uv_close((uv_handle_t *)&j->tick, on_closed);
+        uv_close((uv_handle_t *)&j->hold, on_closed);
         return rc;
     }
     j->last = j->submitted = j->committed = log_last_seq(j->writer);
@@ -153,6 +183,7 @@ void journal_close(journal *j)
     j->filling = NULL;
     uv_close((uv_handle_t *)&j->wake, on_closed);
     uv_close((uv_handle_t *)&j->tick, on_closed);
+    uv_close((uv_handle_t *)&j->hold, on_closed);
 }
 
 void journal_tell(journal *j, void (*told)(void *ctx, uint64_t seq), void *ctx)
@@ -191,6 +222,8 @@ static void submit(journal *j, bool more)
 {
     log_batch *b = j->filling;
     j->filling = NULL;
+    j->held_ns = 0;
+    uv_timer_stop(&j->hold);
     j->is_open = b->more = more;
     j->submitted = j->last;
     j->in_flight++;
