@@ -6,16 +6,22 @@
  * back; they start threads of their own for the moment (about 20 us each, fewer than one for 64 stats) and work along. A stat
  * costs a third to a quarter with four threads; io_uring was measured slower (platform.md).
  *
+ * libuv makes its threads all at once when it is first asked, and aborts where one cannot be had
+ * (`ulimit -u`, a limit of processes in a container; commands of ours count). So it is asked only
+ * once as many could be had, and some to spare; until then the loop thread looks at the files itself.
+ *
  * A folder's slices are jobs of their own, so one folder of 10,000 entries keeps every thread busy; what has changed is
  * hashed afterwards, path by path, so one slice of large files does not either.
  *
  * scan_submit: loop thread. The others: any thread.
  */
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "engine/world/scan_internal.h"
 
 enum { THREADS_MOST = 16, STATS_PER_THREAD = 64 };
+enum { LIBUV_THREADS = 4, LIBUV_THREADS_MOST = 1024, THREADS_TO_SPARE = 8 };
 
 /* --- a team of threads for the moment ---------------------------------------------------------------------------- */
 
@@ -53,6 +59,53 @@ static void team_run(size_t threads, size_t count, team_job job, void *ctx)
     for (size_t i = 1; i < threads; i++) os_thread_join(helpers[i]);
 }
 
+/* --- may libuv be asked for its threads? ------------------------------------------------------------------------- */
+
+static void stand_by(void *ctx)
+{
+    uv_sem_wait(ctx);
+}
+
+/* For a moment all of them are there at once. */
+static bool can_have(size_t threads)
+{
+    uv_sem_t over;
+    size_t count = 0;
+    os_thread **all = mem_zero(threads, sizeof(os_thread *));
+    if (!all) return false;
+    if (uv_sem_init(&over, 0) != 0) {
+        mem_free(all);
+        return false;
+    }
+    while (count < threads && os_thread_start(&all[count], stand_by, &over, NULL) == 0) count++;
+    for (size_t i = 0; i < count; i++) uv_sem_post(&over);
+    for (size_t i = 0; i < count; i++) os_thread_join(all[i]);
+    uv_sem_destroy(&over);
+    mem_free(all);
+    return count == threads;
+}
+
+/* As libuv reads it. */
+static size_t libuv_threads(void)
+{
+    const char *text = getenv("UV_THREADPOOL_SIZE");
+    long count = text ? strtol(text, NULL, 10) : LIBUV_THREADS;
+    return count < 1 ? 1 : count > LIBUV_THREADS_MOST ? LIBUV_THREADS_MOST : (size_t)count;
+}
+
+/* Its pool is one for the process, and so is this. Looking takes from others for a moment: after a no it is
+ * done again at the 2nd, 4th, 8th ... question only. */
+static bool may_ask_libuv(void)
+{
+    static atomic_bool has_threads;
+    static atomic_uint asked;
+    if (atomic_load(&has_threads)) return true;
+    unsigned times = atomic_fetch_add(&asked, 1) + 1;
+    if ((times & (times - 1)) != 0 || !can_have(libuv_threads() + THREADS_TO_SPARE)) return false;
+    atomic_store(&has_threads, true);
+    return true;
+}
+
 /* --- requests ---------------------------------------------------------------------------------------------------- */
 
 typedef struct wait_job {
@@ -84,12 +137,14 @@ struct scan_job {
     size_t running; /* tasks; loop thread */
     void (*done)(void *ctx);
     void *ctx;
-    uv_work_t tasks[THREADS_MOST];
+    union {
+        uv_work_t tasks[THREADS_MOST];
+        uv_timer_t timer; /* without threads: `done` comes from the loop all the same */
+    };
 };
 
-static void submitted_work(uv_work_t *task)
+static void work(scan_job *job)
 {
-    scan_job *job = task->data;
     for (;;) {
         size_t index = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
         if (index >= job->count) return;
@@ -97,15 +152,43 @@ static void submitted_work(uv_work_t *task)
     }
 }
 
-static void submitted_done(uv_work_t *task, int status)
+static void submitted_work(uv_work_t *task)
 {
-    (void)status; /* nobody cancels */
-    scan_job *job = task->data;
-    if (--job->running > 0) return;
+    work(task->data);
+}
+
+static void finish(scan_job *job)
+{
     void (*done)(void *ctx) = job->done;
     void *ctx = job->ctx;
     mem_free(job);
     done(ctx);
+}
+
+static void submitted_done(uv_work_t *task, int status)
+{
+    (void)status; /* nobody cancels */
+    scan_job *job = task->data;
+    if (--job->running == 0) finish(job);
+}
+
+static void on_timer_closed(uv_handle_t *timer)
+{
+    finish(timer->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    uv_close((uv_handle_t *)timer, on_timer_closed);
+}
+
+static int submit_here(uv_loop_t *loop, scan_job *job)
+{
+    work(job);
+    uv_timer_init(loop, &job->timer);
+    job->timer.data = job;
+    uv_timer_start(&job->timer, on_timer, 0, 0);
+    return 0;
 }
 
 /* One thread for each file that is likely to be read; stats alone are not worth waking another one. At least one: done is told by the loop. */
@@ -130,6 +213,7 @@ int scan_submit(uv_loop_t *loop, const scan_config *config, scan_request *reques
     job->count = count;
     job->done = done;
     job->ctx = ctx;
+    if (!may_ask_libuv()) return submit_here(loop, job);
     size_t tasks = tasks_for(requests, count);
     int status = 0;
     for (size_t i = 0; i < tasks && status == 0; i++) {

@@ -1,6 +1,8 @@
 /*
  * test_scan.c - signatures decide whether to read, content decides the rest; counters show what was not read.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -622,6 +624,39 @@ static void count_done(void *ctx)
     ++*(int *)ctx;
 }
 
+static int threads(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    while (tasks && readdir(tasks)) count++;
+    closedir(tasks);
+    return count;
+}
+
+/* libuv would abort: it is not asked. Before anything else has made threads. */
+static void test_submit_without_threads(void)
+{
+    weir_error err = {0};
+    uv_loop_t loop;
+    int done = 0;
+    int before = threads();
+    uv_loop_init(&loop);
+    check_write(check_path("alone"), "alone");
+    scan_request r = request("alone");
+    os_fault_set(OS_OP_SPAWN, 5, EAGAIN, true);
+    CHECK_OK(scan_submit(&loop, &config, &r, 1, count_done, &done, &err), err);
+    CHECK_INT(EAGAIN, os_fault_check(OS_OP_SPAWN)); /* threads were asked for */
+    os_fault_set(OS_OP_SPAWN, 0, 0, false);
+    CHECK_INT(0, done);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CHECK_INT(1, done);
+    for (int i = 0; i < 5000 && threads() != before; i++) usleep(1000); /* one that was joined is there a little longer */
+    CHECK_INT(before, threads());
+    hash128 expected = hash_text("alone");
+    CHECK_HASH(expected, r.hash);
+    CHECK_INT(0, uv_loop_close(&loop));
+}
+
 static void test_submit(void)
 {
     enum { COUNT = 500 };
@@ -682,6 +717,7 @@ int main(void)
 {
     rootfd = open(check_scratch(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     config = (scan_config){.rootfd = rootfd, .forbidden = &forbidden};
+    test_submit_without_threads();
     test_kinds();
     test_signature_decides();
     test_racy_rule();
