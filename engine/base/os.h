@@ -125,7 +125,8 @@ int64_t os_peak_memory(void);
 void os_give_back_memory(void);
 /**
  * May what fails now fail because something is short? Less than a MiB (or no file more) is free behind this descriptor or where temporary
- * files go, or this process and its children are held to some memory, processor time or file size, or to few open files. Unknown: false.
+ * files go, or this process and its children are held to some memory, processor time or file size, or to few open files or processes.
+ * Unknown: false.
  */
 bool os_is_short(int fd);
 /** "ext4", "nfs", ... by statfs magic number; *network true for NFS, CIFS, 9p, FUSE-ssh. */

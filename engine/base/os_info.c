@@ -35,12 +35,13 @@ static bool is_full(const struct statfs *fs)
 
 static bool is_limited(void)
 {
-    enum { FILES_LEAST = 1024 };
+    enum { FILES_LEAST = 1024, PROCESSES_LEAST = 1024 };
     static const int limits[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_CPU};
     struct rlimit limit;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (getrlimit((__rlimit_resource_t)limits[i], &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) return true;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES_LEAST;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES_LEAST) return true;
+    return getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur < PROCESSES_LEAST;
 }
 
 bool os_is_short(int fd)

@@ -161,6 +161,15 @@ static void reap(int pidfd)
     while (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED) != 0 && errno == EINTR) continue;
 }
 
+static int cannot_start(const char *program, int errnum, weir_error *err)
+{
+    if (errnum != EAGAIN) return error_errno(err, errnum, "cannot start %s", program);
+    return error_set(err, WEIR_IO,
+                     "cannot start %s: no more processes are allowed; `ulimit -u` says how many there "
+                     "may be, a container may have a limit of its own, and a smaller -j starts fewer at once",
+                     program);
+}
+
 int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
                 uint64_t *start_ticks, weir_error *err)
 {
@@ -169,7 +178,7 @@ int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
     uint64_t old = 0;
     int fd = -1;
     int errnum = os_fault_check(OS_OP_SPAWN);
-    if (errnum) return error_errno(err, errnum, "cannot start %s", spec->program);
+    if (errnum) return cannot_start(spec->program, errnum, err);
 
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &old, MASK_SIZE);
     uint64_t before = boot_ticks();
@@ -179,7 +188,7 @@ int spawn_start(const spawn_spec *spec, void *stack, int64_t *pid, int *pidfd,
     uint64_t after = boot_ticks();
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, MASK_SIZE);
 
-    if (made < 0) return error_errno(err, errnum, "cannot start %s", spec->program);
+    if (made < 0) return cannot_start(spec->program, errnum, err);
     if (c.step != STEP_NONE) {
         reap(fd);
         os_close(fd);

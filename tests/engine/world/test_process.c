@@ -205,8 +205,8 @@ static void test_errors(void)
     cannot_start(WEIR_LIMIT, "too long", shell(huge));
     free(huge);
 
-    os_fault_set(OS_OP_SPAWN, 1, 11, false);
-    cannot_start(WEIR_IO, "cannot start", shell("true"));
+    os_fault_set(OS_OP_SPAWN, 1, EAGAIN, false);
+    cannot_start(WEIR_IO, "`ulimit -u` says how many", shell("true"));
     os_fault_set(OS_OP_SPAWN, 0, 0, false);
 
     mem_fail_at(1, false);
