@@ -743,6 +743,7 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         if (c->unsure) sim->hazy[s] = true;
+        if (c->unsure && graph.nodes[s].present && is_expand(&graph.nodes[s])) sim->past.vague_lists |= 1U << s; /* what it has made, if it has, is not foretold */
         sim->circled[s] |= c->circular;
         if (sim->wanted[s] && !c->unsure && !is_lost(c)) {
             sim->hazy[s] = sim->circled[s] = false;
