@@ -118,13 +118,28 @@ int need_look(weir *w, cat_node *node, bool *waits, weir_error *err)
     return rc;
 }
 
+/* Dry run: a list that is not known before it is made, and is not made from the node. *on: 0, or its expand node. */
+static int find_unknown_list(weir *w, const cat_node *node, const id_list *lists, uint64_t *on, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && *on == 0 && i < lists->count + w->changed_count; i++) { /* what is declared anew is not stored */
+        uint64_t id = i < lists->count ? lists->ids[i] : w->changed_nodes[i - lists->count];
+        const cat_node *list = id == node->id ? NULL : catalog_loaded(w->catalog, id);
+        bool is_list = list && list->status != CAT_GONE && (list->spec.flags & SPEC_EXPAND), does = false;
+        if (!is_list || (!list->planned && !is_open(plan_state_of(w->plan, id)))) continue;
+        rc = define_depends(w, id, node->id, &does, err);
+        if (!does) *on = id;
+    }
+    return rc;
+}
+
 int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
 {
     id_list lists = {0};
     *on = 0;
-    if (w->dry) return 0;
     int rc = catalog_ids(w->catalog, SQL_NODES_EXPAND, w->graph, 0, 1, &lists, err);
-    for (size_t i = 0; rc == 0 && *on == 0 && i < lists.count; i++) {
+    if (rc == 0 && w->dry) rc = find_unknown_list(w, node, &lists, on, err);
+    for (size_t i = 0; rc == 0 && !w->dry && *on == 0 && i < lists.count; i++) {
         cat_node *list = lists.ids[i] == node->id ? NULL : catalog_node(w->catalog, lists.ids[i], err);
         bool waits = false;
         if (!list) rc = err->code;
@@ -156,6 +171,12 @@ static int check_list(task *t, const cat_node *needed, weir_error *err)
         int rc = define_depends(w, parent, t->node->id, &does, err);
         const cat_node *list = rc == 0 ? catalog_node(w->catalog, parent, err) : NULL;
         if (!list) return err->code ? err->code : WEIR_BUG;
+        if (does && is_open(plan_state_of(w->plan, parent))) { /* by what it read before, which may be no more than history */
+            rc = edge_check(w, t->node, list, err);
+            if (rc != 0 && rc != WEIR_WORKFLOW) return rc;
+            error_clear(err);
+            does = rc != 0;
+        }
         if (does)
             return error_set(err, WEIR_FAILED, "nodes wait for one another: %s -> %s -> %s -> %s", (const char *)t->node->spec.name.data,
                              (const char *)list->spec.name.data, (const char *)needed->spec.name.data, (const char *)t->node->spec.name.data);

@@ -94,7 +94,9 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     int rc = need_node(w, item->name, &node, err);
     if (rc == 0 && !node) {
         rc = need_lists(w, t->node, wait_for, err);
-        if (*wait_for) *how = RESOLVE_WAIT;
+        if (*wait_for) *how = w->dry ? RESOLVE_IMPOSSIBLE : RESOLVE_WAIT;
+        if (w->dry && *wait_for) t->unsure = *wait_for; /* it may be there once that list is known */
+        if (w->dry) *wait_for = 0;
     }
     if (rc != 0 || !node) return rc;
     *how = RESOLVE_IMPOSSIBLE;
