@@ -403,6 +403,24 @@ static int lift_finders(comparison *c, const map *said, weir_error *err)
     return rc;
 }
 
+/* A circle that the list closes with what a job waits for is the failure of that job. */
+static int enter(weir *w, const cat_node *node, uint64_t on, weir_error *err)
+{
+    for (;;) {
+        bool ended = false;
+        int rc = edge_enters(w, node, on, err);
+        if (rc != WEIR_FAILED) return rc;
+        weir_error circle = *err;
+        error_clear(err);
+        rc = need_end_circle(w, circle.message, &ended, err);
+        if (rc != 0) return rc;
+        if (!ended) {
+            *err = circle;
+            return WEIR_FAILED;
+        }
+    }
+}
+
 /* The planner may have asked who uses what these nodes take in before they were there. */
 static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
 {
@@ -413,7 +431,7 @@ static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
             const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
             uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
             const cat_node *node = on ? catalog_node(c->w->catalog, n->id, err) : NULL;
-            if (node) rc = edge_enters(c->w, node, on, err);
+            if (node) rc = enter(c->w, node, on, err);
             else if (on) rc = err->code ? err->code : WEIR_BUG;
         }
     return rc;

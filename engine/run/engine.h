@@ -590,6 +590,8 @@ int need_restart(task *t, weir_error *err);
 int need_node(weir *w, bytes name, cat_node **node, weir_error *err);
 /** Take a node in and see to it that it becomes up to date in this turn; *waits: it is not yet. */
 int need_look(weir *w, cat_node *node, bool *waits, weir_error *err);
+/** The planner's last circle leads through a job that waits for what it needs: that one fails, `why` says for what. *ended: there was one. */
+int need_end_circle(weir *w, const char *why, bool *ended, weir_error *err);
 /** Nothing has a name that `node` asks for: *on: an expand node that is not settled yet, whose list may have it; 0: none. */
 int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err);
 /** Hash of everything that a node has made. */

@@ -448,6 +448,24 @@ static int go_on(task *t, weir_error *err)
     return rc ? rc : 1;
 }
 
+static bool is_among(uint64_t node, const uint64_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == node) return true;
+    return false;
+}
+
+int need_end_circle(weir *w, const char *why, bool *ended, weir_error *err)
+{
+    size_t count = 0;
+    const uint64_t *ids = plan_circle(w->plan, &count);
+    task *t = w->tasks;
+    while (t && !(t->state == TASK_WAITING && is_among(t->node->id, ids, count))) t = t->next;
+    *ended = t != NULL;
+    int rc = t ? let_go(t, err) : 0;
+    return t && rc == 0 ? end_job(t, NEED_FAILED, why, err) : rc;
+}
+
 bool need_pump(weir *w)
 {
     weir_error err = {0};
