@@ -183,6 +183,7 @@ static int remember_node(application *a, const declared_node *n, uint64_t seq, u
     node->spec_seq = seq;
     node->height = n->height;
     node->status = CAT_DUE;
+    node->blocked_by = 0; /* by what it took in before */
     node->due = was_live && node->settled != 0 ? REASON_PARAMS_CHANGED : REASON_NEW;
     if (before) {
         node->due = REASON_PARAMS_CHANGED;
