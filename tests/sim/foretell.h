@@ -51,7 +51,7 @@ static void want(int slot, bool perhaps)
     for (int i = 0; i < SLOTS; i++) asks_new |= (c->reads.needs >> i & 1) && graph.nodes[i].row && !was_on_list(i);
     if (perhaps || !c->unsure) above |= c->reads.makers;
     if (perhaps || !(c->unsure || c->circular)) above |= c->reads.needs;
-    if (perhaps && c->circular) above |= c->reads.asked; /* all at once, before the circle is told: also what is on a list until that is made anew */
+    if (perhaps && (c->circular || c->blocked)) above |= c->reads.asked; /* all at once, before that is told: also what is on a list until that is made anew */
     if (row_parent(&graph, slot) >= 0) above |= 1U << row_parent(&graph, slot);
     for (int i = 0; i < SLOTS; i++) {
         const sim_node *n = &graph.nodes[i];
@@ -199,8 +199,11 @@ static void note_clean(void)
 /* What a node that cannot be foretold has really asked for is meant by the targets too; for a name that there is not all lists are made. */
 static void want_asked(void)
 {
-    for (int s = 0; s < SLOTS && sim->limited; s++)
-        for (int i = 0; i < SLOTS && sim->clean.nodes[s].unsure && (sim->wanted[s] || sim->perhaps[s]); i++) {
+    for (int s = 0; s < SLOTS && sim->limited; s++) {
+        int parent = row_parent(&graph, s); /* of a list that may be another one: it may be there or not */
+        bool comes_along = parent >= 0 && (sim->past.vague_lists >> parent & 1) && (sim->wanted[parent] || sim->perhaps[parent]);
+        bool is_meant = sim->clean.nodes[s].unsure && (sim->wanted[s] || sim->perhaps[s] || comes_along);
+        for (int i = 0; i < SLOTS && is_meant; i++) {
 #ifndef SIM_REAL /* there nobody tells what it asked for: it may be anything */
             if (!(sim->asked[s] >> i & 1)) continue;
 #endif
@@ -208,6 +211,7 @@ static void want_asked(void)
             for (int p = 0; p < SLOTS && !(graph.nodes[i].present && graph.nodes[i].letter == 'n'); p++)
                 if (graph.nodes[p].present && is_expand(&graph.nodes[p])) want(p, true);
         }
+    }
 }
 
 static void find_loose(const uint32_t known[SLOTS])

@@ -244,6 +244,24 @@ static void fake_performed(int slot, const sim_node *n, const tracker *t, bool o
 
 static void left_hear(const char *message);
 
+/* Of an attempt that read what could not be made no more is recorded than came before that. */
+static void know_until_lost(int slot)
+{
+    const tracker *t = &sim->last[slot];
+    uint32_t known = 0, ghosts = 0;
+    bool lost = false;
+    for (int i = 0; i < t->count && !lost; i++) {
+        int maker = t->reads[i].id[0] == 'o' ? atoi(t->reads[i].id + 2) : -1;
+        if (maker < 0 || maker >= SLOTS) continue;
+        lost = sim->failed[maker] || sim->told[maker] || sim->was_blocked[maker];
+        known |= t->makers & 1U << maker;
+        ghosts |= (uint32_t)t->ghosts & 1U << maker;
+    }
+    if (!lost) return;
+    sim->known[slot] = known;
+    sim->ghosts[slot] = ghosts;
+}
+
 static void on_event(void *ctx, const weir_event *e)
 {
     (void)ctx;
@@ -268,7 +286,10 @@ static void on_event(void *ctx, const weir_event *e)
     if ((e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) && !sim->dry) sim->was_anew[slot] |= sim->anew[slot], sim->anew[slot] = false;
     if (e->kind == WEIR_EVENT_SETTLED && !sim->dry && (strcmp(e->outcome, "restored") == 0 || strcmp(e->outcome, "unchanged") == 0)) sim->well[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "failed") == 0) sim->told[slot] = true;
-    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "blocked") == 0) sim->was_blocked[slot] = true;
+    if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "blocked") == 0) {
+        sim->was_blocked[slot] = true;
+        if (sim->ran[slot] && sim->meddled) know_until_lost(slot); /* it ran before in this run, and was looked at again */
+    }
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim->would[slot] = true;
     if (e->kind == WEIR_EVENT_MAYBE) sim->maybe[slot] = true;
     if (e->kind == WEIR_EVENT_SETTLED && sim->verbose) note("#     %s %s\n", e->node, e->outcome);
