@@ -9,7 +9,9 @@
  *
  * O1  An output that differs keeps its entry racy: the next run reads it again and hears of it again, until it is restored.
  * O3  A watch writes large rows now and then only: after a kill those that are missing cost hashing, nothing else.
- * O2  Before anything is put that the table cannot show after a kill, the table's mark of completeness goes (observe_dirty).
+ * O2  Before anything is put that the table cannot show after a kill, the table's mark of completeness goes (observe_dirty). Without the mark an
+ *     entry is believed only where it tells the content that the state tells: a source that was not there, came, and went again has the
+ *     signature of before.
  *
  * Loop thread only; hashing runs in threads of the moment (world/pool.c).
  */
@@ -65,6 +67,7 @@ int observe_take(weir *w, cat_item *item, hash128 hash, uint64_t size, uint32_t 
     item->disk_differs = false;
     if (hash_equal(item->hash, hash)) return 0;
     bool was_known = !hash_is_none(item->hash);
+    observe_dirty(w);
     catalog_observe(w->catalog, item, hash, size, mode);
     uint64_t id = item->id;
     if (!was_known && !map_put(&w->first_seen, map_key_u64(&id), NULL)) return error_nomem(err, "looking at files");
@@ -222,8 +225,9 @@ int observe_start(weir *w, weir_error *err)
     }
     map_clear(&w->differing);
     sigcache_clear(w->sigs); /* what a recovery or a dry run left there was seen before now */
-    int rc = check_all(w, err);
-    if (rc == 0 && !sigcache_is_complete(w->sigs)) rc = observe_complete(w, err);
+    int rc = sigcache_load_mark(w->sigs, catalog_db(w->catalog), err);
+    if (rc == 0) rc = check_all(w, err);
+    if (rc == 0 && !sigcache_was_complete(w->sigs)) rc = observe_complete(w, err);
     return rc == 0 ? observe_trees(w, false, err) : rc;
 }
 
@@ -254,7 +258,9 @@ static int find_gaps(weir *w, gaps *g, weir_error *err)
     int rc;
     while ((rc = db_step(q, err)) == 1) {
         bytes name = db_bytes(q, 1);
-        if (sigcache_get(w->sigs, name)) continue;
+        const scan_entry *entry = sigcache_get(w->sigs, name);
+        bool is_output = !db_is_null(q, 3);
+        if (entry && (is_output || hash_equal(entry->hash, db_hash(q, 2)))) continue;
         rc = add_gap(g, q, name, err);
         if (rc != 0) break;
     }
@@ -310,7 +316,8 @@ bool observe_known(weir *w, const cat_item *item)
 {
     if (item->kind != ITEM_FILE) return !hash_is_none(item->hash);
     if (item->node == 0 && (item->disk_differs || hash_is_none(item->hash))) return false; /* was an output when it was looked at */
-    return sigcache_get(w->sigs, item->name) != NULL;
+    const scan_entry *entry = sigcache_get(w->sigs, item->name);
+    return entry && (item->node != 0 || hash_equal(entry->hash, item->hash)); /* else O2 */
 }
 
 scan_request observe_request(weir *w, const cat_item *item)

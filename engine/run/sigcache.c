@@ -28,6 +28,7 @@ struct sigcache {
     bool dirty, urgent;
     size_t dirty_entries; /* of dirty folders, when they became so */
     bool complete; /* the row SIGCACHE_MARK is there */
+    bool was_complete; /* it was when the table was loaded */
 };
 
 static const char reading[] = "reading the signature cache";
@@ -63,7 +64,7 @@ void sigcache_clear(sigcache *s)
         if (s->folders[i].unpacked) map_deinit(&s->folders[i].names);
     }
     s->count = s->dirty_entries = 0;
-    s->dirty = s->urgent = s->complete = false;
+    s->dirty = s->urgent = s->complete = s->was_complete = false;
     s->reader = NULL;
     map_clear(&s->by_path);
     arena_reset(&s->arena);
@@ -98,7 +99,6 @@ static folder *folder_make(sigcache *s, bytes path, weir_error *err)
 static folder *take_row(sigcache *s, bytes path, weir_error *err)
 {
     if (bytes_equal(path, bytes_str(SIGCACHE_MARK))) {
-        s->complete = true;
         error_clear(err);
         return NULL;
     }
@@ -111,13 +111,26 @@ static folder *take_row(sigcache *s, bytes path, weir_error *err)
     return f;
 }
 
+int sigcache_load_mark(sigcache *s, db *reader, weir_error *err)
+{
+    weir_error local = {0};
+    if (!err) err = &local;
+    db_stmt *q = db_get(reader, SQL_CACHE_FOLDER_ENTRIES, err);
+    if (!q) return err->code;
+    db_bind_bytes(q, 1, bytes_str(SIGCACHE_MARK));
+    int rc = db_step(q, err);
+    s->complete = s->was_complete = rc == 1;
+    db_reset(q);
+    return rc < 0 ? rc : 0;
+}
+
 int sigcache_load(sigcache *s, db *reader, weir_error *err)
 {
     weir_error local = {0};
     if (!err) err = &local;
-    db_stmt *q = db_get(reader, SQL_CACHE_FOLDERS, err);
+    int rc = sigcache_load_mark(s, reader, err);
+    db_stmt *q = rc == 0 ? db_get(reader, SQL_CACHE_FOLDERS, err) : NULL;
     if (!q) return err->code;
-    int rc;
     s->reader = reader;
     while ((rc = db_step(q, err)) == 1)
         if (!take_row(s, db_bytes(q, 0), err) && err->code != 0) {
@@ -386,6 +399,11 @@ bool sigcache_is_dirty(const sigcache *s)
 bool sigcache_is_complete(const sigcache *s)
 {
     return s->complete;
+}
+
+bool sigcache_was_complete(const sigcache *s)
+{
+    return s->was_complete;
 }
 
 void sigcache_mark(sigcache *s, journal *j, bool complete)

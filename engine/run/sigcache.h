@@ -25,7 +25,9 @@ typedef struct sigcache sigcache;
 int sigcache_new(sigcache **out, weir_error *err);
 void sigcache_free(sigcache *s);
 void sigcache_clear(sigcache *s);
-/** Which folders there are. `reader` is borrowed until the cache is cleared: rows are read when they are asked for. */
+/** Does the table say that it is complete? Before its rows are asked for. */
+int sigcache_load_mark(sigcache *s, db *reader, weir_error *err);
+/** Which folders there are, and the mark. `reader` is borrowed until the cache is cleared: rows are read when they are asked for. */
 int sigcache_load(sigcache *s, db *reader, weir_error *err);
 /**
  * The same a part at a time, for a scan of everything: the next rows, some MiB of them, in folders[0 .. count) with all that they point to in `arena`.
@@ -58,6 +60,8 @@ size_t sigcache_dirty_entries(const sigcache *s);
 bool sigcache_is_urgent(const sigcache *s);
 /** Does the table say that it holds every item in use? As loaded, or as last marked. */
 bool sigcache_is_complete(const sigcache *s);
+/** Did it say so when it was loaded? */
+bool sigcache_was_complete(const sigcache *s);
 /** Say so (or not any more) in the table; nothing if it says so already. */
 void sigcache_mark(sigcache *s, journal *j, bool complete);
 
