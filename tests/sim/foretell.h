@@ -229,6 +229,8 @@ static void find_loose(const uint32_t known[SLOTS])
             const tracker *t = &sim->clean.nodes[s].reads;
             uint32_t above = declared_makers(&sim->clean, s) | known[s] | t->makers | t->needs;
             if (row_parent(&graph, s) >= 0) above |= 1U << row_parent(&graph, s);
+            for (int i = 0; i < SLOTS; i++) /* a list that may be another one may have what it asks for */
+                if ((t->asked >> i & 1) && row_parent(&graph, i) >= 0) above |= 1U << row_parent(&graph, i);
             for (int i = 0; i < SLOTS && !sim->loose[s]; i++)
                 if ((above >> i & 1) && sim->loose[i]) sim->loose[s] = true, more++;
         }

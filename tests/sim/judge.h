@@ -350,6 +350,14 @@ static void learn(void)
     }
 }
 
+static bool asks_for_new_row(int slot)
+{
+    const tracker *t = &sim->clean.nodes[slot].reads;
+    for (int i = 0; i < SLOTS; i++)
+        if ((t->asked & ~t->named) >> i & 1 && row_parent(&graph, i) >= 0 && !was_on_list(i)) return true;
+    return false;
+}
+
 static void judge_counts(bool cut_short, bool again)
 {
     bool any = false; /* nothing declared from C: the graph of before */
@@ -383,6 +391,7 @@ static void judge_counts(bool cut_short, bool again)
         vague |= c->barred || c->bad_list; /* such an attempt is not told; a name that a list says twice is found in the worker: a known failure */
 #endif
         int most = sim->expected[s] || perhaps || is_tainted(c->key) ? 1 : 0;
+        if (c->blocked && asks_for_new_row(s)) most = 1; /* by its path: nobody waits for that before it is declared */
         if (c->needs_missing) most = 2; /* no known failure: it is tried again when what it read before moves in the run */
         if (count > most) wrong("node %d ran %d times, expected %d", s, count, sim->expected[s]);
         if (!vague && count < (sim->expected[s] ? 1 : 0)) wrong("node %d did not run", s);
@@ -541,7 +550,8 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         if (c->unsure) sim->hazy[s] = true;
-        if (c->unsure && graph.nodes[s].present && is_expand(&graph.nodes[s])) sim->past.vague_lists |= 1U << s; /* what it has made, if it has, is not foretold */
+        bool is_vague = c->unsure || (sim->loose[s] && is_lost(c)); /* what it has made, if it has, is not foretold */
+        if (is_vague && graph.nodes[s].present && is_expand(&graph.nodes[s])) sim->past.vague_lists |= 1U << s;
         sim->circled[s] |= c->circular;
         if (sim->wanted[s] && !c->unsure && !is_lost(c)) {
             sim->hazy[s] = sim->circled[s] = false;
