@@ -320,6 +320,15 @@ int plan_forget(plan *p, uint64_t on, uint64_t node, weir_error *err)
     return plan_reach_forget(p, first, at, plan_table_unlink(p, first, at), err);
 }
 
+int plan_returns(plan *p, uint64_t node, uint32_t height_before, uint32_t height, weir_error *err)
+{
+    uint32_t at;
+    int rc = plan_table_add(p, node, height_before, &at, err);
+    if (rc) return rc;
+    if (height < p->nodes[at].height) height = p->nodes[at].height;
+    return plan_lift_returns(p, at, plan_above(height), err);
+}
+
 const uint64_t *plan_circle(const plan *p, size_t *count)
 {
     *count = p->circle_count;
@@ -350,6 +359,12 @@ int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user)
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------------ */
+
+uint32_t plan_height_of(const plan *p, uint64_t node)
+{
+    uint32_t at;
+    return plan_table_find(p, node, &at) ? p->nodes[at].height : 0;
+}
 
 plan_state plan_state_of(const plan *p, uint64_t node)
 {

@@ -85,6 +85,11 @@ int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_err
 int plan_raise(plan *p, uint64_t node, uint32_t height, weir_error *err);
 /** Would plan_edge close a circle? Then WEIR_WORKFLOW; else 0, and nothing has changed. */
 int plan_check(plan *p, uint64_t node, uint64_t on, uint32_t on_height, weir_error *err);
+/**
+ * `node` is about to be lifted to a height, and some of its users may be lower until then: is it reached from itself? WEIR_WORKFLOW: yes, as in
+ * plan_wait. A node that has not come up yet is taken in with `height_before`.
+ */
+int plan_returns(plan *p, uint64_t node, uint32_t height_before, uint32_t height, weir_error *err);
 /** The ids of the last circle, as in the message of plan_wait, but whole. Borrowed until the next one, or the reset. */
 const uint64_t *plan_circle(const plan *p, size_t *count);
 /** Is there an edge of this turn that plan_edge made (not a wait)? */
@@ -93,6 +98,8 @@ bool plan_has_edge(const plan *p, uint64_t on, uint64_t node);
 int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user);
 /** What led from `on` to `node` is no edge any more (the source does not say so any more either); waits end too. */
 int plan_forget(plan *p, uint64_t on, uint64_t node, weir_error *err);
+/** The height of a node in this turn; 0: it has not come up. */
+uint32_t plan_height_of(const plan *p, uint64_t node);
 plan_state plan_state_of(const plan *p, uint64_t node);
 /** Due or running nodes left. */
 size_t plan_open(const plan *p);

@@ -116,8 +116,8 @@ static int say_circle(plan *p, const trail *t, size_t last, weir_error *err)
     return error_set(err, WEIR_WORKFLOW, "%s", text);
 }
 
-/* Adds the users of a step that can still lead to a node of this height. */
-static int follow(plan *p, trail *t, size_t step, uint32_t to, weir_error *err)
+/* Adds the users of a step that can still lead to a node: those that are lower than `below`, and itself. */
+static int follow(plan *p, trail *t, size_t step, uint32_t to, uint32_t below, weir_error *err)
 {
     uint32_t at = t->steps[step].node;
     const plan_user *users;
@@ -126,10 +126,10 @@ static int follow(plan *p, trail *t, size_t step, uint32_t to, weir_error *err)
     for (size_t i = 0; i < count && rc == 0; i++) {
         uint32_t user;
         if (!plan_table_find(p, users[i].node, &user)) {
-            if (users[i].height >= p->nodes[to].height) continue; /* the tail itself is known */
+            if (users[i].height >= below) continue; /* the tail itself is known */
             rc = plan_table_add(p, users[i].node, users[i].height, &user, err);
         }
-        if (rc == 0 && (user == to || p->nodes[user].height < p->nodes[to].height))
+        if (rc == 0 && (user == to || p->nodes[user].height < below))
             rc = trail_add(p, t, user, step, err);
     }
     for (uint32_t e = p->nodes[at].edge_at; e && rc == 0; e = p->edges[e - 1].next)
@@ -144,7 +144,22 @@ int plan_lift_check(plan *p, uint32_t from, uint32_t to, weir_error *err)
     int rc = trail_add(p, &t, from, 0, err);
     for (size_t i = 0; i < t.count && rc == 0; i++) {
         if (t.steps[i].node == to) rc = say_circle(p, &t, i, err);
-        else rc = follow(p, &t, i, to, err);
+        else rc = follow(p, &t, i, to, p->nodes[to].height, err);
+    }
+    for (size_t i = 0; i < t.count; i++) p->nodes[t.steps[i].node].flags &= (uint8_t)~IN_LIFT;
+    mem_free(t.steps);
+    return rc;
+}
+
+/* The first step is not marked, so that the way back to it is one. */
+int plan_lift_returns(plan *p, uint32_t at, uint32_t below, weir_error *err)
+{
+    trail t = {0};
+    int rc = trail_add(p, &t, at, 0, err);
+    p->nodes[at].flags &= (uint8_t)~IN_LIFT;
+    for (size_t i = 0; i < t.count && rc == 0; i++) {
+        if (i > 0 && t.steps[i].node == at) rc = say_circle(p, &t, t.steps[i].parent, err);
+        else rc = follow(p, &t, i, at, below, err);
     }
     for (size_t i = 0; i < t.count; i++) p->nodes[t.steps[i].node].flags &= (uint8_t)~IN_LIFT;
     mem_free(t.steps);

@@ -134,6 +134,8 @@ int plan_lift_raise(plan *p, uint32_t at, uint32_t height, weir_error *err);
 int plan_lift_spread(plan *p, weir_error *err);
 /** WEIR_WORKFLOW with the ids on the way when `to` is reached from `from`. */
 int plan_lift_check(plan *p, uint32_t from, uint32_t to, weir_error *err);
+/** The same when `at` is reached from itself, over nodes lower than `below`. */
+int plan_lift_returns(plan *p, uint32_t at, uint32_t below, weir_error *err);
 
 static inline uint32_t plan_above(uint32_t height)
 {

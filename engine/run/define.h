@@ -5,6 +5,7 @@
  *   define_resolve.c  names become ids, edges, heights
  *   define_check.c    everything that can be wrong before anything runs
  *   define_apply.c    the difference to what is stored is said
+ *   define_expand.c   the same of a list; define_circles.c: what it may close
  *
  * Nodes are numbered 0..count-1 in the order of the workflow while they are looked at here. Loop thread only.
  */
@@ -23,6 +24,7 @@ typedef struct declared_node {
     int old_status;
     uint32_t old_height;
     hash128 old_spec; /* hash of its stored bytes */
+    bool is_over, may_return; /* of a list: a user may not be above it any more, or even lead back to it */
 } declared_node;
 
 typedef struct declared_effect {
@@ -38,6 +40,13 @@ typedef struct declared_edge {
 typedef struct low_child {
     uint64_t node, on; /* on 0: it is settled */
 } low_child;
+
+/** Nodes that were met, and those of them whose neighbours are still to be looked at. */
+typedef struct node_walk {
+    map seen;
+    uint64_t *stack; /* owned */
+    size_t count, capacity;
+} node_walk;
 
 typedef struct comparison {
     weir *w;
@@ -74,6 +83,10 @@ int comparison_resolve(comparison *c, const char *what, weir_error *err);
 /** Compare a complete definition with the stored one, and say the difference. `graph` 0: a new one. */
 int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir_error *err);
 
+int walk_push(node_walk *k, uint64_t id, weir_error *err);
+/** All ids that a statement gives for this one. */
+int walk_rows(node_walk *k, weir *w, int statement, uint64_t id, weir_error *err);
+
 int resolve_names(comparison *c, weir_error *err);   /* by_name; ids of nodes and effects; what is stored */
 int resolve_outputs(comparison *c, weir_error *err); /* items of by_path */
 int resolve_inputs(comparison *c, weir_error *err);  /* ids of members, edges */
@@ -84,6 +97,8 @@ bytes check_plain(bytes path); /* the path of an output as by_path has it: of a 
 /** The node one of whose outputs is a folder that the path lies in, or is; NULL: none. */
 const node_spec *check_folder_over(comparison *c, bytes path, const spec_output **output);
 int check_circles(comparison *c, weir_error *err); /* of a list: none of its nodes takes in a reader of the list */
+/** Of a list: where what is outside leads from one of its nodes to another one, that is an edge between them. After the other declared ones. */
+int resolve_around(comparison *c, weir_error *err);
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 
 int define_apply(comparison *c, bool *changed, weir_error *err);

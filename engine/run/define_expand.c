@@ -98,84 +98,18 @@ int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_erro
     return rc;
 }
 
-/* --- circles across the border ------------------------------------------------------------------------------------- */
-
-typedef struct walk {
-    map seen;
-    uint64_t *stack;
-    size_t count, capacity;
-} walk;
-
-static int push(walk *k, uint64_t id, weir_error *err)
-{
-    bool added = false;
-    if (!map_put(&k->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
-    if (!added) return 0;
-    if (!MEM_GROW(k->stack, k->capacity, k->count + 1)) return error_nomem(err, doing);
-    k->stack[k->count++] = id;
-    return 0;
-}
-
-static int push_rows(walk *k, weir *w, int statement, uint64_t id, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)id);
-    int rc, end = 0;
-    while (end == 0 && (rc = db_step(s, err)) == 1) end = push(k, (uint64_t)db_int(s, 0), err);
-    db_reset(s);
-    return end != 0 ? end : rc < 0 ? rc : 0;
-}
-
-/* Nodes outside the list that one of its nodes takes in, back to their sources: a reader of the list among them is a circle. */
-int check_circles(comparison *c, weir_error *err)
-{
-    walk readers = {0}, back = {0};
-    map_init(&readers.seen);
-    map_init(&back.seen);
-    int rc = push_rows(&readers, c->w, SQL_EXPANSION_READERS, c->parent, err);
-    for (size_t i = 0; rc == 0 && readers.count && i < c->count; i++) {
-        const node_spec *spec = c->nodes[i].spec;
-        for (size_t j = 0; rc == 0 && j < spec->input_count; j++)
-            for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++) {
-                const spec_member *m = &spec->inputs[j].members[k];
-                const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
-                uint64_t id = item ? item->node : m->kind == MEMBER_ITEM ? 0 : m->id;
-                const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
-                if (!node || node->spec.parent == c->parent) continue;
-                rc = push(&back, id, err);
-                while (rc == 0 && back.count > 0) {
-                    uint64_t at = back.stack[--back.count];
-                    if (map_get(&readers.seen, map_key_u64(&at))) {
-                        const cat_node *reader = catalog_node(c->w->catalog, at, err);
-                        tell_static(c->w, c->def, &spec->position, NULL, "nodes wait for one another: %s takes in what %s makes, and that needs the nodes of this list",
-                                    define_text(c, spec->name), reader ? (const char *)reader->spec.name.data : "");
-                        back.count = 0;
-                        break;
-                    }
-                    rc = push_rows(&back, c->w, SQL_NODE_SOURCES, at, err);
-                }
-            }
-    }
-    map_deinit(&readers.seen);
-    map_deinit(&back.seen);
-    mem_free(readers.stack);
-    mem_free(back.stack);
-    return rc;
-}
-
 /* --- heights across the border ------------------------------------------------------------------------------------ */
 
 int define_depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err)
 {
-    walk back = {0};
+    node_walk back = {0};
     map_init(&back.seen);
-    int rc = push(&back, id, err);
+    int rc = walk_push(&back, id, err);
     *does = false;
     while (rc == 0 && back.count > 0 && !*does) {
         uint64_t at = back.stack[--back.count];
         *does = at == on;
-        rc = push_rows(&back, w, SQL_NODE_SOURCES, at, err);
+        rc = walk_rows(&back, w, SQL_NODE_SOURCES, at, err);
     }
     map_deinit(&back.seen);
     mem_free(back.stack);
@@ -221,12 +155,12 @@ static int find_low(comparison *c, weir_error *err)
 }
 
 /* All that is declared to lead to what is on the stack. */
-static int walk_back(weir *w, walk *back, weir_error *err)
+static int walk_back(weir *w, node_walk *back, weir_error *err)
 {
     int rc = 0;
     while (rc == 0 && back->count > 0) {
         uint64_t at = back->stack[--back->count];
-        rc = push_rows(back, w, SQL_NODE_SOURCES_DECLARED, at, err);
+        rc = walk_rows(back, w, SQL_NODE_SOURCES_DECLARED, at, err);
     }
     return rc;
 }
@@ -259,7 +193,7 @@ static int by_source(const void *a, const void *b)
 
 static int leave_circles(comparison *c, weir_error *err)
 {
-    walk back = {0};
+    node_walk back = {0};
     uint64_t on = 0;
     int rc = 0;
     map_init(&back.seen);
@@ -269,7 +203,7 @@ static int leave_circles(comparison *c, weir_error *err)
         if (low->on != on) {
             on = low->on;
             map_clear(&back.seen);
-            rc = push(&back, on, err);
+            rc = walk_push(&back, on, err);
             if (rc == 0) rc = walk_back(c->w, &back, err);
         }
         if (rc == 0 && map_get(&back.seen, map_key_u64(&low->node))) rc = leave_circle(c, low, err);
@@ -281,11 +215,11 @@ static int leave_circles(comparison *c, weir_error *err)
 
 int define_part_circles(comparison *c, weir_error *err)
 {
-    walk back = {0};
+    node_walk back = {0};
     bool is_circle = false;
     int rc = c->parent || c->w->dry || c->kept.count == 0 ? 0 : find_low(c, err);
     map_init(&back.seen);
-    for (size_t i = 0; rc == 0 && i < c->low_count; i++) rc = push(&back, c->low[i].on, err);
+    for (size_t i = 0; rc == 0 && i < c->low_count; i++) rc = walk_push(&back, c->low[i].on, err);
     if (rc == 0) rc = walk_back(c->w, &back, err); /* all at once: mostly there is none */
     for (size_t i = 0; rc == 0 && i < c->low_count; i++)
         if (map_get(&back.seen, map_key_u64(&c->low[i].node))) is_circle = true;
@@ -322,7 +256,7 @@ int define_lift_children(comparison *c, weir_error *err)
 /* --- into the turn ------------------------------------------------------------------------------------------------ */
 
 /* A run with targets is about the nodes of a list when it is about somebody who reads them all, or about the expand node itself. */
-static int want(comparison *c, const walk *readers, weir_error *err)
+static int want(comparison *c, const node_walk *readers, weir_error *err)
 {
     weir *w = c->w;
     bool wanted = false;
@@ -350,7 +284,7 @@ static int want_sources(comparison *c, const declared_node *n, weir_error *err)
     return rc;
 }
 
-static int lift_readers(comparison *c, const walk *readers, weir_error *err)
+static int lift_readers(comparison *c, const node_walk *readers, weir_error *err)
 {
     weir *w = c->w;
     const cat_node *top = NULL;
@@ -365,62 +299,6 @@ static int lift_readers(comparison *c, const walk *readers, weir_error *err)
     return rc;
 }
 
-/* The list may be made from the user: that the maker comes after its list is an order, and gives way (X3) before anything is lifted. */
-static int lift_finder(comparison *c, const cat_node *maker, cat_node *user, weir_error *err)
-{
-    bool is_circle = false;
-    bool is_other = user->status != CAT_GONE && user->graph == c->graph && user->spec.parent != c->parent;
-    if (!is_other || user->height > maker->height) return 0;
-    int rc = define_depends(c->w, maker->id, user->id, &is_circle, err);
-    if (rc == 0 && !is_circle && targets_wanted(c->w, user->id)) rc = edge_enters(c->w, user, maker->id, err);
-    if (rc == WEIR_FAILED) {
-        error_clear(err);
-        is_circle = true;
-        rc = 0;
-    }
-    if (rc == 0 && is_circle) edge_say_dropped(c->w, maker->id, user);
-    return rc == 0 && !is_circle ? edge_lift(c->w, maker, user, err) : rc;
-}
-
-/* Others that read a path, or found nothing there, before a node of the list made it: they are above that node from now on. */
-static int lift_finders(comparison *c, const map *said, weir_error *err)
-{
-    id_list users = {0};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < c->count; i++) {
-        const node_spec *spec = c->nodes[i].spec;
-        if (!map_get(said, map_key_u64(&c->nodes[i].id))) continue;
-        for (size_t j = 0; rc == 0 && j < spec->output_count; j++) {
-            rc = catalog_ids(c->w->catalog, SQL_ITEM_DISCOVERED, spec->outputs[j].id, 0, 1, &users, err);
-            for (size_t k = 0; rc == 0 && k < users.count; k++) {
-                const cat_node *maker = catalog_node(c->w->catalog, c->nodes[i].id, err);
-                cat_node *user = maker ? catalog_node(c->w->catalog, users.ids[k], err) : NULL;
-                rc = user ? lift_finder(c, maker, user, err) : err->code ? err->code : WEIR_BUG;
-            }
-        }
-    }
-    mem_free(users.ids);
-    return rc;
-}
-
-/* A circle that the list closes with what a job waits for is the failure of that job. */
-static int enter(weir *w, const cat_node *node, uint64_t on, weir_error *err)
-{
-    for (;;) {
-        bool ended = false;
-        int rc = edge_enters(w, node, on, err);
-        if (rc != WEIR_FAILED) return rc;
-        weir_error circle = *err;
-        error_clear(err);
-        rc = need_end_circle(w, circle.message, &ended, err);
-        if (rc != 0) return rc;
-        if (!ended) {
-            *err = circle;
-            return WEIR_FAILED;
-        }
-    }
-}
-
 /* The planner may have asked who uses what these nodes take in before they were there. */
 static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
 {
@@ -431,7 +309,7 @@ static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
             const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
             uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
             const cat_node *node = on ? catalog_node(c->w->catalog, n->id, err) : NULL;
-            if (node) rc = enter(c->w, node, on, err);
+            if (node) rc = edge_enters(c->w, node, on, err);
             else if (on) rc = err->code ? err->code : WEIR_BUG;
         }
     return rc;
@@ -452,26 +330,118 @@ static int enter_seekers(weir *w, const map *said, weir_error *err)
     return rc;
 }
 
+/*
+ * Declared anew, or higher than before: are those that take in what it makes above it? Who takes in the whole list is lifted with
+ * lift_readers. A way back needs a user that is lower, as what it leads to is; or one that the planner alone knows.
+ */
+static int look_over(comparison *c, declared_node *n, const map *said, const node_walk *readers, uint32_t lifted, weir_error *err)
+{
+    const plan_user *users = NULL;
+    size_t count = 0;
+    bool is_lifted = n->is_known && n->old_status != CAT_GONE && n->height > n->old_height;
+    if (!is_lifted && !map_get(said, map_key_u64(&n->id))) return 0;
+    n->may_return = n->is_over = plan_height_of(c->w->plan, n->id) > 0;
+    int rc = targets_all_users(c->w, n->id, &users, &count, err);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        n->may_return |= users[i].height < n->height + lifted;
+        n->is_over |= users[i].height <= n->height && !map_get(&readers->seen, map_key_u64(&users[i].node));
+    }
+    return rc;
+}
+
+/* A user of a node of the list is not above it any more: above it again, with its own users. Of one another they are in order. */
+static int lift_user(comparison *c, size_t number, uint64_t id, const node_walk *readers, bool lifts, weir_error *err)
+{
+    weir *w = c->w;
+    const cat_node *node = catalog_node(w->catalog, c->nodes[number].id, err);
+    const cat_node *user = node ? catalog_node(w->catalog, id, err) : NULL;
+    if (!user) return err->code ? err->code : WEIR_BUG;
+    if (user->spec.parent == c->parent || user->height > node->height || map_get(&readers->seen, map_key_u64(&id))) return 0;
+    if (!lifts) return edge_clear(w, node, user, err);
+    int rc = targets_wanted(w, id) ? edge_enters(w, user, node->id, err) : 0;
+    return rc == 0 ? edge_lift(w, node, user, err) : rc;
+}
+
+/* The users of a node of the list; with `lifts` they are lifted, before that the ways of all of them are cleared. */
+static int lift_users(comparison *c, size_t number, const node_walk *readers, bool lifts, weir_error *err)
+{
+    const plan_user *users = NULL;
+    size_t count = 0;
+    int rc = targets_all_users(c->w, c->nodes[number].id, &users, &count, err);
+    plan_user *copy = rc == 0 && count > 0 ? mem_dup(users, count * sizeof *users) : NULL;
+    if (rc == 0 && count > 0 && !copy) rc = error_nomem(err, doing);
+    for (size_t i = 0; rc == 0 && i < count; i++) rc = lift_user(c, number, copy[i].node, readers, lifts, err);
+    mem_free(copy);
+    return rc;
+}
+
+/* How much higher than stored something is in this turn that they take in. */
+static int find_lifted(comparison *c, uint32_t *lifted, weir_error *err)
+{
+    *lifted = 0;
+    for (size_t i = 0; i < c->count; i++)
+        for (size_t j = 0; j < c->nodes[i].spec->input_count; j++)
+            for (size_t k = 0; k < c->nodes[i].spec->inputs[j].count; k++) {
+                const spec_member *m = &c->nodes[i].spec->inputs[j].members[k];
+                const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
+                uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+                const cat_node *node = on ? catalog_node(c->w->catalog, on, err) : NULL;
+                if (err->code) return err->code;
+                uint32_t height = node && node->spec.parent != c->parent ? plan_height_of(c->w->plan, on) : 0;
+                if (node && height > node->height + *lifted) *lifted = height - node->height;
+            }
+    return 0;
+}
+
+/*
+ * What the nodes of the list take in now may be made from others that found or took in what these make: circles are parted
+ * first, as nothing may be lifted around them; then whoever is not above its source any more (E1) rises.
+ */
+static int settle_heights(comparison *c, const map *said, const node_walk *readers, map *again, weir_error *err)
+{
+    uint32_t lifted = 0;
+    int rc = find_lifted(c, &lifted, err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) rc = look_over(c, &c->nodes[i], said, readers, lifted, err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++) {
+        const declared_node *n = &c->nodes[i];
+        const cat_node *node = n->may_return ? catalog_node(c->w->catalog, n->id, err) : NULL;
+        bool was_live = n->is_known && n->old_status != CAT_GONE;
+        if (node) rc = edge_part(c->w, node, was_live ? n->old_height : n->height, n->height + lifted, again, err);
+        else rc = err->code;
+    }
+    for (int lifts = 0; lifts < 2; lifts++)
+        for (size_t i = 0; rc == 0 && i < c->count; i++)
+            if (c->nodes[i].is_over) rc = lift_users(c, i, readers, lifts, err);
+    for (size_t i = 0; rc == 0 && i < c->count; i++)
+        if (c->nodes[i].is_over) rc = plan_raise(c->w->plan, c->nodes[i].id, c->nodes[i].height, err);
+    return rc;
+}
+
 int define_enter_turn(comparison *c, const map *said, weir_error *err)
 {
     weir *w = c->w;
-    walk readers = {0};
+    node_walk readers = {0};
+    map again; /* what circles were parted at */
     map_init(&readers.seen);
+    map_init(&again);
     int rc = catalog_refresh(w->catalog, err);
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = plan_gone(w->plan, c->gone[i], err); /* what read it may wait for its list alone */
-    if (rc == 0) rc = push_rows(&readers, w, SQL_EXPANSION_READERS, c->parent, err);
+    if (rc == 0) rc = walk_rows(&readers, w, SQL_EXPANSION_READERS, c->parent, err);
+    if (rc == 0) rc = settle_heights(c, said, &readers, &again, err);
+    if (rc == 0) rc = enter_seekers(w, &again, err);
     if (rc == 0) rc = want(c, &readers, err);
     for (size_t i = 0; rc == 0 && w->limited && i < c->count; i++)
         if (targets_wanted(w, c->nodes[i].id)) rc = want_sources(c, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) {
         const declared_node *n = &c->nodes[i];
         bool is_due = map_get(said, map_key_u64(&n->id)) || plan_state_of(w->plan, n->id) == PLAN_DUE;
-        if (is_due && targets_wanted(w, n->id)) rc = plan_due(w->plan, n->id, n->height, err);
+        const cat_node *node = is_due && targets_wanted(w, n->id) ? catalog_node(w->catalog, n->id, err) : NULL;
+        rc = node ? plan_due(w->plan, n->id, node->height, err) : err->code;
         if (rc == 0 && is_due && targets_wanted(w, n->id)) rc = tell_sources(c, n, err);
     }
     if (rc == 0) rc = enter_seekers(w, said, err);
-    if (rc == 0) rc = lift_finders(c, said, err);
     if (rc == 0) rc = lift_readers(c, &readers, err);
+    map_deinit(&again);
     map_deinit(&readers.seen);
     mem_free(readers.stack);
     return rc;

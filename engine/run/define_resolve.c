@@ -459,6 +459,7 @@ int resolve_inputs(comparison *c, weir_error *err)
             for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++)
                 rc = resolve_member(c, i, &spec->inputs[j], &spec->inputs[j].members[k], err);
     }
+    if (rc == 0 && c->parent) rc = resolve_around(c, err);
     c->declared_count = c->edge_count;
     return rc == 0 ? discovered_edges(c, err) : rc;
 }

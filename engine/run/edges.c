@@ -3,7 +3,8 @@
  *
  * E1  Every stored edge between live nodes leads upwards: the user is higher than the node. So the stored graph has no circle.
  * E2  What is declared, and what a current result was made from, is an edge. What a node that is to be looked at again read
- *     before is only history: where it would close a circle it is dropped, and the node says again what it reads.
+ *     before is only history: where it would close a circle it is dropped, and the node says again what it reads. So is what was found to
+ *     be read on the way to a node that a list declares anew: its reader is to be looked at, be it due by now or not.
  * E3  A circle of what is left is a failed node, and its message shows the way by names.
  *
  * The planner holds the edges of the turn and finds circles (L3) among the nodes that take part in the run. The state gets the new
@@ -282,6 +283,106 @@ int edge_clear(weir *w, const cat_node *on, const cat_node *node, weir_error *er
         mem_free(ids);
         if (rc != 0 || count == 0) return rc;
     }
+}
+
+/* --- a list that closes circles ------------------------------------------------------------------------------------- */
+
+/*
+ * What was made from something that is declared anew holds no more, although nobody has looked at it yet: the first such read is
+ * dropped, and its node looked at again.
+ */
+static int drop_found(weir *w, const uint64_t *ids, size_t count, map *again, bool *broken, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !*broken && i + 1 < count; i++) {
+        bool is_found = false;
+        rc = edge_is_history(w, ids[i], ids[i + 1], &is_found, err);
+        if (rc != 0 || !is_found) continue;
+        cat_node *to = catalog_node(w->catalog, ids[i + 1], err);
+        if (!to) return err->code ? err->code : WEIR_BUG;
+        if (!map_put(again, map_key_u64(&to->id), NULL)) return error_nomem(err, doing);
+        edge_say_dropped(w, ids[i], to);
+        rc = plan_forget(w->plan, ids[i], to->id, err);
+        *broken = true;
+    }
+    return rc == 0 && *broken ? catalog_refresh(w->catalog, err) : rc;
+}
+
+/* That a node comes after its list has no meaning any more: this is the list. */
+static int drop_order(weir *w, uint64_t list, const uint64_t *ids, size_t count, bool *broken, weir_error *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !*broken && i + 1 < count; i++) {
+        int origin = 0;
+        cat_node *to = ids[i] == list ? catalog_node(w->catalog, ids[i + 1], err) : NULL;
+        rc = to ? stored_origin(w, ids[i], to->id, &origin, err) : err->code;
+        if (rc != 0 || !to || origin >= 0 || to->spec.parent != list) continue;
+        to->apart = w->turns + 1;
+        rc = plan_forget(w->plan, ids[i], to->id, err);
+        *broken = true;
+    }
+    return rc;
+}
+
+static int part(weir *w, uint64_t list, const uint64_t *ids, size_t count, map *again, weir_error *err)
+{
+    weir_error why = {0};
+    bool broken = false;
+    int rc = drop_order(w, list, ids, count, &broken, err);
+    if (rc == 0 && !broken) rc = drop_any(w, ids, count, true, &broken, err);
+    if (rc != 0 || broken) return rc;
+    say_circle(w, ids, count, &why);
+    rc = need_end_circle(w, ids, count, why.message, &broken, err);
+    if (rc == 0 && !broken) rc = drop_found(w, ids, count, again, &broken, err);
+    if (rc != 0 || broken) return rc;
+    *err = why;
+    return WEIR_FAILED;
+}
+
+/* A circle from the node along its users and back to it, as the state has them; mem_free(*ids). *ids NULL: none. */
+static int find_return(weir *w, const cat_node *node, uint64_t **ids, size_t *count, weir_error *err)
+{
+    const plan_user *users = NULL;
+    size_t user_count = 0;
+    *ids = NULL;
+    *count = 0;
+    int rc = targets_all_users(w, node->id, &users, &user_count, err);
+    if (rc != 0 || user_count == 0) return rc;
+    plan_user *copy = mem_dup(users, user_count * sizeof *users);
+    if (!copy) return error_nomem(err, doing);
+    for (size_t i = 0; rc == 0 && *count == 0 && i < user_count; i++) {
+        const cat_node *user = copy[i].height <= node->height ? catalog_node(w->catalog, copy[i].node, err) : NULL;
+        if (user) rc = find_circle(w, node, user, ids, count, err);
+        else rc = err->code;
+    }
+    if (*count) { /* it begins with its first user */
+        memmove(*ids + 1, *ids, (*count - 1) * sizeof **ids);
+        **ids = node->id;
+    }
+    mem_free(copy);
+    return rc;
+}
+
+int edge_part(weir *w, const cat_node *node, uint32_t height_before, uint32_t height, map *again, weir_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    int rc;
+    while ((rc = find_return(w, node, &ids, &count, err)) == 0 && count > 0) {
+        rc = part(w, node->spec.parent, ids, count, again, err);
+        mem_free(ids);
+        if (rc != 0) return rc;
+    }
+    if (rc != 0) return rc;
+    while ((rc = plan_returns(w->plan, node->id, height_before, height, err)) == WEIR_WORKFLOW) {
+        error_clear(err);
+        const uint64_t *found = plan_circle(w->plan, &count);
+        ids = mem_dup(found, count * sizeof *ids);
+        rc = ids ? part(w, node->spec.parent, ids, count, again, err) : error_nomem(err, doing);
+        mem_free(ids);
+        if (rc != 0) return rc;
+    }
+    return rc;
 }
 
 /* --- heights ------------------------------------------------------------------------------------------------------- */

@@ -565,6 +565,12 @@ int edge_restore(task *t, uint64_t execution, weir_error *err);
  * cleared before any node is lifted, then the highest `on` of a circle meets all of it.
  */
 int edge_clear(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
+/**
+ * A list has declared `node` anew, as high as it is now, and its users are still where they were: the circles that this closes are parted. What was only
+ * found to be read goes, whoever read it and is not open joins *again (ids) and is to be looked at; a job that waits in a circle fails. WEIR_FAILED: a
+ * circle of none of these. @param height_before  of the node; height: that it comes to at most in this turn
+ */
+int edge_part(weir *w, const cat_node *node, uint32_t height_before, uint32_t height, map *again, weir_error *err);
 /** The node has a result that was made from what `on` makes: it is lifted above, with its users; said in the log. After edge_add. */
 int edge_lift(weir *w, const cat_node *on, const cat_node *node, weir_error *err);
 /** Is anything that this node makes read by somebody who does not declare it? */
@@ -590,8 +596,8 @@ int need_restart(task *t, weir_error *err);
 int need_node(weir *w, bytes name, cat_node **node, weir_error *err);
 /** Take a node in and see to it that it becomes up to date in this turn; *waits: it is not yet. */
 int need_look(weir *w, cat_node *node, bool *waits, weir_error *err);
-/** The planner's last circle leads through a job that waits for what it needs: that one fails, `why` says for what. *ended: there was one. */
-int need_end_circle(weir *w, const char *why, bool *ended, weir_error *err);
+/** These form a circle: a job among them that waits for what it needs fails, `why` says for what. *ended: there was one. */
+int need_end_circle(weir *w, const uint64_t *ids, size_t count, const char *why, bool *ended, weir_error *err);
 /** Nothing has a name that `node` asks for: *on: an expand node that is not settled yet, whose list may have it; 0: none. */
 int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err);
 /** Hash of everything that a node has made. */

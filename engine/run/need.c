@@ -455,10 +455,8 @@ static bool is_among(uint64_t node, const uint64_t *ids, size_t count)
     return false;
 }
 
-int need_end_circle(weir *w, const char *why, bool *ended, weir_error *err)
+int need_end_circle(weir *w, const uint64_t *ids, size_t count, const char *why, bool *ended, weir_error *err)
 {
-    size_t count = 0;
-    const uint64_t *ids = plan_circle(w->plan, &count);
     task *t = w->tasks;
     while (t && !(t->state == TASK_WAITING && is_among(t->node->id, ids, count))) t = t->next;
     *ended = t != NULL;

@@ -428,6 +428,27 @@ static void test_circles(void)
     plan_free(p);
 }
 
+/* The source says a new edge that leads down, and its head is about to be lifted. */
+static void test_returns(void)
+{
+    plan *p = graph_plan("1>2>3>4 5");
+    CHECK_OK(plan_returns(p, 2, g.height[2], g.height[4] + 1, &err), err);
+    g.edge[4][2] = true;
+    CHECK_CODE(WEIR_WORKFLOW, plan_returns(p, 2, g.height[2], g.height[4] + 1, &err), err);
+    CHECK_STR("2 -> 3 -> 4 -> 2", err.message);
+    g.edge[4][2] = false;
+    due(p, 4);
+    due(p, 5);
+    CHECK_INT(5, next(p, true));
+    CHECK_OK(plan_wait(p, 5, 4, g.height[4], &err), err);
+    g.edge[5][2] = true;
+    CHECK_CODE(WEIR_WORKFLOW, plan_returns(p, 2, g.height[2], g.height[4] + 2, &err), err); /* over an edge of this turn */
+    CHECK_STR("2 -> 3 -> 4 -> 5 -> 2", err.message);
+    CHECK_OK(plan_forget(p, 4, 5, &err), err);
+    CHECK_OK(plan_returns(p, 2, g.height[2], g.height[4] + 2, &err), err);
+    plan_free(p);
+}
+
 static void test_each_due(void)
 {
     plan *p = graph_plan("1>2");
@@ -639,6 +660,7 @@ int main(void)
     test_wait_for_idle();
     test_lift();
     test_circles();
+    test_returns();
     test_each_due();
     test_no_memory();
     test_header();
