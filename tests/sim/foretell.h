@@ -203,6 +203,7 @@ static void want_asked(void)
         int parent = row_parent(&graph, s); /* of a list that may be another one: it may be there or not */
         bool comes_along = parent >= 0 && (sim->past.vague_lists >> parent & 1) && (sim->wanted[parent] || sim->perhaps[parent]);
         bool is_meant = sim->clean.nodes[s].unsure && (sim->wanted[s] || sim->perhaps[s] || comes_along);
+        if (comes_along) want(s, true); /* and then also what it read before */
         for (int i = 0; i < SLOTS && is_meant; i++) {
 #ifndef SIM_REAL /* there nobody tells what it asked for: it may be anything */
             if (!(sim->asked[s] >> i & 1)) continue;

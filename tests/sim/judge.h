@@ -262,6 +262,14 @@ static void know_until_lost(int slot)
     sim->ghosts[slot] = ghosts;
 }
 
+/* "nodes wait for one another: n6[id=6] -> n5[id=5] -> n6[id=6]", be it foretold or not. */
+static void hear_circle(const char *message)
+{
+    const char *at = message ? strstr(message, "wait for one another: ") : NULL;
+    for (at = at ? at + 20 : NULL; at && (at = strchr(at, ' ')) != NULL; at++)
+        if (at[1] == 'n' || at[1] == 'm') sim->circled[(unsigned)atoi(at + 2) % SLOTS] = true;
+}
+
 static void on_event(void *ctx, const weir_event *e)
 {
     (void)ctx;
@@ -275,6 +283,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->ghosts[slot] = (uint32_t)sim->last[slot].ghosts;
     } else if (e->kind == WEIR_EVENT_FINISHED) {
         sim->failed[slot]++;
+        hear_circle(e->message);
         if (e->message && strcmp(e->message, "interrupted") == 0) sim->stopped[slot] = true;
         if (sim->verbose) note("#     %s: %s\n", e->node, e->message);
     }
@@ -559,7 +568,8 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
             sim->ghosts[s] = (uint32_t)c->reads.ghosts;
             if (is_expand(&graph.nodes[s])) keep_list(s);
         }
-        if (!graph.nodes[s].present) sim->known[s] = sim->ghosts[s] = 0;
+        bool may_be = row_parent(&graph, s) >= 0 && (sim->past.vague_lists >> row_parent(&graph, s) & 1);
+        if (!graph.nodes[s].present && !may_be) sim->known[s] = sim->ghosts[s] = 0;
     }
     if (!p->limited) {
         sim->no_targets = false;
