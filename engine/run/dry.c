@@ -128,7 +128,15 @@ static bool is_changed(const weir *w, uint64_t node)
     return map_get(&w->dry_run->changed, map_key_u64(&node)) != NULL;
 }
 
-/* A stored edge that new declarations took back, or that would close a circle now, leads down in memory: it is none any more (E1). */
+/*
+ * A stored edge to a node that is declared anew is none any more: what it takes in now is in `declared`, and what it was found to read is forgotten.
+ * Who takes in a list has stored edges from its nodes. One that would close a circle now leads down in memory (E1).
+ */
+static bool is_taken_back(const weir *w, const cat_node *node, const cat_node *user)
+{
+    return user->height <= node->height || (node->spec.parent == 0 && is_changed(w, user->id));
+}
+
 static int add_user(weir *w, const cat_node *node, uint64_t id, bool stored, size_t *count, weir_error *err)
 {
     bool added = false;
@@ -136,7 +144,7 @@ static int add_user(weir *w, const cat_node *node, uint64_t id, bool stored, siz
     const cat_node *user = catalog_node(w->catalog, id, err);
     if (!user) return err->code;
     if (user->status == CAT_GONE || user->graph != w->graph) return 0;
-    if (stored && user->height <= node->height) return 0;
+    if (stored && is_taken_back(w, node, user)) return 0;
     if (!map_put(&w->dry_run->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
     if (!added) return 0;
     if (!MEM_GROW(w->users, w->users_capacity, *count + 1)) return error_nomem(err, doing);
