@@ -122,6 +122,28 @@ static void meet_unknown_rows(void)
     clean_spread(&sim->clean);
 }
 
+static uint32_t takes_in_all(int slot)
+{
+    const tracker *t = &sim->clean.nodes[slot].reads;
+    return declared_makers(&sim->clean, slot) | t->needs | t->makers;
+}
+
+/* Who is blocked between two nodes of circles: the clean run came to it after that circle was closed, so it has not seen that it is part of one. */
+static void meet_circles(void)
+{
+    for (int more = 1, i; more > 0;)
+        for (more = i = 0; i < SLOTS; i++) {
+            bool takes = false, is_taken = false;
+            clean_node *c = &sim->clean.nodes[i];
+            for (int k = 0; k < SLOTS; k++) {
+                if (!sim->clean.nodes[k].circular) continue;
+                takes |= takes_in_all(i) >> k & 1;
+                is_taken |= takes_in_all(k) >> i & 1;
+            }
+            if (takes && is_taken && c->blocked && !c->circular) c->circular = true, more++;
+        }
+}
+
 #include "tests/sim/chance.h"
 
 static void foretell(bool force, bool limited)
@@ -141,6 +163,7 @@ static void foretell(bool force, bool limited)
     sim->limited = limited;
     sim->force = force;
     clean_compute(&sim->clean, &graph, past);
+    meet_circles();
     for (int s = 0; s < SLOTS; s++) sim->clean.nodes[s].key = clean_key(&sim->clean, s, &sim->clean.nodes[s].n);
     if (limited) meet_unknown_rows();
     memset(sim->free, 0, sizeof sim->free);
