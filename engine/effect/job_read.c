@@ -470,6 +470,13 @@ static int read_covered(job *j, bytes path, bytes *content)
     return rc == 0 ? 0 : job_failed(j, rc);
 }
 
+/* A file in an output that is a folder stands in the trace by its whole path, and the key does not say where the folder is: this read does.
+ * Otherwise a folder that has moved would be asked for what lies, or does not, where that file was before. */
+static int read_where(job *j, size_t port, size_t member, int sub, const job_file *made)
+{
+    return job_record(j, job_ref(ASPECT_PATH, port, member, sub), made->item, false, read_path_hash(made->path), HASH_NONE) ? 0 : j->error.code;
+}
+
 int job_read_below(job *j, size_t port, size_t member, int sub, bytes path, bytes *content)
 {
     buf whole;
@@ -484,6 +491,7 @@ int job_read_below(job *j, size_t port, size_t member, int sub, bytes path, byte
     }
     int rc = scan_normalise(path, &whole, &j->error); /* it cannot leave the folder */
     if (rc == 0 && whole.failed) rc = error_nomem(&j->error, "reading a file");
+    if (rc == 0 && made && !job_is_needed(j, port)) rc = read_where(j, port, member, sub, made);
     if (rc == 0 && made && job_is_needed(j, port)) rc = read_covered(j, buf_bytes(&whole), content);
     else rc = rc == 0 ? job_read_file(j, buf_bytes(&whole), content) : job_failed(j, rc);
     buf_deinit(&whole);

@@ -717,7 +717,8 @@ static void test_folder_input(void)
     CHECK(job_read_below(j, IN_ONE, 0, -1, bytes_str("../up.log"), &none) != 0);
     job_finish(j, NULL, &r);
     CHECK(r.ok);
-    CHECK_INT(3, r.read_count);
+    CHECK_INT(4, r.read_count);
+    CHECK(find(&r, ASPECT_PATH, IN_ONE, 0, -1) != NULL); /* where the folder is: once, however many of its files are read */
     CHECK(find(&r, ASPECT_NAMES, IN_ONE, 0, -1) != NULL);
     CHECK(find(&r, ASPECT_CONTENT, IN_ONE, 0, -1) == NULL);
     job_free(j);
