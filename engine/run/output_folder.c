@@ -406,27 +406,42 @@ int output_folder_adopt(weir *w, const cat_item *item, const char *aside, hash12
 
 /* --- away -------------------------------------------------------------------------------------------------------- */
 
+/* Does a node that is there make this, something in it, or all that is around it? Then it is no part of the folder any more. */
+static int is_claimed(weir *w, const manifest_entry *e, const char *path, bool *claimed, weir_error *err)
+{
+    const cat_item *above = NULL;
+    *claimed = true;
+    const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, bytes_str(path), false, err);
+    if (!item && err->code != 0) return err->code;
+    if (item && item->node != 0) return 0;
+    int rc = output_folder_above(w, bytes_str(path), &above, err);
+    *claimed = above != NULL;
+    return rc == 0 && !above && e->type == OS_DIR ? output_is_needed(w, bytes_str(path), claimed, err) : rc;
+}
+
 int output_folder_remove(weir *w, cat_item *item, hash128 made, size_t *left, weir_error *err)
 {
     mem_arena arena;
     tree ours = {0}, now = {0};
-    bool removed = false;
+    bool removed = false, needed = true;
     *left = 0;
     arena_init(&arena);
     const char *top = output_plain_path(&arena, item->name);
     int rc = top ? load_believed(w, made, &arena, &ours, err) : error_nomem(err, doing);
+    if (rc == 0) rc = output_is_needed(w, bytes_str(top), &needed, err);
     if (rc == 0) rc = walk(w, output_path(item), &arena, &now, err);
     for (size_t i = now.count; rc == 0 && i-- > 0;) {
         const manifest_entry *e = &now.entries[i];
         const char *path = below(&arena, item, e);
-        bool is_ours = has_same(&ours, e);
-        if (!path) rc = error_nomem(err, doing);
-        else if (e->type == OS_DIR) rc = is_ours ? os_rmdirat(w->rootfd, path, &removed, err) : 0;
+        bool is_ours = has_same(&ours, e), claimed = false;
+        rc = path ? is_claimed(w, e, path, &claimed, err) : error_nomem(err, doing);
+        if (rc != 0 || claimed) continue;
+        if (e->type == OS_DIR) rc = is_ours ? os_rmdirat(w->rootfd, path, &removed, err) : 0;
         else if (is_ours) rc = os_unlinkat(w->rootfd, path, err);
         else (*left)++;
         os_kill_point("vanish_folder_part");
     }
-    if (rc == 0) rc = os_rmdirat(w->rootfd, top, &removed, err);
+    if (rc == 0 && !needed) rc = os_rmdirat(w->rootfd, top, &removed, err);
     arena_deinit(&arena);
     return rc;
 }

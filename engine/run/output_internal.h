@@ -40,10 +40,14 @@ int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *t
                       weir_error *err);
 /** Is the item claimed by a node, declared as an input, or read by the workflow? */
 int output_is_in_use(weir *w, const cat_item *item, bool *used, weir_error *err);
+/** Is there an output of a node below this folder (without '/' at its end)? */
+int output_is_needed(weir *w, bytes folder, bool *needed, weir_error *err);
 /** The file of a vanished node is gone: said, and no longer believed in. */
 void output_say_gone(weir *w, cat_item *item, hash128 hash);
 /** Remove what vanished nodes made below a folder, as at the end of a run. */
 int output_remove_below(weir *w, bytes folder, weir_error *err);
+/** Remove the folders that this path lies in, where a vanished node made them as a whole. */
+int output_remove_around(weir *w, bytes path, weir_error *err);
 /** A file on the way to an output moves out, its content kept; WEIR_FAILED when it may not. */
 int output_clear_way(weir *w, const cat_item *item, weir_error *err);
 /** A file that lies where an output needs a folder: as above. */
@@ -66,7 +70,7 @@ int output_folder_entries(weir *w, const cat_item *item, mem_arena *arena, manif
 int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, weir_error *err);
 /** After a kill: what is of the tree `coming` alone goes, and the one that the state believes in comes back. */
 int output_folder_undo(weir *w, cat_item *item, hash128 coming, weir_error *err);
-/** Remove what is as in the tree `made`; *left: files that are not. */
+/** Remove what is as in the tree `made` and nobody else makes now; *left: files that are not so. */
 int output_folder_remove(weir *w, cat_item *item, hash128 made, size_t *left, weir_error *err);
 /** Say EVENT_FOREIGN_KEPT. */
 void output_say_kept(weir *w, uint64_t item, hash128 content, uint64_t node);

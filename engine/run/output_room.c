@@ -5,6 +5,7 @@
  *
  *     build/a was an output, build/a/b is one now      -> the old file goes, its content is in the store
  *     build/a/b was one, build/a is one now            -> what vanished nodes made below goes, then the folder, if it is empty
+ *     build/ was one, a folder, and build/a is one now -> what is in build/ and is as it was made goes, where a folder or file of it is in the way
  *     somebody's file, an input, a FIFO, a folder with files of somebody  -> the node fails, nothing is touched
  *
  * Loop thread only.
@@ -35,11 +36,15 @@ static int made_by_vanished(weir *w, const cat_item *item, hash128 *made, weir_e
 
 int output_move_out(weir *w, cat_item *there, const cat_item *item, weir_error *err)
 {
+    os_stat st;
     output_seen seen;
     bool used = true, left = false;
     hash128 made = HASH_NONE;
     int rc = catch_up(w, err);
-    if (rc == 0) rc = output_is_in_use(w, there, &used, err);
+    if (rc == 0) rc = output_remove_around(w, there->name, err);
+    if (rc == 0) rc = os_statat(w->rootfd, output_path(there), false, &st, err);
+    if (rc != 0 || st.type == OS_ABSENT) return rc;
+    rc = output_is_in_use(w, there, &used, err);
     if (rc == 0) rc = made_by_vanished(w, there, &made, err);
     if (rc == 0) rc = output_look(w, there, &seen, err);
     if (rc != 0) return rc;
@@ -108,6 +113,7 @@ int output_clear_folder(weir *w, const cat_item *item, weir_error *err)
     bool removed = false;
     int rc = catch_up(w, err);
     if (rc == 0) rc = output_remove_below(w, item->name, err);
+    if (rc == 0) rc = output_remove_around(w, item->name, err);
     if (rc == 0) rc = os_statat(w->rootfd, output_path(item), false, &st, err);
     if (rc != 0 || st.type != OS_DIR) return rc;
     arena_init(&arena);

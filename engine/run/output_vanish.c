@@ -284,25 +284,7 @@ static int remove_one(sweep *s, const vanished *row, weir_error *err)
 
 /* --- folders ----------------------------------------------------------------------------------------------------- */
 
-static int list_folders(sweep *s, bytes **folders, size_t *count, weir_error *err)
-{
-    size_t capacity = 0;
-    int rc;
-    db_stmt *q = db_get(catalog_db(s->w->catalog), SQL_FOLDERS_MADE, err);
-    if (!q) return err->code;
-    while ((rc = db_step(q, err)) == 1) {
-        if (!map_get(&s->folders, db_bytes(q, 0))) continue;
-        bytes path = arena_bytes(&s->arena, db_bytes(q, 0));
-        if (s->arena.failed || !MEM_GROW(*folders, capacity, *count + 1)) {
-            db_reset(q);
-            return error_nomem(err, "removing folders");
-        }
-        (*folders)[(*count)++] = path;
-    }
-    return rc;
-}
-
-static int is_needed(weir *w, bytes folder, bool *needed, weir_error *err)
+int output_is_needed(weir *w, bytes folder, bool *needed, weir_error *err)
 {
     buf from;
     buf to; /* '0' follows '/' */
@@ -326,11 +308,29 @@ static int is_needed(weir *w, bytes folder, bool *needed, weir_error *err)
     return rc;
 }
 
+static int list_folders(sweep *s, bytes **folders, size_t *count, weir_error *err)
+{
+    size_t capacity = 0;
+    int rc;
+    db_stmt *q = db_get(catalog_db(s->w->catalog), SQL_FOLDERS_MADE, err);
+    if (!q) return err->code;
+    while ((rc = db_step(q, err)) == 1) {
+        if (!map_get(&s->folders, db_bytes(q, 0))) continue;
+        bytes path = arena_bytes(&s->arena, db_bytes(q, 0));
+        if (s->arena.failed || !MEM_GROW(*folders, capacity, *count + 1)) {
+            db_reset(q);
+            return error_nomem(err, "removing folders");
+        }
+        (*folders)[(*count)++] = path;
+    }
+    return rc;
+}
+
 static int remove_folder(weir *w, bytes folder, weir_error *err)
 {
     bool needed = true;
     bool removed = false;
-    int rc = is_needed(w, folder, &needed, err);
+    int rc = output_is_needed(w, folder, &needed, err);
     if (rc != 0 || needed) return rc;
     rc = os_rmdirat(w->rootfd, (const char *)folder.data, &removed, err);
     if (rc != 0 || !removed) return rc;
@@ -357,8 +357,16 @@ static bool is_below(bytes path, bytes folder)
            memcmp(path.data, folder.data, folder.size) == 0;
 }
 
-/* `below`: of this folder alone; empty: all. */
-static int remove_all(weir *w, bytes below, weir_error *err)
+/* Is the row what is asked for? */
+static bool is_asked(const vanished *row, bytes below, bytes around)
+{
+    bytes name = row->item->name;
+    if (around.size) return manifest_is_folder(name) && is_below(around, bytes_of(name.data, name.size - 1));
+    return below.size == 0 || is_below(name, below);
+}
+
+/* `below`: of this folder alone; `around`: folders that this path lies in; both empty: all. */
+static int remove_all(weir *w, bytes below, bytes around, weir_error *err)
 {
     weir_error why = {0};
     sweep s = {.w = w};
@@ -367,7 +375,7 @@ static int remove_all(weir *w, bytes below, weir_error *err)
     int rc = catalog_refresh(w->catalog, &why);
     if (rc == 0) rc = read_rows(&s, &why);
     for (size_t i = 0; rc == 0 && i < s.count; i++)
-        if (below.size == 0 || is_below(s.rows[i].item->name, below)) rc = remove_one(&s, &s.rows[i], &why);
+        if (is_asked(&s.rows[i], below, around)) rc = remove_one(&s, &s.rows[i], &why);
     if (rc == 0) rc = remove_folders(&s, &why);
     if (s.removed > NAMED)
         tell_message(w, "%" PRIu64 " more outputs that no node makes any more were removed; kept: weir log names them",
@@ -380,10 +388,15 @@ static int remove_all(weir *w, bytes below, weir_error *err)
 
 int output_remove_vanished(weir *w, weir_error *err)
 {
-    return remove_all(w, bytes_of(NULL, 0), err);
+    return remove_all(w, bytes_of(NULL, 0), bytes_of(NULL, 0), err);
 }
 
 int output_remove_below(weir *w, bytes folder, weir_error *err)
 {
-    return remove_all(w, folder, err);
+    return remove_all(w, folder, bytes_of(NULL, 0), err);
+}
+
+int output_remove_around(weir *w, bytes path, weir_error *err)
+{
+    return remove_all(w, bytes_of(NULL, 0), path, err);
 }
