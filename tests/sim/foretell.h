@@ -49,6 +49,7 @@ static void want(int slot, bool perhaps)
     for (int k = 0; k < graph.nodes[slot].c_count; k++) /* whoever reads a list means what is on it, be it as before */
         for (int i = 1; i <= ROWS && graph.nodes[slot].c[k].kind == REF_ROWS; i++) above |= 1U << (graph.nodes[slot].c[k].index + i);
     for (int i = 0; i < SLOTS; i++) asks_new |= (c->reads.needs >> i & 1) && graph.nodes[i].row && !was_on_list(i);
+    if (perhaps) above |= sim->maybe_known[slot];
     if (perhaps || !c->unsure) above |= c->reads.makers;
     if (perhaps || !(c->unsure || c->circular)) above |= c->reads.needs;
     if (perhaps && (c->circular || c->blocked)) above |= c->reads.asked; /* all at once, before that is told: also what is on a list until that is made anew */

@@ -33,6 +33,7 @@ static struct sim {
     uint64_t taints[TAINTS]; /* keys of which the memo may know less or more */
     int taint_count;
     uint32_t known[SLOTS], ghosts[SLOTS]; /* as recorded: whose outputs are read undeclared; what was read and nobody made then */
+    uint32_t maybe_known[SLOTS]; /* of a disturbed run, where an attempt followed another: both */
     uint64_t spec[SLOTS];    /* of what was declared */
     bool anew[SLOTS];        /* declared differently since it was settled: the engine has forgotten what it was found to read */
     bool shaky[SLOTS];       /* a killed engine may have recorded its execution or not */
@@ -258,6 +259,7 @@ static void know_until_lost(int slot)
         ghosts |= (uint32_t)t->ghosts & 1U << maker;
     }
     if (!lost) return;
+    sim->maybe_known[slot] = sim->known[slot] | sim->ghosts[slot] | t->makers | (uint32_t)t->ghosts;
     sim->known[slot] = known;
     sim->ghosts[slot] = ghosts;
 }
@@ -573,6 +575,7 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
         sim->circled[s] |= c->circular;
         if (sim->wanted[s] && !c->unsure && !is_lost(c)) {
             sim->hazy[s] = sim->circled[s] = false;
+            sim->maybe_known[s] = 0;
             sim->known[s] = c->reads.makers;
             sim->ghosts[s] = (uint32_t)c->reads.ghosts;
             if (is_expand(&graph.nodes[s])) keep_list(s);
