@@ -65,7 +65,8 @@ static void want(int slot, bool perhaps)
         bool may_name = is_expand(n) && asks; /* lists are made before a name is given up */
         int parent = n->present ? -1 : row_parent(&graph, i);
         bool met = perhaps && c->unsure && (c->reads.ghosts >> i & 1); /* by its path, before its list is made anew */
-        if (parent >= 0 && (met || (above >> i & 1)) && row_of(sim->past.lists[parent], i - parent)) want(parent, perhaps); /* it was there */
+        bool was_there = parent >= 0 && (row_of(sim->past.lists[parent], i - parent) || (perhaps && (sim->past.vague_lists >> parent & 1)));
+        if (was_there && (met || (above >> i & 1))) want(parent, perhaps);
         if (n->present && (made_now || may_name || (above >> i & 1))) want(i, perhaps);
     }
 }
