@@ -140,7 +140,7 @@ static void meet_circles(void)
             for (int k = 0; k < SLOTS; k++) {
                 if (!sim->clean.nodes[k].circular) continue;
                 takes |= takes_in_all(i) >> k & 1;
-                is_taken |= takes_in_all(k) >> i & 1;
+                is_taken |= (takes_in_all(k) | sim->known[k]) >> i & 1;
             }
             if (takes && is_taken && c->blocked && !c->circular) c->circular = true, more++;
         }

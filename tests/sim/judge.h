@@ -372,7 +372,7 @@ static bool asks_for_new_row(int slot)
 static bool finds_new_row(int slot)
 {
     for (int i = 0; i < SLOTS; i++)
-        if (sim->ghosts[slot] >> i & 1 && graph.nodes[i].present && graph.nodes[i].row && !was_on_list(i)) return true;
+        if ((sim->ghosts[slot] | sim->known[slot] | sim->clean.nodes[slot].reads.needs) >> i & 1 && graph.nodes[i].present && graph.nodes[i].row && !was_on_list(i)) return true;
     return false;
 }
 
