@@ -41,6 +41,10 @@ typedef struct low_child {
     uint64_t node, on; /* on 0: it is settled */
 } low_child;
 
+typedef struct parted_edge {
+    uint64_t from, to; /* nodes */
+} parted_edge;
+
 /** Nodes that were met, and those of them whose neighbours are still to be looked at. */
 typedef struct node_walk {
     map seen;
@@ -68,6 +72,8 @@ typedef struct comparison {
     size_t dropped_count;
     uint64_t *gone; /* stored nodes that are not declared any more */
     size_t gone_count, gone_capacity;
+    parted_edge *parted; /* of a list: what was found to be read, and closes a circle with it */
+    size_t parted_count, parted_capacity;
     uint64_t parent;     /* the expand node whose list this is; 0: a whole workflow */
     map kept;            /* nodes of expansions that stay: id -> 1 */
     low_child *low;      /* of these: not above what they take in now */
@@ -99,6 +105,10 @@ const node_spec *check_folder_over(comparison *c, bytes path, const spec_output 
 int check_circles(comparison *c, weir_error *err); /* of a list: none of its nodes takes in a reader of the list */
 /** Of a list: where what is outside leads from one of its nodes to another one, that is an edge between them. After the other declared ones. */
 int resolve_around(comparison *c, weir_error *err);
+/** Of a list without errors: fills c->parted. */
+int resolve_parted(comparison *c, weir_error *err);
+/** The users of each node by all edges: those of node i are users[first[i]] to users[first[i + 1] - 1]. In the arena. */
+int resolve_users(comparison *c, uint32_t **first, uint32_t **users, weir_error *err);
 int check_rest(comparison *c, weir_error *err);    /* commands, schemas, globs, missing sources */
 
 int define_apply(comparison *c, bool *changed, weir_error *err);

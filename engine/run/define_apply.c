@@ -290,6 +290,17 @@ static int say_dropped(application *a, const declared_edge *edge, weir_error *er
     return note_due(a, to->id, err);
 }
 
+/* What was found to be read, and closes a circle with the list. */
+static int say_parted(application *a, const parted_edge *edge, weir_error *err)
+{
+    cat_node *to = catalog_node(a->catalog, edge->to, err);
+    if (!to) return err->code ? err->code : WEIR_BUG;
+    edge_say_dropped(a->c->w, edge->from, to);
+    a->changed = true;
+    int rc = plan_forget(a->c->w->plan, edge->from, to->id, err);
+    return rc == 0 ? note_due(a, to->id, err) : rc;
+}
+
 /* --- the definition ---------------------------------------------------------------------------------------------- */
 
 static void say_definition(application *a)
@@ -330,6 +341,7 @@ static int say_difference(application *a, weir_error *err)
         if (!c->effects[i].is_known || c->effects[i].is_changed) rc = say_effect(a, &c->effects[i], err);
     for (size_t i = 0; rc == 0 && i < c->count; i++) rc = say_node(a, &c->nodes[i], err);
     for (size_t i = 0; rc == 0 && i < c->dropped_count; i++) rc = say_dropped(a, &c->dropped[i], err);
+    for (size_t i = 0; rc == 0 && i < c->parted_count; i++) rc = say_parted(a, &c->parted[i], err);
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = say_removed(a, c->gone[i], err);
     if (rc == 0) rc = say_names(a, err);
     for (size_t i = 0; rc == 0 && i < c->effect_count; i++)
@@ -427,6 +439,7 @@ void comparison_close(comparison *c)
     mem_free(c->effects);
     mem_free(c->edges);
     mem_free(c->low);
+    mem_free(c->parted);
     mem_free(c->gone);
 }
 

@@ -463,6 +463,7 @@ static int say_expanded(comparison *c, hash128 value, weir_error *err)
 static int compare_list(comparison *c, bool *changed, weir_error *err)
 {
     int rc = comparison_resolve(c, "the list", err);
+    if (rc == 0) rc = resolve_parted(c, err);
     if (rc != 0) return rc;
     size_t before = c->gone_count;
     for (size_t i = 0; i < c->count; i++) before += c->nodes[i].is_known && c->nodes[i].old_status != CAT_GONE;

@@ -490,6 +490,15 @@ static bool prepare(comparison *c, size_t edges, ordering *o)
     return true;
 }
 
+int resolve_users(comparison *c, uint32_t **first, uint32_t **users, weir_error *err)
+{
+    ordering o = {0};
+    if (!prepare(c, c->edge_count, &o)) return error_nomem(err, doing);
+    *first = o.first;
+    *users = o.users;
+    return 0;
+}
+
 /* Nodes in an order in which sources come first; those in a circle, and behind one, are left out. */
 static void put_in_order(comparison *c, ordering *o)
 {

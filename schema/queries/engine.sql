@@ -146,6 +146,12 @@ SELECT u.item FROM use u WHERE u.node = ?1;
 -- name: node_declared_items
 SELECT u.item FROM use u WHERE u.node = ?1 AND u.origin = 0;
 
+-- name: node_found_items
+SELECT u.item FROM use u WHERE u.node = ?1 AND u.origin = 1;
+
+-- name: node_found_nodes
+SELECT e.src FROM edge e WHERE e.dst = ?1 AND e.origin = 1;
+
 -- name: item_users
 SELECT u.node, n.height, n.settled FROM use u JOIN node n ON n.id = u.node WHERE u.item = ?1 AND n.status <> 9 AND n.graph = ?2;
 
@@ -272,8 +278,8 @@ SELECT u.node, u.item FROM node n JOIN use u ON u.node = n.id AND u.origin = 1 J
 -- name: item_discovered
 SELECT node FROM use WHERE item = ?1 AND origin = 1;
 
--- name: item_declared
-SELECT node FROM use WHERE item = ?1 AND origin = 0;
+-- name: item_uses
+SELECT node FROM use WHERE item = ?1;
 
 -- name: edges_discovered
 SELECT e.dst, e.src FROM node n JOIN edge e ON e.dst = n.id AND e.origin = 1 WHERE n.graph = ?1;
