@@ -260,6 +260,7 @@ void jobs_given_up(task *t, const job_report *report)
     weir_error err = {0};
     need_end end = need_ended(t);
     if (end == NEED_FAILED) {
+        if (misled_note_report(w, t->node->id, report, &err) != 0) schedule_fail(w, &err);
         jobs_failed(t, EXECUTION_TRANSIENT, report && report->message.size ? (const char *)arena_bytes(&t->arena, report->message).data
                                                                          : "what it needs cannot be made");
         return;

@@ -8,6 +8,8 @@
  *
  * M1  When the maker makes something else, whoever failed over what it had made before, and was not tried again
  *     since, is looked at in the next turn. That the maker fails or is blocked changes nothing for who has failed.
+ * M2  So is who saw a file before its maker came to another one in this turn (a list declared it while the attempt
+ *     ran, so nothing waited for it), when the attempt ends only after that.
  *
  * Loop thread only.
  */
@@ -54,12 +56,23 @@ static int maker_of(weir *w, uint64_t source, uint64_t *maker, weir_error *err)
     return rc;
 }
 
-static int note_item(weir *w, uint64_t node, uint64_t item, weir_error *err)
+/* Does the maker hold something else than the attempt saw, and did so before this came to its end? A transient file may just be away. */
+static bool saw_old(weir *w, const cat_item *item, hash128 seen)
+{
+    const cat_node *maker = item->kind == ITEM_FILE && item->node ? catalog_loaded(w->catalog, item->node) : NULL;
+    if (!maker || maker->status != CAT_SETTLED || (maker->spec.flags & SPEC_TRANSIENT)) return false;
+    bool is_over = w->plan && plan_state_of(w->plan, maker->id) == PLAN_SETTLED;
+    return is_over && !hash_equal(seen, HASH_UNREADABLE) && !hash_equal(seen, item->hash);
+}
+
+static int note_item(weir *w, uint64_t node, uint64_t id, hash128 seen, weir_error *err)
 {
     uint64_t maker = 0;
-    int rc = maker_of(w, item, &maker, err);
-    if (rc != 0) return rc;
-    return maker ? misled_note(w, node, maker, err) : note(w, node, key_of(item, true), err);
+    int rc = maker_of(w, id, &maker, err);
+    const cat_item *item = rc == 0 ? catalog_item(w->catalog, id, err) : NULL;
+    if (!item) return rc ? rc : err->code;
+    if (saw_old(w, item, seen) && !map_put(&w->read_lost, map_key_u64(&node), NULL)) return error_nomem(err, doing);
+    return maker ? misled_note(w, node, maker, err) : note(w, node, key_of(id, true), err);
 }
 
 int misled_note_reads(weir *w, uint64_t node, const read_record *reads, size_t count, weir_error *err)
@@ -67,7 +80,7 @@ int misled_note_reads(weir *w, uint64_t node, const read_record *reads, size_t c
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (reads[i].ref.port >= 0 || reads[i].source == 0) continue; /* declared: its users are stored */
-        rc = reads[i].source_is_node ? misled_note(w, node, reads[i].source, err) : note_item(w, node, reads[i].source, err);
+        rc = reads[i].source_is_node ? misled_note(w, node, reads[i].source, err) : note_item(w, node, reads[i].source, reads[i].hash, err);
     }
     return rc;
 }
@@ -79,7 +92,7 @@ int misled_note_report(weir *w, uint64_t node, const job_report *report, weir_er
         const job_read *r = &report->reads[i];
         if (r->ref.port >= 0 || r->source_is_node) continue;
         const cat_item *item = catalog_item_named(w->catalog, ITEM_FILE, r->path, true, err);
-        rc = item ? note_item(w, node, item->id, err) : err->code;
+        rc = item ? note_item(w, node, item->id, r->hash, err) : err->code;
     }
     return rc;
 }
