@@ -204,6 +204,18 @@ static int say_height(application *a, const declared_node *n, weir_error *err)
     return 0;
 }
 
+/* The planner may remember that it comes after what it took in until now; what it takes in from now on is told (tell_sources). */
+static int forget_sources(application *a, const declared_node *n, weir_error *err)
+{
+    weir *w = a->c->w;
+    id_list sources = {0};
+    if (a->c->parent == 0 || plan_height_of(w->plan, n->id) == 0 || plan_state_of(w->plan, n->id) == PLAN_RUNNING) return 0;
+    int rc = catalog_ids(a->catalog, SQL_NODE_SOURCES_EVER, n->id, 0, 1, &sources, err);
+    for (size_t i = 0; rc == 0 && i < sources.count; i++) rc = plan_forget(w->plan, sources.ids[i], n->id, err);
+    mem_free(sources.ids);
+    return rc;
+}
+
 static int say_node(application *a, const declared_node *n, weir_error *err)
 {
     n->spec->parent = a->c->parent;
@@ -213,6 +225,8 @@ static int say_node(application *a, const declared_node *n, weir_error *err)
     bool is_live = n->is_known && n->old_status != CAT_GONE;
     if (is_live && hash_equal(hash_bytes(a->spec.data, a->spec.size), n->old_spec))
         return n->height == n->old_height ? 0 : say_height(a, n, err);
+    int rc = is_live ? forget_sources(a, n, err) : 0;
+    if (rc != 0) return rc;
     uint64_t successor_of = take_heir(a, n);
     event_node e = {.node = n->id, .graph = a->c->graph, .height = n->height, .successor_of = successor_of, .spec = buf_bytes(&a->spec)};
     event_put_node(a->body, &e);
