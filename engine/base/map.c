@@ -80,10 +80,8 @@ uint64_t *map_get(const map *m, bytes key)
     return slot->hash ? &slot->value : NULL;
 }
 
-static bool grow(map *m)
+static bool rehash(map *m, size_t capacity)
 {
-    if (m->count + 1 <= m->capacity / 4 * 3) return true;
-    size_t capacity = m->capacity ? m->capacity * 2 : SLOTS_SMALLEST;
     map_slot *slots = mem_zero(capacity, sizeof *slots);
     if (!slots) return false;
     for (size_t from = 0; from < m->capacity; from++) {
@@ -96,6 +94,22 @@ static bool grow(map *m)
     m->slots = slots;
     m->capacity = capacity;
     return true;
+}
+
+static bool grow(map *m)
+{
+    if (m->count + 1 <= m->capacity / 4 * 3) return true;
+    return rehash(m, m->capacity ? m->capacity * 2 : SLOTS_SMALLEST);
+}
+
+bool map_reserve(map *m, size_t count)
+{
+    size_t capacity = m->capacity ? m->capacity : SLOTS_SMALLEST;
+    while (capacity / 4 * 3 < count) {
+        if (capacity > SIZE_MAX / 2 / sizeof *m->slots) return false;
+        capacity *= 2;
+    }
+    return capacity == m->capacity || rehash(m, capacity);
 }
 
 static bool keep_key(mem_arena *arena, map_slot *slot, bytes key)

@@ -140,6 +140,8 @@ void map_clear(map *m);
 uint64_t *map_get(const map *m, bytes key);
 /** Finds or inserts (0); `added` may be NULL. NULL: out of memory. */
 uint64_t *map_put(map *m, bytes key, bool *added);
+/** Room for `count` keys in all, so that putting them moves nothing. false: out of memory; the map is as it was. */
+bool map_reserve(map *m, size_t count);
 /** Absent is fine. */
 void map_remove(map *m, bytes key);
 /**

@@ -96,7 +96,10 @@ int walk_rows(node_walk *k, weir *w, int statement, uint64_t id, weir_error *err
 int resolve_names(comparison *c, weir_error *err);   /* by_name; ids of nodes and effects; what is stored */
 int resolve_outputs(comparison *c, weir_error *err); /* items of by_path */
 int resolve_inputs(comparison *c, weir_error *err);  /* ids of members, edges */
+int resolve_discovered(comparison *c, weir_error *err); /* edges that executions found, behind the declared ones */
 int resolve_heights(comparison *c, weir_error *err); /* tells cycles */
+/** Both are numbers of nodes. */
+int define_edge(comparison *c, size_t from, size_t to, weir_error *err);
 
 int check_outputs(comparison *c, weir_error *err); /* paths; fills by_path */
 bytes check_plain(bytes path); /* the path of an output as by_path has it: of a folder without its '/' */

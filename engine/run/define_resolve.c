@@ -34,6 +34,7 @@ const char *declared_at(comparison *c, const node_spec *spec)
 
 static int index_names(comparison *c, weir_error *err)
 {
+    if (!map_reserve(&c->by_name, c->count)) return error_nomem(err, doing);
     for (size_t i = 0; i < c->count; i++) {
         node_spec *spec = &c->def->nodes[i];
         bool added = false;
@@ -64,17 +65,30 @@ static int stored_hash(bytes body, mem_arena *scratch, hash128 *hash, weir_error
     return rc;
 }
 
-static int take_stored(comparison *c, db_stmt *s, mem_arena *scratch, weir_error *err)
+/*
+ * The node of that name; NULL: none. Rows come as the nodes were declared once, so most follow in the order of the declarations:
+ * the one behind the last match is compared before the name is looked up. Where a name stands twice, either will do: that is an error.
+ */
+static declared_node *declared_as(comparison *c, bytes name, size_t *next)
+{
+    if (*next >= c->count || !bytes_equal(c->nodes[*next].spec->name, name)) {
+        const uint64_t *slot = map_get(&c->by_name, name);
+        if (!slot) return NULL;
+        *next = *slot - 1;
+    }
+    return &c->nodes[(*next)++];
+}
+
+static int take_stored(comparison *c, db_stmt *s, size_t *next, mem_arena *scratch, weir_error *err)
 {
     int status = (int)db_int(s, 2);
-    const uint64_t *slot = map_get(&c->by_name, db_bytes(s, 1));
-    if (!slot && status == CAT_GONE) return 0;
-    if (!slot) {
+    declared_node *n = declared_as(c, db_bytes(s, 1), next);
+    if (!n && status == CAT_GONE) return 0;
+    if (!n) {
         if (!MEM_GROW(c->gone, c->gone_capacity, c->gone_count + 1)) return error_nomem(err, doing);
         c->gone[c->gone_count++] = (uint64_t)db_int(s, 0);
         return 0;
     }
-    declared_node *n = &c->nodes[*slot - 1];
     n->is_known = true;
     n->id = (uint64_t)db_int(s, 0);
     n->old_status = status;
@@ -85,7 +99,7 @@ static int take_stored(comparison *c, db_stmt *s, mem_arena *scratch, weir_error
 static int load_stored(comparison *c, weir_error *err)
 {
     uint64_t *children = NULL;
-    size_t count = 0, capacity = 0;
+    size_t count = 0, capacity = 0, next = 0;
     mem_arena scratch;
     if (c->is_new_graph) return 0;
     db_stmt *s = db_get(catalog_db(c->w->catalog), c->parent ? SQL_NODES_OF_PARENT : SQL_NODES_OF_GRAPH, err);
@@ -103,7 +117,7 @@ static int load_stored(comparison *c, weir_error *err)
                 children[count++] = (uint64_t)db_int(s, 7);
             }
         } else {
-            failed = take_stored(c, s, &scratch, err);
+            failed = take_stored(c, s, &next, &scratch, err);
         }
         if (scratch.used > (1u << 16)) arena_reset(&scratch);
         if (failed == 0) continue;
@@ -236,7 +250,7 @@ int resolve_outputs(comparison *c, weir_error *err)
     return 0;
 }
 
-static int add_edge(comparison *c, size_t from, size_t to, weir_error *err)
+int define_edge(comparison *c, size_t from, size_t to, weir_error *err)
 {
     if (!MEM_GROW(c->edges, c->edge_capacity, c->edge_count + 1)) return error_nomem(err, doing);
     c->edges[c->edge_count++] = (declared_edge){(uint32_t)from, (uint32_t)to};
@@ -277,7 +291,7 @@ static int resolve_node_member(comparison *c, size_t number, const spec_input *i
         tell_static(c->w, c->def, &spec->position, NULL, "input \"%s\" of node \"%s\": node \"%s\" has no output \"%s\"",
                     define_text(c, input->port), define_text(c, spec->name), define_text(c, m->name),
                     define_text(c, m->port));
-    return add_edge(c, *slot - 1, number, err);
+    return define_edge(c, *slot - 1, number, err);
 }
 
 /* A path in a folder that a node makes: the member becomes that file of that output. *done: it did, or a mistake was told. */
@@ -334,7 +348,7 @@ static int resolve_file_member(comparison *c, size_t number, const spec_input *i
     const uint64_t *owner = map_get(&c->by_path, clean);
     if (!item) return err->code;
     m->id = item->id;
-    if (owner) return add_edge(c, *owner - 1, number, err);
+    if (owner) return define_edge(c, *owner - 1, number, err);
     rc = item->node ? resolve_floor(c, number, m, err) : 0;
     return rc < 0 ? rc : 0;
 }
@@ -379,77 +393,6 @@ static int resolve_member(comparison *c, size_t number, const spec_input *input,
     return resolve_outside_member(c, number, input, m, err);
 }
 
-/* Nodes that were needed while another one ran. */
-static int needed_edges(comparison *c, const map *by_id, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_EDGES_DISCOVERED, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)c->graph);
-    int rc;
-    while ((rc = db_step(s, err)) == 1) {
-        uint64_t user = (uint64_t)db_int(s, 0), source = (uint64_t)db_int(s, 1);
-        const uint64_t *to = map_get(by_id, map_key_u64(&user)), *from = map_get(by_id, map_key_u64(&source));
-        if (!to) continue;
-        if (!from) rc = resolve_found(c, *to, source, err);
-        else rc = *from != *to ? add_edge(c, *from, *to, err) : 0;
-        if (rc != 0) break;
-    }
-    db_reset(s);
-    return rc < 0 ? rc : 0;
-}
-
-/* Files that were read when no node made them, or that were not there, and that a node makes from now on. */
-static int found_makers(comparison *c, size_t number, const map *by_id, weir_error *err)
-{
-    const node_spec *spec = c->nodes[number].spec;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < spec->output_count; i++) {
-        const cat_item *item = spec->outputs[i].id ? catalog_item(c->w->catalog, spec->outputs[i].id, err) : NULL;
-        if (!item || item->node != 0) continue;
-        db_stmt *s = db_get(catalog_db(c->w->catalog), SQL_ITEM_DISCOVERED, err);
-        if (!s) return err->code;
-        db_bind_int(s, 1, (int64_t)item->id);
-        while ((rc = db_step(s, err)) == 1) {
-            uint64_t user = (uint64_t)db_int(s, 0);
-            const uint64_t *to = map_get(by_id, map_key_u64(&user));
-            rc = to && *to != number ? add_edge(c, number, *to, err) : 0;
-            if (rc != 0) break;
-        }
-        db_reset(s);
-    }
-    return rc < 0 ? rc : err->code;
-}
-
-static int discovered_edges(comparison *c, weir_error *err)
-{
-    map by_id;
-    int rc = 0;
-    map_init(&by_id);
-    for (size_t i = 0; rc == 0 && i < c->count; i++) {
-        if (!c->nodes[i].is_known) continue;
-        uint64_t *slot = map_put(&by_id, map_key_u64(&c->nodes[i].id), NULL);
-        if (slot) *slot = i;
-        else rc = error_nomem(err, doing);
-    }
-    db_stmt *s = rc == 0 && by_id.count ? db_get(catalog_db(c->w->catalog), SQL_USES_DISCOVERED, err) : NULL;
-    if (rc == 0 && by_id.count && !s) rc = err->code;
-    if (s) db_bind_int(s, 1, (int64_t)c->graph);
-    while (s && (rc = db_step(s, err)) == 1) {
-        uint64_t user = (uint64_t)db_int(s, 0), item = (uint64_t)db_int(s, 1);
-        const uint64_t *to = map_get(&by_id, map_key_u64(&user)), *from = map_get(&c->by_item, map_key_u64(&item));
-        const cat_item *made = to && !from ? catalog_item(c->w->catalog, item, err) : NULL;
-        if (to && from) rc = *from - 1 != *to ? add_edge(c, *from - 1, *to, err) : 0;
-        else if (to) rc = made ? resolve_found(c, *to, made->node, err) : err->code;
-        else rc = 0;
-        if (rc != 0) break;
-    }
-    if (s) db_reset(s);
-    if (s && rc >= 0) rc = needed_edges(c, &by_id, err);
-    for (size_t i = 0; s && rc >= 0 && i < c->count; i++) rc = found_makers(c, i, &by_id, err);
-    map_deinit(&by_id);
-    return rc < 0 ? rc : 0;
-}
-
 int resolve_inputs(comparison *c, weir_error *err)
 {
     int rc = 0;
@@ -461,7 +404,7 @@ int resolve_inputs(comparison *c, weir_error *err)
     }
     if (rc == 0 && c->parent) rc = resolve_around(c, err);
     c->declared_count = c->edge_count;
-    return rc == 0 ? discovered_edges(c, err) : rc;
+    return rc == 0 ? resolve_discovered(c, err) : rc;
 }
 
 /* --- heights ----------------------------------------------------------------------------------------------------- */

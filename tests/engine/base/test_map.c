@@ -137,10 +137,41 @@ static void test_without_memory(void)
     map_deinit(&m);
 }
 
+/* What is reserved is enough, and nothing moves; without memory the map stays as it is. */
+static void test_reserved(void)
+{
+    map m;
+    char space[64];
+    map_init(&m);
+    memset(model_has, 0, sizeof model_has);
+    for (size_t i = 0; i < 10; i++) {
+        *map_put(&m, make_key(i, space), NULL) = model_value[i] = i;
+        model_has[i] = true;
+    }
+    size_t small = m.capacity;
+    mem_fail_at(1, true);
+    CHECK(!map_reserve(&m, KEYS));
+    CHECK(map_reserve(&m, 5)); /* there is room */
+    mem_fail_at(0, false);
+    CHECK(!map_reserve(&m, SIZE_MAX));
+    CHECK_INT(small, m.capacity);
+    check_against_model(&m);
+    CHECK(map_reserve(&m, KEYS));
+    const void *slots = m.slots;
+    for (size_t i = 0; i < KEYS; i++) {
+        *map_put(&m, make_key(i, space), NULL) = model_value[i] = i + 1;
+        model_has[i] = true;
+    }
+    CHECK(slots == m.slots);
+    check_against_model(&m);
+    map_deinit(&m);
+}
+
 int main(void)
 {
     test_against_model();
     test_keys_that_are_numbers();
     test_without_memory();
+    test_reserved();
     return check_done();
 }
