@@ -183,47 +183,52 @@ void catalog_put_result(catalog *c, const cat_result *result)
     if (!keep_result(c, result, c->epoch)) c->result_refused = true; /* the database has it after the next commit */
 }
 
-static int read_produced(catalog *c, cat_result *result, output_record **list, size_t *capacity, weir_error *err)
+static cat_result result_row(db_stmt *q, uint64_t execution)
 {
-    db_stmt *q = catalog_query(c, SQL_EXECUTION_PRODUCED, err);
-    if (!q) return err->code;
-    db_bind_int(q, 1, (int64_t)result->execution);
-    int rc;
-    while ((rc = db_step(q, err)) == 1) {
-        if (!MEM_GROW(*list, *capacity, result->output_count + 1)) {
-            db_reset(q);
-            return error_nomem(err, "reading a result");
-        }
-        (*list)[result->output_count++] = (output_record){
-            .port = (uint32_t)db_int(q, 0),
-            .item = (uint64_t)db_int(q, 1),
-            .hash = db_hash(q, 2),
-            .size = (uint64_t)db_int(q, 3),
-            .mode = (uint32_t)db_int(q, 4),
-        };
-    }
-    return rc;
+    return (cat_result){
+        .execution = execution,
+        .node = (uint64_t)db_int(q, 0),
+        .key = db_hash(q, 1),
+        .spec_seq = (uint64_t)db_int(q, 2),
+        .effect_seq = (uint64_t)db_int(q, 3),
+        .tool = db_hash(q, 4),
+        .value = db_hash(q, 5),
+        .result = (int)db_int(q, 6),
+    };
 }
 
-static int read_execution(catalog *c, uint64_t execution, cat_result *result, weir_error *err)
+static output_record output_row(db_stmt *q)
 {
-    db_stmt *q = catalog_query(c, SQL_EXECUTION_BY_ID, err);
+    return (output_record){
+        .port = (uint32_t)db_int(q, 7),
+        .item = (uint64_t)db_int(q, 8),
+        .hash = db_hash(q, 9),
+        .size = (uint64_t)db_int(q, 10),
+        .mode = (uint32_t)db_int(q, 11),
+    };
+}
+
+/* 1: there; 0: not. The outputs are owned: mem_free, also after an error. */
+static int read_result(catalog *c, uint64_t execution, cat_result *result, output_record **outputs, weir_error *err)
+{
+    size_t capacity = 0, rows = 0, count = 0;
+    db_stmt *q = catalog_query(c, SQL_EXECUTION_RESULT, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)execution);
-    int rc = db_step(q, err);
-    if (rc == 1)
-        *result = (cat_result){
-            .execution = execution,
-            .node = (uint64_t)db_int(q, 0),
-            .key = db_hash(q, 1),
-            .spec_seq = (uint64_t)db_int(q, 2),
-            .effect_seq = (uint64_t)db_int(q, 3),
-            .tool = db_hash(q, 4),
-            .value = db_hash(q, 5),
-            .result = (int)db_int(q, 7),
-        };
+    int rc;
+    while ((rc = db_step(q, err)) == 1) {
+        if (rows++ == 0) *result = result_row(q, execution);
+        if (db_is_null(q, 7)) continue;
+        if (!MEM_GROW(*outputs, capacity, count + 1)) {
+            rc = error_nomem(err, "reading a result");
+            break;
+        }
+        (*outputs)[count++] = output_row(q);
+    }
     db_reset(q);
-    return rc;
+    result->outputs = *outputs;
+    result->output_count = count;
+    return rc < 0 ? rc : rows > 0;
 }
 
 /* 1: there; 0: not. */
@@ -231,15 +236,9 @@ static int load_result(catalog *c, uint64_t execution, const cat_result **result
 {
     cat_result found = {0};
     output_record *outputs = NULL;
-    size_t capacity = 0;
-    int rc = read_execution(c, execution, &found, err);
-    if (rc != 1) return rc;
-    rc = read_produced(c, &found, &outputs, &capacity, err);
-    found.outputs = outputs;
-    if (rc == 0) {
-        *result = keep_result(c, &found, 0);
-        rc = *result ? 1 : error_nomem(err, "reading a result");
-    }
+    int rc = read_result(c, execution, &found, &outputs, err);
+    if (rc == 1) *result = keep_result(c, &found, 0);
+    if (rc == 1 && !*result) rc = error_nomem(err, "reading a result");
     mem_free(outputs);
     return rc;
 }

@@ -446,13 +446,13 @@ static int restore_edge(task *t, const read_record *r, weir_error *err)
     return rc == 0 ? edge_lift(w, maker, t->node, err) : rc;
 }
 
-/* The same result as before has its edges already, unless they were dropped. */
+/* The same result as before has its edges already, unless they were dropped. The lookup that led to a result has asked for all that it read. */
 int edge_restore(task *t, uint64_t execution, weir_error *err)
 {
     bool has_edges = execution == t->node->execution && t->node->status == CAT_SETTLED;
     read_record *reads = NULL;
     size_t count = 0;
-    if (has_edges || t->w->dry) return 0;
+    if (has_edges || t->w->dry || !t->asks_found) return 0;
     int rc = catalog_reads(t->w->catalog, execution, &t->arena, &reads, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         if (reads[i].ref.port < 0 && reads[i].ref.item != 0) rc = restore_edge(t, &reads[i], err);

@@ -371,6 +371,7 @@ struct task {
     task *leader;           /* TASK_FOLLOWING: whose end is awaited */
     size_t followers;
     task *next_flight;      /* another one with the same key */
+    bool asks_found;        /* its lookup asked for something that no declaration names */
     bool by_other_key;      /* policy_other_key was asked for: what it found must fit */
     bool older_code;        /* the result in hand is of other code than the effect has now, and that is to be said */
     bool shows_otherwise;   /* its params or outputs, which users may have read, are not those of its last result, or not by it */

@@ -229,6 +229,8 @@ static bool same_outputs(const node_spec *a, const node_spec *b)
 static int own_spec_seq(task *t, const cat_result *before, uint64_t *seq, weir_error *err)
 {
     bool own = before->node == t->node->id;
+    *seq = before->spec_seq;
+    if (own && before->spec_seq == t->node->spec_seq) return 0; /* it ran under this declaration, so nothing later was under another one */
     db_stmt *q = db_get(catalog_db(t->w->catalog), own ? SQL_SETTLED_WELL_SPEC : SQL_SETTLED_SPEC, err);
     if (!q) return err->code;
     db_bind_int(q, 1, (int64_t)t->node->id);

@@ -395,6 +395,7 @@ static int resolve(void *ctx, const read_ref *ref, hash128 *hash, uint64_t *wait
 {
     uint64_t source = 0;
     bool is_node = false;
+    ((task *)ctx)->asks_found |= ref->port < 0;
     return settle_resolve(ctx, ref, hash, wait_for, how, &source, &is_node, err);
 }
 
@@ -481,6 +482,7 @@ static int look_up(task *t, hash128 key, lookup_result *result, uint64_t *execut
                             .current = t->node->status == CAT_FAILED ? 0 : t->node->execution,
                             .latest_alone = t->effect->spec.kind == EFFECT_COMMAND};
     mem_arena scratch;
+    t->asks_found = false;
     arena_init(&scratch);
     int rc = lookup_trace(&source, key, &scratch, result, execution, wait_for, NULL, err);
     arena_deinit(&scratch);

@@ -204,8 +204,10 @@ SELECT target FROM definition_default WHERE graph = ?1 ORDER BY position;
 -- name: step_probe
 SELECT s.refs, s.execution, r.body FROM step s LEFT JOIN refs r ON r.id = s.refs WHERE s.prefix = ?1;
 
--- name: execution_by_id
-SELECT node, key, spec, effect, tool, value, duration, result FROM execution WHERE id = ?1;
+-- name: execution_result
+-- A row for each output, or one without.
+SELECT x.node, x.key, x.spec, x.effect, x.tool, x.value, x.result, p.port, p.item, p.hash, p.size, p.mode
+  FROM execution x LEFT JOIN produced p ON p.execution = x.id WHERE x.id = ?1 ORDER BY p.port;
 
 -- name: execution_end
 SELECT finished FROM execution WHERE id = ?1;
@@ -215,9 +217,6 @@ SELECT id FROM execution WHERE node = ?1 AND key = ?2 AND result IN (1, 2) AND d
 
 -- name: execution_last_id
 SELECT max(id) FROM execution;
-
--- name: execution_produced
-SELECT port, item, hash, size, mode FROM produced WHERE execution = ?1 ORDER BY port;
 
 -- name: execution_ended
 -- The event of its end, which says what it looked at.
