@@ -14,6 +14,8 @@
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 
+#include <stdlib.h>
+
 static const char doing[] = "choosing what to run";
 
 bool targets_wanted(const weir *w, uint64_t node)
@@ -498,6 +500,23 @@ static bool is_wanted_now(const weir *w, uint64_t node)
     return !w->limited || (since && *since <= w->turns);
 }
 
+static int by_id(const void *a, const void *b)
+{
+    uint64_t x = ((const plan_user *)a)->node, y = ((const plan_user *)b)->node;
+    return (x > y) - (x < y);
+}
+
+/* In the order of their ids, each once. */
+static size_t sort_users(plan_user *users, size_t count)
+{
+    size_t kept = 1;
+    if (count < 2) return count;
+    qsort(users, count, sizeof *users, by_id);
+    for (size_t i = 1; i < count; i++)
+        if (users[i].node != users[kept - 1].node) users[kept++] = users[i];
+    return kept;
+}
+
 static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **users, size_t *count, weir_error *err)
 {
     *count = 0;
@@ -507,7 +526,7 @@ static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **use
         *users = w->users;
         return found;
     }
-    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_USERS, err);
+    db_stmt *s = db_get(catalog_db(w->catalog), SQL_NODE_USERS_FOUND, err);
     if (!s) return err->code;
     db_bind_int(s, 1, (int64_t)node);
     db_bind_int(s, 2, (int64_t)w->graph);
@@ -526,6 +545,7 @@ static int find_users(weir *w, uint64_t node, bool is_all, const plan_user **use
         w->users[(*count)++] = (plan_user){.node = id, .height = height};
     }
     db_reset(s);
+    *count = sort_users(w->users, *count);
     *users = w->users;
     return rc < 0 ? rc : 0;
 }

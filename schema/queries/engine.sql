@@ -104,6 +104,16 @@ UNION
 SELECT e.dst AS id, n.height, n.settled FROM node c JOIN edge e ON e.src = c.parent JOIN node n ON n.id = e.dst
  WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND n.status <> 9 AND n.graph = ?2;
 
+-- name: node_users_found
+-- As node_users, in any order, and one as often as ways lead to it: no table has to be made to tell them apart.
+SELECT e.dst AS id, n.height FROM edge e JOIN node n ON n.id = e.dst WHERE e.src = ?1 AND n.status <> 9 AND n.graph = ?2
+UNION ALL
+SELECT u.node AS id, n.height FROM item i JOIN use u ON u.item = i.id JOIN node n ON n.id = u.node
+ WHERE i.node = ?1 AND n.status <> 9 AND n.graph = ?2
+UNION ALL
+SELECT e.dst AS id, n.height FROM node c JOIN edge e ON e.src = c.parent JOIN node n ON n.id = e.dst
+ WHERE c.id = ?1 AND c.parent <> 0 AND e.origin = 2 AND n.status <> 9 AND n.graph = ?2;
+
 -- name: edge_origin
 -- The strongest: what is declared, be it by a list, is so even if it was also found.
 SELECT origin, origin = 1 AS is_found FROM edge WHERE src = ?1 AND dst = ?2
