@@ -140,13 +140,13 @@ static int not_a_miss(const char *path, weir_error *err)
 }
 
 /* One that an earlier engine left may forbid writing. */
-static int open_temp(weir *w, const char *temp, weir_error *err)
+static int open_temp(weir *w, const char *temp, uint32_t mode, weir_error *err)
 {
     const int flags = OS_WRITE | OS_CREATE | OS_EXCL | OS_NOFOLLOW;
-    int fd = os_openat(w->rootfd, temp, flags, 0600, NULL);
+    int fd = os_openat(w->rootfd, temp, flags, mode, NULL);
     if (fd >= 0) return fd;
     int rc = os_remove_tree(w->rootfd, temp, err);
-    return rc == 0 ? os_openat(w->rootfd, temp, flags, 0600, err) : rc;
+    return rc == 0 ? os_openat(w->rootfd, temp, flags, mode, err) : rc;
 }
 
 static int write_content(weir *w, hash128 content, int fd, const char *temp, weir_error *err)
@@ -168,12 +168,12 @@ int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *t
     hash128 content;
     int rc = output_blob_of(w, fingerprint, mode, &content, err);
     if (rc != 0) return rc;
-    int fd = open_temp(w, temp, err);
+    int fd = open_temp(w, temp, mode & 0777, err);
     if (fd < 0) return fd == WEIR_NOTFOUND ? not_a_miss(temp, err) : fd;
     rc = write_content(w, content, fd, temp, err);
+    if (rc == 0) rc = os_fstat(fd, made, err);
     os_close(fd);
-    if (rc == 0) rc = os_chmodat(w->rootfd, temp, mode & 07777, err);
-    if (rc == 0) rc = os_statat(w->rootfd, temp, false, made, err);
+    if (rc == 0 && made->mode != (mode & 07777)) rc = os_chmodat(w->rootfd, temp, mode & 07777, err); /* the umask took something */
     if (rc != 0) (void)os_unlinkat(w->rootfd, temp, NULL);
     return rc;
 }
