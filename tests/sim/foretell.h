@@ -36,6 +36,19 @@ static bool takes_in(int slot, int on, uint32_t *seen)
     return false;
 }
 
+/* Whoever finds what closes a circle may be told that at once, and then reads no further. */
+static uint32_t found_for_certain(const clean_node *c)
+{
+    uint32_t makers = 0;
+    for (int i = 0; i < c->reads.count && c->circular; i++) {
+        int slot = c->reads.reads[i].id[0] == 'o' ? atoi(c->reads.reads[i].id + 2) : -1;
+        if (slot < 0 || slot >= SLOTS || !(c->reads.makers >> slot & 1)) continue;
+        makers |= 1U << slot;
+        if (sim->clean.nodes[slot].circular) return makers;
+    }
+    return c->reads.makers;
+}
+
 /* `perhaps`: what an unsure node would read, if it gets that far. */
 static void want(int slot, bool perhaps)
 {
@@ -50,7 +63,7 @@ static void want(int slot, bool perhaps)
         for (int i = 1; i <= ROWS && graph.nodes[slot].c[k].kind == REF_ROWS; i++) above |= 1U << (graph.nodes[slot].c[k].index + i);
     for (int i = 0; i < SLOTS; i++) asks_new |= (c->reads.needs >> i & 1) && graph.nodes[i].row && !was_on_list(i);
     if (perhaps) above |= sim->maybe_known[slot];
-    if (perhaps || !c->unsure) above |= c->reads.makers;
+    if (perhaps || !c->unsure) above |= perhaps ? c->reads.makers : found_for_certain(c);
     if (perhaps || !(c->unsure || c->circular)) above |= c->reads.needs;
     if (perhaps && (c->circular || c->blocked)) above |= c->reads.asked; /* all at once, before that is told: also what is on a list until that is made anew */
     if (row_parent(&graph, slot) >= 0) above |= 1U << row_parent(&graph, slot);
