@@ -295,11 +295,14 @@ int plan_new_user(plan *p, uint64_t node, uint32_t height, uint64_t on, weir_err
 {
     uint32_t first, at;
     if (!plan_table_find(p, on, &first) || plan_has_edge(p, on, node)) return 0;
+    for (uint32_t e = p->nodes[first].edge_at; e; e = p->edges[e - 1].next)
+        if (p->edges[e - 1].is_stored && p->nodes[p->edges[e - 1].to].id == node) return 0;
     bool is_remembered = p->nodes[first].users_at != 0;
     if (!is_remembered && height > p->nodes[first].height) return 0;
     int rc = plan_table_add(p, node, height, &at, err);
     if (rc == 0) rc = plan_lift_check(p, at, first, err);
     if (rc == 0 && is_remembered) rc = plan_table_link(p, first, at, false, err);
+    if (rc == 0 && is_remembered) p->edges[p->nodes[first].edge_at - 1].is_stored = true;
     if (rc == 0) rc = plan_lift_raise(p, at, plan_above(p->nodes[first].height), err);
     if (rc == 0 && (p->nodes[first].flags & EXPANDED)) rc = plan_reach_count(p, at, err);
     return rc ? rc : plan_lift_spread(p, err);
@@ -350,7 +353,7 @@ int plan_each_edge(const plan *p, uint64_t on, size_t *at, plan_user *user)
     uint32_t next = 0;
     if (*at != 0) next = p->edges[*at - 1].next;
     else if (plan_table_find(p, on, &first)) next = p->nodes[first].edge_at;
-    while (next && p->edges[next - 1].is_wait) next = p->edges[next - 1].next;
+    while (next && (p->edges[next - 1].is_wait || p->edges[next - 1].is_stored)) next = p->edges[next - 1].next;
     if (next == 0) return 0;
     const plan_node *to = &p->nodes[p->edges[next - 1].to];
     *user = (plan_user){.node = to->id, .height = to->height};

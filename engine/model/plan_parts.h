@@ -54,6 +54,7 @@ typedef struct plan_heap {
 typedef struct turn_edge {
     uint32_t to, next; /* next: like plan_node.edge_at */
     bool is_wait;      /* of plan_wait */
+    bool is_stored;    /* of plan_new_user: the source says it too */
 } turn_edge;
 
 struct plan {

@@ -82,7 +82,7 @@ int plan_table_link(plan *p, uint32_t on, uint32_t to, bool is_wait, weir_error 
 {
     if (p->edge_count >= UINT32_MAX - 1) return error_set(err, WEIR_LIMIT, "plan: more than 4 billion waits in a turn");
     if (!MEM_GROW(p->edges, p->edge_capacity, p->edge_count + 1)) return error_nomem(err, "planning");
-    p->edges[p->edge_count++] = (turn_edge){to, p->nodes[on].edge_at, is_wait};
+    p->edges[p->edge_count++] = (turn_edge){.to = to, .next = p->nodes[on].edge_at, .is_wait = is_wait};
     p->nodes[on].edge_at = (uint32_t)p->edge_count;
     return 0;
 }
