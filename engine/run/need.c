@@ -148,7 +148,7 @@ int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
         if (rc == 0 && list->height >= node->height) rc = plan_check(w->plan, node->id, list->id, list->height, err);
         if (rc == WEIR_WORKFLOW) { /* its list comes after this node; no edge of a circle is dropped for a list that may have the name */
             error_clear(err);
-            rc = 0;
+            rc = misled_note(w, node->id, list->id, err); /* if that was history, it may have the name after all */
             continue;
         }
         if (rc == 0) rc = need_look(w, list, &waits, err);

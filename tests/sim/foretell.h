@@ -161,6 +161,16 @@ static void meet_circles(void)
 
 #include "tests/sim/chance.h"
 
+static bool asks_early(int slot)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        int parent = sim->clean.nodes[slot].reads.asked >> i & 1 ? row_parent(&graph, i) : -1;
+        uint32_t seen = 0;
+        if (parent >= 0 && !was_on_list(i) && takes_in(parent, slot, &seen)) return true;
+    }
+    return false;
+}
+
 static void foretell(bool force, bool limited)
 {
     char path[PATH];
@@ -206,6 +216,7 @@ static void foretell(bool force, bool limited)
         if (row == 'c' && s > parent + 1) want(s - 1, true);
         if (row == 'g') want(parent - 1, true);
     }
+    for (int s = 0; s < SLOTS; s++) sim->early[s] = asks_early(s);
     memset(sim->ran, 0, sizeof sim->ran);
     memset(sim->failed, 0, sizeof sim->failed);
     memset(sim->told, 0, sizeof sim->told);
