@@ -356,7 +356,8 @@ static void learn(void)
         uint64_t key = sim->clean.nodes[s].key;
         if (fails && chance_repeats(&sim->clean.nodes[s])) continue;
         if (fails && sim->clean.nodes[s].bad_list && !sim->loose[s] && !sim->meddled) continue; /* the nodes that there are have a part in that */
-        if (!sim->loose[s] && !sim->meddled && !(fails && sim->crashed))
+        bool is_other = sim->crashed && (fails || (sim->ran[s] && is_lost(&sim->clean.nodes[s]))); /* with the list of before, whose expand node died */
+        if (!sim->loose[s] && !sim->meddled && !is_other)
             memo_learn(&sim->memo, key, barred ? &sim->clean.nodes[s].reads : &sim->last[s], memo_end(s, &sim->clean.nodes[s]));
         else taint(s);
     }
