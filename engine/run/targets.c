@@ -317,6 +317,16 @@ static int stored_sources(closure *c, uint64_t node, weir_error *err)
     return rc < 0 ? rc : 0;
 }
 
+/* Who takes in a list takes in what its nodes make, as far as they are known. */
+static int list_sources(closure *c, uint64_t expand, weir_error *err)
+{
+    id_list list = {0};
+    int rc = catalog_ids(c->w->catalog, SQL_CHILDREN, expand, 0, 1, &list, err);
+    for (size_t i = 0; rc == 0 && i < list.count; i++) rc = take_in(c, list.ids[i], err);
+    mem_free(list.ids);
+    return rc;
+}
+
 static int declared_sources(closure *c, uint64_t id, weir_error *err)
 {
     const cat_node *node = catalog_node(c->w->catalog, id, err);
@@ -331,6 +341,7 @@ static int declared_sources(closure *c, uint64_t id, weir_error *err)
                 source = item ? item->node : 0;
             }
             int rc = take_in(c, source, err);
+            if (rc == 0 && m->kind == MEMBER_EXPAND) rc = list_sources(c, m->id, err);
             if (rc != 0) return rc;
         }
     return 0;
