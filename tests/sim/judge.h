@@ -556,6 +556,7 @@ static void judge_run(const run_plan *p, const uint32_t known[SLOTS])
     learn();
     bool cut_short = sim->interrupt_at > 0 && sim->rc == WEIR_CANCELLED;
     if (sim->meddled || sim->crashed || cut_short) sim->past.vague_lists = ~0U;
+    for (int s = 0; s < SLOTS && sim->crashed; s++) sim->hazy[s] |= sim->was_blocked[s] && sim->performed[s]; /* by one that died: it read no further */
     for (int s = 0; s < SLOTS && sim->meddled; s++) sim->circled[s] |= sim->was_blocked[s]; /* maybe: nobody foretold that */
     if (sim->meddled || sim->crashed) return; /* the next run has to make it good */
     judge_counts(cut_short, p->again);
