@@ -104,7 +104,8 @@ others() { # FILES
         else echo "entr                         does not start: $(head -n 1 "$work/entr.err")"; pid=; fi
         stop
     fi
-    if command -v tup > /dev/null; then
+    if [ "$(stat -f -c %T .)" = tmpfs ]; then echo "tup                          hears nothing on tmpfs"
+    elif command -v tup > /dev/null; then
         printf ': foreach src/d0/*.txt |> %s %s; cat %%f > /dev/null |>\n' "$stamp" "$socket" > Tupfile # it runs what has read the file
         tup init > /dev/null 2>&1 && timeout 600 tup > "$work/tup.out" 2>&1
         begin tup monitor -a -f > "$work/tup.out" 2>&1
