@@ -37,7 +37,6 @@ int walk_rows(node_walk *k, weir *w, int statement, uint64_t id, weir_error *err
     return end != 0 ? end : rc < 0 ? rc : 0;
 }
 
-
 /* --- readers of the list --------------------------------------------------------------------------------------------- */
 
 /* Nodes outside the list that one of its nodes takes in, back to their sources: a reader of the list among them is a circle. */

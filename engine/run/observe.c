@@ -195,7 +195,7 @@ static int check_folders(weir *w, scan_folder *folders, size_t count, bool *dama
 }
 
 /* The cache is checked a part at a time: of a million files only what moved stays in memory. */
-static int check_all(weir *w, weir_error *err)
+static int check_all(weir *w, bool *damaged, weir_error *err)
 {
     int64_t row = 0;
     size_t count;
@@ -204,12 +204,11 @@ static int check_all(weir *w, weir_error *err)
     arena_init(&arena);
     do {
         scan_folder *folders;
-        bool damaged = false;
         rc = sigcache_load_part(w->sigs, catalog_db(w->catalog), &row, &arena, &folders, &count, err);
-        if (rc == 0) rc = check_folders(w, folders, count, &damaged, err);
+        if (rc == 0) rc = check_folders(w, folders, count, damaged, err);
         for (size_t i = 0; folders && i < count; i++) arena_deinit(&folders[i].arena);
         arena_reset(&arena);
-        if (damaged) break;
+        if (*damaged) break;
     } while (rc == 0 && count > 0);
     arena_deinit(&arena);
     return rc;
@@ -226,8 +225,9 @@ int observe_start(weir *w, weir_error *err)
     map_clear(&w->differing);
     sigcache_clear(w->sigs); /* what a recovery or a dry run left there was seen before now */
     int rc = sigcache_load_mark(w->sigs, catalog_db(w->catalog), err);
-    if (rc == 0) rc = check_all(w, err);
-    if (rc == 0 && !sigcache_was_complete(w->sigs)) rc = observe_complete(w, err);
+    bool has_gaps = !sigcache_is_complete(w->sigs), damaged = false; /* before what has moved takes the mark away */
+    if (rc == 0) rc = check_all(w, &damaged, err);
+    if (rc == 0 && (has_gaps || damaged)) rc = observe_complete(w, err);
     return rc == 0 ? observe_trees(w, false, err) : rc;
 }
 

@@ -28,7 +28,6 @@ struct sigcache {
     bool dirty, urgent;
     size_t dirty_entries; /* of dirty folders, when they became so */
     bool complete; /* the row SIGCACHE_MARK is there */
-    bool was_complete; /* it was when the table was loaded */
 };
 
 static const char reading[] = "reading the signature cache";
@@ -64,7 +63,7 @@ void sigcache_clear(sigcache *s)
         if (s->folders[i].unpacked) map_deinit(&s->folders[i].names);
     }
     s->count = s->dirty_entries = 0;
-    s->dirty = s->urgent = s->complete = s->was_complete = false;
+    s->dirty = s->urgent = s->complete = false;
     s->reader = NULL;
     map_clear(&s->by_path);
     arena_reset(&s->arena);
@@ -119,7 +118,7 @@ int sigcache_load_mark(sigcache *s, db *reader, weir_error *err)
     if (!q) return err->code;
     db_bind_bytes(q, 1, bytes_str(SIGCACHE_MARK));
     int rc = db_step(q, err);
-    s->complete = s->was_complete = rc == 1;
+    s->complete = rc == 1;
     db_reset(q);
     return rc < 0 ? rc : 0;
 }
@@ -399,11 +398,6 @@ bool sigcache_is_dirty(const sigcache *s)
 bool sigcache_is_complete(const sigcache *s)
 {
     return s->complete;
-}
-
-bool sigcache_was_complete(const sigcache *s)
-{
-    return s->was_complete;
 }
 
 void sigcache_mark(sigcache *s, journal *j, bool complete)

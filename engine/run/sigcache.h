@@ -60,8 +60,6 @@ size_t sigcache_dirty_entries(const sigcache *s);
 bool sigcache_is_urgent(const sigcache *s);
 /** Does the table say that it holds every item in use? As loaded, or as last marked. */
 bool sigcache_is_complete(const sigcache *s);
-/** Did it say so when it was loaded? */
-bool sigcache_was_complete(const sigcache *s);
 /** Say so (or not any more) in the table; nothing if it says so already. */
 void sigcache_mark(sigcache *s, journal *j, bool complete);
 
