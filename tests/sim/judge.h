@@ -301,6 +301,9 @@ static void on_event(void *ctx, const weir_event *e)
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "blocked") == 0) {
         sim->was_blocked[slot] = true;
         if (sim->ran[slot] && sim->meddled) know_until_lost(slot); /* it ran before in this run, and was looked at again */
+#ifdef SIM_REAL
+        if (sim->ran[slot]) sim->maybe_known[slot] = ~0U; /* what it read before is not told: it may be anything */
+#endif
     }
     if (e->kind == WEIR_EVENT_WOULD_RUN) sim->would[slot] = true;
     if (e->kind == WEIR_EVENT_MAYBE) sim->maybe[slot] = true;
