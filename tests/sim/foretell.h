@@ -210,11 +210,13 @@ static void foretell(bool force, bool limited)
     for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
         int parent = row_parent(&graph, s);
         char row = parent >= 0 ? row_of(past->lists[parent], s - parent) : 0;
-        if (!row || !(sim->wanted[s] || sim->wanted[parent] || sim->named[s])) continue;
+        bool is_vague = parent >= 0 && (past->vague_lists >> parent & 1); /* it may have been any row */
+        bool is_meant = sim->wanted[s] || sim->wanted[parent] || sim->named[s] || (is_vague && sim->perhaps[parent]);
+        if (!(row || is_vague) || !is_meant) continue;
         for (int i = 0; i < SLOTS; i++)
             if ((sim->known[s] >> i & 1) && graph.nodes[i].present) want(i, true);
-        if (row == 'c' && s > parent + 1) want(s - 1, true);
-        if (row == 'g') want(parent - 1, true);
+        if ((row == 'c' || is_vague) && s > parent + 1) want(s - 1, true);
+        if (row == 'g' || is_vague) want(parent - 1, true);
     }
     for (int s = 0; s < SLOTS; s++) sim->early[s] = asks_early(s);
     memset(sim->ran, 0, sizeof sim->ran);
