@@ -209,8 +209,9 @@ static void foretell(bool force, bool limited)
     }
     for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
         int parent = row_parent(&graph, s);
-        char row = parent >= 0 ? row_of(past->lists[parent], s - parent) : 0;
-        bool is_vague = parent >= 0 && (past->vague_lists >> parent & 1); /* it may have been any row */
+        if (parent < 0) continue;
+        char row = row_of(past->lists[parent], s - parent);
+        bool is_vague = past->vague_lists >> parent & 1; /* it may have been any row */
         bool is_meant = sim->wanted[s] || sim->wanted[parent] || sim->named[s] || (is_vague && sim->perhaps[parent]);
         if (!(row || is_vague) || !is_meant) continue;
         for (int i = 0; i < SLOTS; i++)
