@@ -278,6 +278,16 @@ cat_item *catalog_item(catalog *c, uint64_t id, weir_error *err)
     return item;
 }
 
+int catalog_maker(catalog *c, const spec_member *m, uint64_t *maker, weir_error *err)
+{
+    *maker = m->id;
+    if (m->kind != MEMBER_ITEM || m->id == 0) return 0;
+    const cat_item *item = catalog_item(c, m->id, err);
+    *maker = item ? item->node : 0;
+    if (item || err->code) return err->code;
+    return error_set(err, WEIR_BUG, "item %llu, which is an input, is not stored", (unsigned long long)m->id);
+}
+
 static cat_item *stored_item_named(catalog *c, item_kind kind, bytes name, weir_error *err)
 {
     cat_item *item = NULL;

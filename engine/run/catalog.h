@@ -94,6 +94,13 @@ bool catalog_has_folders(catalog *c);
 cat_node *catalog_node(catalog *c, uint64_t id, weir_error *err);
 /** The same, only if it is in memory already: asks nobody. */
 cat_node *catalog_loaded(const catalog *c, uint64_t id);
+/**
+ * The node behind a member of an input: a node that is named stands for itself, a list for its expand node, an item for the node that makes it.
+ *
+ * @param maker  out: its id; 0: a source, or a member whose name was not resolved
+ * @return 0; WEIR_BUG when the item is not stored; what reading the database came to
+ */
+int catalog_maker(catalog *c, const spec_member *m, uint64_t *maker, weir_error *err);
 /** Id of a node by name; 0: none, also vanished ones count. */
 int catalog_node_named(catalog *c, uint64_t graph, bytes name, uint64_t *id, weir_error *err);
 cat_effect *catalog_effect(catalog *c, uint64_t id, weir_error *err);

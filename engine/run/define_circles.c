@@ -50,9 +50,8 @@ int check_circles(comparison *c, weir_error *err)
         const node_spec *spec = c->nodes[i].spec;
         for (size_t j = 0; rc == 0 && j < spec->input_count; j++)
             for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++) {
-                const spec_member *m = &spec->inputs[j].members[k];
-                const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
-                uint64_t id = item ? item->node : m->kind == MEMBER_ITEM ? 0 : m->id;
+                uint64_t id = 0;
+                rc = catalog_maker(c->w->catalog, &spec->inputs[j].members[k], &id, err);
                 const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
                 if (!node || node->spec.parent == c->parent) continue;
                 rc = walk_push(&back, id, err);
@@ -256,10 +255,10 @@ static int begin_at(ways *s, size_t number, weir_error *err)
     for (size_t j = 0; rc == 0 && j < spec->input_count; j++)
         for (size_t k = 0; rc == 0 && k < spec->inputs[j].count; k++) {
             const spec_member *m = &spec->inputs[j].members[k];
-            const cat_item *item = m->kind == MEMBER_ITEM && m->id ? catalog_item(s->c->w->catalog, m->id, err) : NULL;
-            bool is_listed = item && map_get(&s->c->by_item, map_key_u64(&item->id));
-            uint64_t id = m->kind != MEMBER_ITEM ? m->id : item && !is_listed ? item->node : 0;
-            rc = err->code ? err->code : go_back(s, id, 0, false, err);
+            bool is_listed = m->kind == MEMBER_ITEM && map_get(&s->c->by_item, map_key_u64(&m->id));
+            uint64_t id = 0;
+            rc = is_listed ? 0 : catalog_maker(s->c->w->catalog, m, &id, err);
+            if (rc == 0) rc = go_back(s, id, 0, false, err);
         }
     return rc == 0 && n->is_known ? go_found(s, n->id, 0, err) : rc;
 }

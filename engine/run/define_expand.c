@@ -39,22 +39,17 @@ static int highest_child(comparison *c, uint64_t parent, uint32_t *height, weir_
 /* 1: the member is a node that is stored, and its user is higher; 0: there is none. */
 int resolve_floor(comparison *c, size_t number, const spec_member *m, weir_error *err)
 {
-    uint64_t id = m->id;
+    uint64_t id = 0;
+    int rc = 0;
     if (m->kind == MEMBER_EXPAND) {
         uint32_t height = 0;
-        int rc = highest_child(c, id, &height, err);
+        rc = highest_child(c, m->id, &height, err);
         if (rc == 0 && height) raise_floor(c, number, height);
         return rc < 0 ? rc : 1;
     }
-    if (m->kind == MEMBER_ITEM) {
-        const cat_item *item = catalog_item(c->w->catalog, id, err);
-        id = item ? item->node : 0;
-    } else if (c->parent) {
-        int rc = catalog_node_named(c->w->catalog, c->graph, m->name, &id, err);
-        if (rc != 0) return rc;
-    } else {
-        return 0;
-    }
+    if (m->kind == MEMBER_ITEM) rc = catalog_maker(c->w->catalog, m, &id, err);
+    else if (c->parent) rc = catalog_node_named(c->w->catalog, c->graph, m->name, &id, err);
+    if (rc != 0) return rc;
     const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
     if (!node || node->status == CAT_GONE || node->graph != c->graph) return 0;
     if (c->parent ? node->spec.parent == c->parent : node->spec.parent == 0) return 0;
@@ -276,9 +271,8 @@ static int want_sources(comparison *c, const declared_node *n, weir_error *err)
     int rc = 0;
     for (size_t j = 0; rc == 0 && j < n->spec->input_count; j++)
         for (size_t k = 0; rc == 0 && k < n->spec->inputs[j].count; k++) {
-            const spec_member *m = &n->spec->inputs[j].members[k];
-            const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
-            uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+            uint64_t on = 0;
+            rc = catalog_maker(c->w->catalog, &n->spec->inputs[j].members[k], &on, err);
             if (on && !targets_wanted(c->w, on)) rc = targets_take_in_now(c->w, on, err);
         }
     return rc;
@@ -305,9 +299,8 @@ static int tell_sources(comparison *c, const declared_node *n, weir_error *err)
     int rc = 0;
     for (size_t j = 0; rc == 0 && j < n->spec->input_count; j++)
         for (size_t k = 0; rc == 0 && k < n->spec->inputs[j].count; k++) {
-            const spec_member *m = &n->spec->inputs[j].members[k];
-            const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
-            uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+            uint64_t on = 0;
+            rc = catalog_maker(c->w->catalog, &n->spec->inputs[j].members[k], &on, err);
             const cat_node *node = on ? catalog_node(c->w->catalog, n->id, err) : NULL;
             if (node) rc = edge_enters(c->w, node, on, err);
             else if (on) rc = err->code ? err->code : WEIR_BUG;
@@ -382,11 +375,10 @@ static int find_lifted(comparison *c, uint32_t *lifted, weir_error *err)
     for (size_t i = 0; i < c->count; i++)
         for (size_t j = 0; j < c->nodes[i].spec->input_count; j++)
             for (size_t k = 0; k < c->nodes[i].spec->inputs[j].count; k++) {
-                const spec_member *m = &c->nodes[i].spec->inputs[j].members[k];
-                const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(c->w->catalog, m->id, err) : NULL;
-                uint64_t on = m->kind == MEMBER_ITEM ? (item ? item->node : 0) : m->id;
+                uint64_t on = 0;
+                int rc = catalog_maker(c->w->catalog, &c->nodes[i].spec->inputs[j].members[k], &on, err);
                 const cat_node *node = on ? catalog_node(c->w->catalog, on, err) : NULL;
-                if (err->code) return err->code;
+                if (rc != 0 || (on && !node && err->code)) return err->code;
                 uint32_t height = node && node->spec.parent != c->parent ? plan_height_of(c->w->plan, on) : 0;
                 if (node && height > node->height + *lifted) *lifted = height - node->height;
             }

@@ -62,10 +62,9 @@ static int add_edges(weir *w, const cat_node *node, weir_error *err)
 {
     for (size_t i = 0; i < node->spec.input_count; i++)
         for (size_t j = 0; j < node->spec.inputs[i].count; j++) {
-            const spec_member *m = &node->spec.inputs[i].members[j];
-            const cat_item *item = m->kind == MEMBER_ITEM ? catalog_item(w->catalog, m->id, err) : NULL;
-            if (m->kind == MEMBER_ITEM && !item) return err->code ? err->code : WEIR_BUG;
-            int rc = add_edge(w->dry_run, item ? item->node : m->id, node->id, err);
+            uint64_t maker = 0;
+            int rc = catalog_maker(w->catalog, &node->spec.inputs[i].members[j], &maker, err);
+            if (rc == 0) rc = add_edge(w->dry_run, maker, node->id, err);
             if (rc != 0) return rc;
         }
     return 0;

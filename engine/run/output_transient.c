@@ -147,14 +147,10 @@ int output_bring_back(weir *w, uint64_t maker, bool *missing, weir_error *err)
 
 int output_bring_member(task *t, const spec_member *m, uint64_t *maker, weir_error *err)
 {
-    uint64_t id = m->kind == MEMBER_ITEM ? 0 : m->id;
+    uint64_t id = 0;
     bool missing = false;
-    if (m->kind == MEMBER_ITEM && m->item == ITEM_FILE) {
-        const cat_item *item = catalog_item(t->w->catalog, m->id, err);
-        if (!item) return err->code ? err->code : WEIR_BUG;
-        id = item->node;
-    }
-    int rc = id && id != t->node->id ? output_bring_back(t->w, id, &missing, err) : 0;
+    int rc = m->kind == MEMBER_ITEM && m->item != ITEM_FILE ? 0 : catalog_maker(t->w->catalog, m, &id, err);
+    if (rc == 0 && id && id != t->node->id) rc = output_bring_back(t->w, id, &missing, err);
     if (missing) *maker = id;
     return rc;
 }

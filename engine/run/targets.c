@@ -334,13 +334,9 @@ static int declared_sources(closure *c, uint64_t id, weir_error *err)
     for (size_t i = 0; i < node->spec.input_count; i++)
         for (size_t j = 0; j < node->spec.inputs[i].count; j++) {
             const spec_member *m = &node->spec.inputs[i].members[j];
-            uint64_t source = m->id;
-            if (m->kind == MEMBER_ITEM) {
-                const cat_item *item = catalog_item(c->w->catalog, m->id, err);
-                if (!item && err->code != 0) return err->code;
-                source = item ? item->node : 0;
-            }
-            int rc = take_in(c, source, err);
+            uint64_t source = 0;
+            int rc = catalog_maker(c->w->catalog, m, &source, err);
+            if (rc == 0) rc = take_in(c, source, err);
             if (rc == 0 && m->kind == MEMBER_EXPAND) rc = list_sources(c, m->id, err);
             if (rc != 0) return rc;
         }
