@@ -51,7 +51,7 @@ const command COMMANDS[] = {
      "check: the log against its chain of hashes, the state against the log, the pages of the database, every blob. Exit code 3 on damage.\n"
      "rebuild: drop the derived tables and fold them from the log; a log that lost its end counts as it is from then on.", command_db},
     {"accept", "NODE...", 1, -1, "take what is there now as the result of nodes; runs nothing",
-     "The outputs as they are on disk, the declaration, the code and the inputs as they are now are recorded as the result: the next run\n"
+     "The outputs as they are on disk (a folder with all that is in it), the declaration, the code and the inputs as they are now are recorded as the result: the next run\n"
      "has nothing to do for these nodes. An operation (job = \"ops\") that failed or was interrupted is done with it. Users of an output that\n"
      "differs from what was recorded are due. A value stays what it was. NODE is a name, a name with *, an output path or a folder. Exit code 2: an unknown NODE, an output that is not there.",
      command_accept},

@@ -121,6 +121,20 @@ int output_folder_is_stored(weir *w, hash128 hash, bool *stored, weir_error *err
     return rc == 0 || rc == WEIR_NOTFOUND ? 0 : error_set(err, rc, "%s", why.message);
 }
 
+int output_folder_sync(weir *w, hash128 hash, weir_error *err)
+{
+    mem_arena arena;
+    tree all = {0};
+    weir_error why = {0};
+    arena_init(&arena);
+    int rc = journal_sync(w->journal, false, &why); /* its list may be queued */
+    if (rc == 0) rc = load(w, hash, &arena, &all, &why);
+    for (size_t i = 0; rc == 0 && i < all.count; i++)
+        if (all.entries[i].type == OS_FILE) rc = blob_sync(w->blobs, all.entries[i].content, &why);
+    arena_deinit(&arena);
+    return rc == 0 ? 0 : error_set(err, rc == WEIR_NOTFOUND ? WEIR_IO : rc, "%s", why.message);
+}
+
 int output_folder_entries(weir *w, const cat_item *item, mem_arena *arena, manifest_entry **entries, size_t *count, weir_error *err)
 {
     tree all;

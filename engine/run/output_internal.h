@@ -66,6 +66,8 @@ int output_notes_recover(weir *w, mem_arena *arena, weir_error *err);
 int output_folder_keep(weir *w, cat_item *item, hash128 believed, uint64_t node, bool silent, weir_error *err);
 /** The entries of one, as the state believes in it, in `arena`: from the store, or from disk if it is so there. WEIR_NOTFOUND. */
 int output_folder_entries(weir *w, const cat_item *item, mem_arena *arena, manifest_entry **entries, size_t *count, weir_error *err);
+/** Power loss does not take the large files of a tree that is in the store: those of its list, as of now. */
+int output_folder_sync(weir *w, hash128 hash, weir_error *err);
 /** Make everything below as the manifest says; WEIR_NOTFOUND: a payload is gone, nothing was touched. @param node  0: a recovery */
 int output_folder_restore(weir *w, cat_item *item, hash128 hash, uint64_t node, weir_error *err);
 /** After a kill: what is of the tree `coming` alone goes, and the one that the state believes in comes back. */

@@ -5,7 +5,8 @@
  *   weir void     the results of the node's key, and its failures, are found no more; the node is due
  *   the cap       of one key a node keeps the TRACES_MOST results that were made or found again last, and as many failures
  *
- * U1  An accepted result is recorded like an executed one: with its reads, as a trace, its payloads in the store.
+ * U1  An accepted result is recorded like an executed one: with its reads, as a trace, its payloads in the store. A folder is one payload
+ *     for its list and one for each file in it. Nothing can make them again, so they are synced before the result is committed.
  * U2  Whatever a trace is given up for is an event, so that the state stays the fold of the log; when a result was found
  *     last is in the cache alone: without it, the oldest ones are given up.
  * U3  The cap counts per node: nodes that differ by their inputs alone share a key, and each keeps its own.
@@ -182,6 +183,29 @@ static int cannot_accept(const task *t, weir_error *err, const char *what, const
     return error_set(err, WEIR_USAGE, "%.160s cannot be accepted: %.160s %s", (const char *)t->node->spec.name.data, what, why);
 }
 
+/* Is what lies at the path, a link not followed, what the output is declared to be? */
+static int check_type(task *t, const cat_item *item, bool is_folder, weir_error *err)
+{
+    os_stat link;
+    const char *path = output_plain_path(&t->arena, item->name);
+    int rc = path ? output_stays_inside(t->w, item, err) : error_nomem(err, "accepting a node");
+    if (rc == 0) rc = os_statat(t->w->rootfd, path, false, &link, err);
+    if (rc != 0) return rc;
+    if (link.type == OS_ABSENT) return cannot_accept(t, err, output_path(item), "is not there; `weir run` makes it");
+    if (link.type == (is_folder ? OS_DIR : OS_FILE)) return 0;
+    return cannot_accept(t, err, path, is_folder ? "is no folder" : "is no file");
+}
+
+/* Nothing can make it again: it has to be there after a power loss. */
+static int keep_accepted(weir *w, scan_request *r, bool is_folder, weir_error *err)
+{
+    bool is_large = r->row.stored == NULL;
+    hash128 content = r->content;
+    int rc = output_keep_payload(w, r, err);
+    if (rc == 0 && is_large) rc = blob_sync(w->blobs, content, err);
+    return rc == 0 && is_folder ? output_folder_sync(w, content, err) : rc;
+}
+
 /* What lies at the path, into the store, as the output of one port. */
 static int accept_output(task *t, size_t port, weir_error *err)
 {
@@ -189,20 +213,16 @@ static int accept_output(task *t, size_t port, weir_error *err)
     output_record *to = &t->end.outputs[port];
     cat_item *item = catalog_item(w->catalog, t->node->spec.outputs[port].id, err);
     if (!item) return err->code ? err->code : WEIR_BUG;
-    os_stat link;
-    int rc = output_stays_inside(w, item, err);
-    if (rc == 0) rc = os_statat(w->rootfd, output_path(item), false, &link, err);
+    bool is_folder = manifest_is_folder(item->name);
+    int rc = check_type(t, item, is_folder, err);
     if (rc != 0) return rc;
-    if (link.type == OS_ABSENT) return cannot_accept(t, err, output_path(item), "is not there; `weir run` makes it");
-    if (link.type != OS_FILE) return cannot_accept(t, err, output_path(item), "is no file");
     scan_config config = output_scan(w);
-    scan_request r = {.item = item->id, .path = item->name, .flags = (t->node->spec.flags & SPEC_NO_STORE) ? 0 : SCAN_KEEP};
+    scan_request r = {.item = item->id, .path = item->name, .flags = SCAN_KEEP};
+    if (t->node->spec.flags & SPEC_NO_STORE) r.flags = is_folder ? SCAN_LIST : 0; /* as when it is made */
     scan_one(&config, &r);
-    if (r.code != 0) return error_set(err, r.code, "%s", r.message);
-    if (r.type != OS_FILE) return cannot_accept(t, err, output_path(item), "is no file any more");
-    bool is_large = r.flags != 0 && r.row.stored == NULL;
-    if (r.flags != 0) rc = output_keep_payload(w, &r, err);
-    if (rc == 0 && is_large) rc = blob_sync(w->blobs, r.content, err);
+    if (r.code != 0) return error_set(err, r.code, "%.160s cannot be accepted: %s", (const char *)t->node->spec.name.data, r.message);
+    if (r.type != OS_FILE) return cannot_accept(t, err, output_path(item), is_folder ? "is no folder any more" : "is no file any more");
+    if (r.flags != 0) rc = keep_accepted(w, &r, is_folder, err);
     item->disk_differs = false;
     *to = (output_record){.port = (uint32_t)port, .item = item->id, .hash = r.hash, .size = r.size, .mode = r.mode};
     return rc == 0 ? sigcache_put(w->sigs, item->name, item->id, &r.sig, r.hash, r.racy, err) : rc;
