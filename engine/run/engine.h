@@ -599,8 +599,11 @@ int need_node(weir *w, bytes name, cat_node **node, weir_error *err);
 int need_look(weir *w, cat_node *node, bool *waits, weir_error *err);
 /** These form a circle: a job among them that waits for what it needs fails, `why` says for what. *ended: there was one. */
 int need_end_circle(weir *w, const uint64_t *ids, size_t count, const char *why, bool *ended, weir_error *err);
-/** Nothing has a name that `node` asks for: *on: an expand node that is not settled yet, whose list may have it; 0: none. */
-int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err);
+/**
+ * Nothing has a name that `node` asks for. *on: an expand node that is not settled yet (in a dry run: one that would run), whose list may have it;
+ * 0: none. but: expand nodes that are not meant, or NULL.
+ */
+int need_lists(weir *w, const cat_node *node, const id_list *but, uint64_t *on, weir_error *err);
 /** Hash of everything that a node has made. */
 int resolve_node_hash(weir *w, const cat_node *node, hash128 *hash, weir_error *err);
 

@@ -35,7 +35,8 @@ struct need {
     needed_thing *things;
     size_t count;
     bool is_resolved;
-    bool for_list, no_lists; /* `on` is an expand node, whose list may have the name; they are not waited for (any more) */
+    bool for_list;    /* `on` is an expand node, whose list may have the name */
+    id_list stuck;    /* such nodes that wait for this one: not waited for any more (arena) */
     uint64_t on;      /* it waits for this node at least */
     need_end end;
 };
@@ -102,6 +103,13 @@ static int resolve_names(task *t, weir_error *err)
 
 /* --- is it up to date? --------------------------------------------------------------------------------------------- */
 
+static bool is_among(uint64_t node, const uint64_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] == node) return true;
+    return false;
+}
+
 static bool is_open(plan_state state)
 {
     return state == PLAN_DUE || state == PLAN_RUNNING;
@@ -133,7 +141,7 @@ static int find_unknown_list(weir *w, const cat_node *node, const id_list *lists
     return rc;
 }
 
-int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
+int need_lists(weir *w, const cat_node *node, const id_list *but, uint64_t *on, weir_error *err)
 {
     id_list lists = {0};
     *on = 0;
@@ -143,7 +151,7 @@ int need_lists(weir *w, const cat_node *node, uint64_t *on, weir_error *err)
         cat_node *list = lists.ids[i] == node->id ? NULL : catalog_node(w->catalog, lists.ids[i], err);
         bool waits = false;
         if (!list) rc = err->code;
-        if (!list || list->status == CAT_GONE) continue;
+        if (!list || list->status == CAT_GONE || (but && is_among(list->id, but->ids, but->count))) continue;
         if (!targets_wanted(w, list->id)) rc = targets_take_in_now(w, list->id, err);
         if (rc == 0 && list->height >= node->height) rc = plan_check(w->plan, node->id, list->id, list->height, err);
         if (rc == WEIR_WORKFLOW) { /* its list comes after this node; no edge of a circle is dropped for a list that may have the name */
@@ -200,7 +208,7 @@ static int list_of_circle(task *t, uint64_t *list, weir_error *err)
         const cat_node *node = catalog_node(w->catalog, ids[i], err);
         if (!node) return err->code ? err->code : WEIR_BUG;
         uint64_t parent = node->spec.parent;
-        if (parent == 0 || !is_open(plan_state_of(w->plan, parent))) continue;
+        if (parent == 0 || is_among(parent, t->need->stuck.ids, t->need->stuck.count) || !is_open(plan_state_of(w->plan, parent))) continue;
         rc = define_depends(w, parent, t->node->id, &does, err);
         if (!does) *list = parent;
     }
@@ -218,7 +226,7 @@ static int take_edge(task *t, needed_thing *thing, uint64_t *list, weir_error *e
     int rc = targets_wanted(w, thing->node->id) ? 0 : targets_take_in_now(w, thing->node->id, err); /* else the way of a circle is not known */
     if (rc == 0) rc = check_list(t, thing->node, err);
     if (rc == 0) rc = edge_add(w, t->node, thing->node, &why);
-    if (rc == WEIR_FAILED && !t->need->no_lists) {
+    if (rc == WEIR_FAILED) {
         rc = list_of_circle(t, list, err);
         if (rc != 0 || *list) return rc;
         rc = WEIR_FAILED;
@@ -248,7 +256,7 @@ static int look_for_lists(task *t, uint64_t *on, weir_error *err)
         is_known = n->things[i].node ? n->things[i].node->status != CAT_GONE : n->things[i].path.size > 0;
     n->for_list = false;
     if (is_known) return 0;
-    int rc = n->no_lists ? 0 : need_lists(t->w, t->node, on, err);
+    int rc = need_lists(t->w, t->node, &n->stuck, on, err);
     n->for_list = *on != 0; /* no edge: it is not what the node is made from */
     return rc == 0 && *on == 0 ? resolve_names(t, err) : rc;
 }
@@ -448,13 +456,6 @@ static int go_on(task *t, weir_error *err)
     return rc ? rc : 1;
 }
 
-static bool is_among(uint64_t node, const uint64_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (ids[i] == node) return true;
-    return false;
-}
-
 int need_end_circle(weir *w, const uint64_t *ids, size_t count, const char *why, bool *ended, weir_error *err)
 {
     task *t = w->tasks;
@@ -479,15 +480,28 @@ bool need_pump(weir *w)
     return moved;
 }
 
+/* The list that it waits for waits for it; others may have the name. */
+static int leave_list(task *t, weir_error *err)
+{
+    need *n = t->need;
+    uint64_t *ids = arena_alloc(&t->arena, (n->stuck.count + 1) * sizeof *ids);
+    if (!ids) return error_nomem(err, doing);
+    if (n->stuck.count) memcpy(ids, n->stuck.ids, n->stuck.count * sizeof *ids);
+    ids[n->stuck.count++] = n->on;
+    n->stuck.ids = ids;
+    n->on = 0;
+    n->is_resolved = false;
+    return 0;
+}
+
 bool need_stuck(weir *w)
 {
     weir_error err = {0};
     for (task *t = w->tasks; t; t = t->next) {
         if (t->state != TASK_WAITING || !t->need->for_list) continue;
-        t->need->no_lists = true; /* the list waits for this node */
-        t->need->on = 0;
-        t->need->is_resolved = false;
-        return true;
+        if (leave_list(t, &err) == 0) return true;
+        schedule_fail(w, &err);
+        return false;
     }
     for (task *t = w->tasks; t; t = t->next) {
         if (t->state != TASK_WAITING) continue;

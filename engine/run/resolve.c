@@ -93,7 +93,7 @@ static int needed_content(task *t, const cat_item *item, hash128 *hash, uint64_t
     *how = RESOLVE_KNOWN;
     int rc = need_node(w, item->name, &node, err);
     if (rc == 0 && !node) {
-        rc = need_lists(w, t->node, wait_for, err);
+        rc = need_lists(w, t->node, NULL, wait_for, err);
         if (*wait_for) *how = w->dry ? RESOLVE_IMPOSSIBLE : RESOLVE_WAIT;
         if (w->dry && *wait_for) t->unsure = *wait_for; /* it may be there once that list is known */
         if (w->dry) *wait_for = 0;
