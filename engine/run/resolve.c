@@ -54,6 +54,24 @@ static int is_circle(task *t, const read_ref *ref, const cat_item *item, bool *c
     return *circle ? 0 : rc;
 }
 
+/*
+ * A file that this node is not known to read, so nobody waits for what is above its maker: is it up to date? A result that is found
+ * with what is about to be replaced would bring users to run for nothing.
+ */
+static int ask_maker(task *t, const cat_node *maker, uint64_t *wait_for, resolve_result *how, weir_error *err)
+{
+    weir *w = t->w;
+    bool is_known = false;
+    if (w->dry || !w->plan || maker->status != CAT_SETTLED || plan_state_of(w->plan, maker->id) != PLAN_IDLE) return 0;
+    int rc = edge_is_history(w, maker->id, t->node->id, &is_known, err);
+    if (rc != 0 || is_known) return rc;
+    rc = plan_ask(w->plan, maker->id, maker->height, err);
+    if (rc != 0) return rc;
+    *how = RESOLVE_WAIT;
+    *wait_for = maker->id;
+    return 0;
+}
+
 /* Dry run: what a planned node will make is unknown. */
 static bool is_unknown(task *t, uint64_t node)
 {
@@ -167,7 +185,7 @@ static int item_content(task *t, const read_ref *ref, cat_item *item, hash128 *h
         bool circle = false;
         int rc = is_circle(t, ref, item, &circle, err);
         if (circle) *how = RESOLVE_IMPOSSIBLE;
-        return rc;
+        return rc == 0 && !circle && ref->port < 0 ? ask_maker(t, maker, wait_for, how, err) : rc;
     }
     if (item->node != 0) { /* a node that reads its own output has no trace that could hold */
         *how = RESOLVE_IMPOSSIBLE;
