@@ -171,6 +171,22 @@ static bool asks_early(int slot)
     return false;
 }
 
+/* With targets: what a node of a list took in before the list changes is asked too. */
+static void want_of_lists_before(void)
+{
+    for (int s = 0; s < SLOTS && sim->limited; s++) {
+        int parent = row_parent(&graph, s);
+        if (parent < 0 || !(sim->perhaps[s] || sim->perhaps[parent] || sim->named[s])) continue;
+        char row = row_of(sim->past.lists[parent], s - parent);
+        bool is_vague = sim->past.vague_lists >> parent & 1; /* it may have been any row */
+        if (!row && !is_vague) continue;
+        for (int i = 0; i < SLOTS; i++)
+            if ((sim->known[s] >> i & 1) && graph.nodes[i].present) want(i, true);
+        if ((row == 'c' || is_vague) && s > parent + 1) want(s - 1, true);
+        if (row == 'g' || is_vague) want(parent - 1, true);
+    }
+}
+
 static void foretell(bool force, bool limited)
 {
     char path[PATH];
@@ -207,18 +223,7 @@ static void foretell(bool force, bool limited)
         bool runs = graph.nodes[s].present && (!c->blocked || c->barred);
         sim->expected[s] = sim->wanted[s] && runs && (forced || chance_repeats(c) || !memo_has(&sim->memo, c->key, &c->reads, memo_end(s, c)));
     }
-    for (int s = 0; s < SLOTS && limited; s++) { /* what a node of a list took in before the list changed was asked too */
-        int parent = row_parent(&graph, s);
-        if (parent < 0) continue;
-        char row = row_of(past->lists[parent], s - parent);
-        bool is_vague = past->vague_lists >> parent & 1; /* it may have been any row */
-        bool is_meant = sim->wanted[s] || sim->wanted[parent] || sim->named[s] || (is_vague && sim->perhaps[parent]);
-        if (!(row || is_vague) || !is_meant) continue;
-        for (int i = 0; i < SLOTS; i++)
-            if ((sim->known[s] >> i & 1) && graph.nodes[i].present) want(i, true);
-        if ((row == 'c' || is_vague) && s > parent + 1) want(s - 1, true);
-        if (row == 'g' || is_vague) want(parent - 1, true);
-    }
+    want_of_lists_before();
     for (int s = 0; s < SLOTS; s++) sim->early[s] = asks_early(s);
     memset(sim->ran, 0, sizeof sim->ran);
     memset(sim->failed, 0, sizeof sim->failed);
@@ -270,6 +275,7 @@ static void want_asked(void)
 static void find_loose(const uint32_t known[SLOTS])
 {
     want_asked();
+    want_of_lists_before();
     bool found_circle = sim->found_circle = false; /* only the last of those that read without declaring it closes it: the others may have run before */
     for (int s = 0; s < SLOTS; s++) found_circle |= sim->clean.nodes[s].circular && sim->clean.nodes[s].reads.makers != 0;
     sim->found_circle = found_circle;
