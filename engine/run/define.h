@@ -6,6 +6,7 @@
  *   define_check.c    everything that can be wrong before anything runs
  *   define_apply.c    the difference to what is stored is said
  *   define_expand.c   the same of a list; define_circles.c: what it may close
+ *   define_walk.c     from node to node through the stored graph
  *
  * Nodes are numbered 0..count-1 in the order of the workflow while they are looked at here. Loop thread only.
  */
@@ -89,8 +90,15 @@ int comparison_resolve(comparison *c, const char *what, weir_error *err);
 /** Compare a complete definition with the stored one, and say the difference. `graph` 0: a new one. */
 int define_compare(weir *w, definition *def, uint64_t graph, bool *changed, weir_error *err);
 
+void walk_init(node_walk *k);
+void walk_deinit(node_walk *k);
+/** Meet one; it is left to look at if that was the first time. */
 int walk_push(node_walk *k, uint64_t id, weir_error *err);
-/** All ids that a statement gives for this one. */
+/** The next one to look at; false: there is none. */
+bool walk_pop(node_walk *k, uint64_t *id);
+/** Was it met? */
+bool walk_met(const node_walk *k, uint64_t id);
+/** Meet all that a statement gives for this one: its first column. */
 int walk_rows(node_walk *k, weir *w, int statement, uint64_t id, weir_error *err);
 
 int resolve_names(comparison *c, weir_error *err);   /* by_name; ids of nodes and effects; what is stored */

@@ -14,37 +14,15 @@
 
 static const char doing[] = "comparing the list of an expand node";
 
-/* --- walking ------------------------------------------------------------------------------------------------------- */
-
-int walk_push(node_walk *k, uint64_t id, weir_error *err)
-{
-    bool added = false;
-    if (!map_put(&k->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
-    if (!added) return 0;
-    if (!MEM_GROW(k->stack, k->capacity, k->count + 1)) return error_nomem(err, doing);
-    k->stack[k->count++] = id;
-    return 0;
-}
-
-int walk_rows(node_walk *k, weir *w, int statement, uint64_t id, weir_error *err)
-{
-    db_stmt *s = db_get(catalog_db(w->catalog), statement, err);
-    if (!s) return err->code;
-    db_bind_int(s, 1, (int64_t)id);
-    int rc, end = 0;
-    while (end == 0 && (rc = db_step(s, err)) == 1) end = walk_push(k, (uint64_t)db_int(s, 0), err);
-    db_reset(s);
-    return end != 0 ? end : rc < 0 ? rc : 0;
-}
-
 /* --- readers of the list --------------------------------------------------------------------------------------------- */
 
 /* Nodes outside the list that one of its nodes takes in, back to their sources: a reader of the list among them is a circle. */
 int check_circles(comparison *c, weir_error *err)
 {
-    node_walk readers = {0}, back = {0};
-    map_init(&readers.seen);
-    map_init(&back.seen);
+    node_walk readers, back;
+    uint64_t at = 0;
+    walk_init(&readers);
+    walk_init(&back);
     int rc = walk_rows(&readers, c->w, SQL_EXPANSION_READERS, c->parent, err);
     for (size_t i = 0; rc == 0 && readers.count && i < c->count; i++) {
         const node_spec *spec = c->nodes[i].spec;
@@ -55,9 +33,8 @@ int check_circles(comparison *c, weir_error *err)
                 const cat_node *node = id ? catalog_node(c->w->catalog, id, err) : NULL;
                 if (!node || node->spec.parent == c->parent) continue;
                 rc = walk_push(&back, id, err);
-                while (rc == 0 && back.count > 0) {
-                    uint64_t at = back.stack[--back.count];
-                    if (map_get(&readers.seen, map_key_u64(&at))) {
+                while (rc == 0 && walk_pop(&back, &at)) {
+                    if (walk_met(&readers, at)) {
                         const cat_node *reader = catalog_node(c->w->catalog, at, err);
                         tell_static(c->w, c->def, &spec->position, NULL, "nodes wait for one another: %s takes in what %s makes, and that needs the nodes of this list",
                                     define_text(c, spec->name), reader ? (const char *)reader->spec.name.data : "");
@@ -68,10 +45,8 @@ int check_circles(comparison *c, weir_error *err)
                 }
             }
     }
-    map_deinit(&readers.seen);
-    map_deinit(&back.seen);
-    mem_free(readers.stack);
-    mem_free(back.stack);
+    walk_deinit(&readers);
+    walk_deinit(&back);
     return rc;
 }
 
@@ -204,7 +179,7 @@ static int go_back(ways *s, uint64_t id, size_t user, bool is_found, weir_error 
     bool added = false;
     if (!node) return id ? err->code : 0;
     bool is_outside = node->status != CAT_GONE && node->id != s->c->parent && node->spec.parent != s->c->parent;
-    if (!is_outside || node->height <= s->lowest || map_get(&s->readers.seen, map_key_u64(&id))) return 0;
+    if (!is_outside || node->height <= s->lowest || walk_met(&s->readers, id)) return 0;
     if (!s->looks && is_parted(s->c, id, user_of(s, user))) return 0;
     if (!map_put(&s->seen, map_key_u64(&id), &added)) return error_nomem(err, doing);
     if (!added) return 0;
@@ -293,7 +268,7 @@ static int go_ways(comparison *c, bool is_ever, weir_error *err)
     ways s = {.c = c, .is_ever = is_ever};
     map_init(&s.by_id);
     map_init(&s.seen);
-    map_init(&s.readers.seen);
+    walk_init(&s.readers);
     int rc = begin(&s, err);
     if (rc == 0 && s.lowest < UINT32_MAX) rc = look_for_any(&s, err);
     if (rc == 0 && s.any && is_ever) {
@@ -303,8 +278,7 @@ static int go_ways(comparison *c, bool is_ever, weir_error *err)
     if (rc == 0 && s.any) rc = walk_each(&s, err);
     map_deinit(&s.by_id);
     map_deinit(&s.seen);
-    map_deinit(&s.readers.seen);
-    mem_free(s.readers.stack);
+    walk_deinit(&s.readers);
     mem_free(s.steps);
     mem_free(s.list.ids);
     return rc;

@@ -95,22 +95,6 @@ int resolve_children(comparison *c, const uint64_t *ids, size_t count, weir_erro
 
 /* --- heights across the border ------------------------------------------------------------------------------------ */
 
-int define_depends(weir *w, uint64_t id, uint64_t on, bool *does, weir_error *err)
-{
-    node_walk back = {0};
-    map_init(&back.seen);
-    int rc = walk_push(&back, id, err);
-    *does = false;
-    while (rc == 0 && back.count > 0 && !*does) {
-        uint64_t at = back.stack[--back.count];
-        *does = at == on;
-        rc = walk_rows(&back, w, SQL_NODE_SOURCES, at, err);
-    }
-    map_deinit(&back.seen);
-    mem_free(back.stack);
-    return rc;
-}
-
 int resolve_found(comparison *c, size_t number, uint64_t maker, weir_error *err)
 {
     const cat_node *node = maker ? catalog_node(c->w->catalog, maker, err) : NULL;
@@ -152,11 +136,9 @@ static int find_low(comparison *c, weir_error *err)
 /* All that is declared to lead to what is on the stack. */
 static int walk_back(weir *w, node_walk *back, weir_error *err)
 {
+    uint64_t at = 0;
     int rc = 0;
-    while (rc == 0 && back->count > 0) {
-        uint64_t at = back->stack[--back->count];
-        rc = walk_rows(back, w, SQL_NODE_SOURCES_DECLARED, at, err);
-    }
+    while (rc == 0 && walk_pop(back, &at)) rc = walk_rows(back, w, SQL_NODE_SOURCES_DECLARED, at, err);
     return rc;
 }
 
@@ -188,10 +170,10 @@ static int by_source(const void *a, const void *b)
 
 static int leave_circles(comparison *c, weir_error *err)
 {
-    node_walk back = {0};
+    node_walk back;
     uint64_t on = 0;
     int rc = 0;
-    map_init(&back.seen);
+    walk_init(&back);
     qsort(c->low, c->low_count, sizeof *c->low, by_source);
     for (size_t i = 0; rc == 0 && i < c->low_count; i++) {
         low_child *low = &c->low[i];
@@ -201,25 +183,23 @@ static int leave_circles(comparison *c, weir_error *err)
             rc = walk_push(&back, on, err);
             if (rc == 0) rc = walk_back(c->w, &back, err);
         }
-        if (rc == 0 && map_get(&back.seen, map_key_u64(&low->node))) rc = leave_circle(c, low, err);
+        if (rc == 0 && walk_met(&back, low->node)) rc = leave_circle(c, low, err);
     }
-    map_deinit(&back.seen);
-    mem_free(back.stack);
+    walk_deinit(&back);
     return rc;
 }
 
 int define_part_circles(comparison *c, weir_error *err)
 {
-    node_walk back = {0};
+    node_walk back;
     bool is_circle = false;
     int rc = c->parent || c->w->dry || c->kept.count == 0 ? 0 : find_low(c, err);
-    map_init(&back.seen);
+    walk_init(&back);
     for (size_t i = 0; rc == 0 && i < c->low_count; i++) rc = walk_push(&back, c->low[i].on, err);
     if (rc == 0) rc = walk_back(c->w, &back, err); /* all at once: mostly there is none */
     for (size_t i = 0; rc == 0 && i < c->low_count; i++)
-        if (map_get(&back.seen, map_key_u64(&c->low[i].node))) is_circle = true;
-    map_deinit(&back.seen);
-    mem_free(back.stack);
+        if (walk_met(&back, c->low[i].node)) is_circle = true;
+    walk_deinit(&back);
     return rc == 0 && is_circle ? leave_circles(c, err) : rc;
 }
 
@@ -337,7 +317,7 @@ static int look_over(comparison *c, declared_node *n, const map *said, const nod
     int rc = targets_all_users(c->w, n->id, &users, &count, err);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         n->may_return |= users[i].height < n->height + lifted;
-        n->is_over |= users[i].height <= n->height && !map_get(&readers->seen, map_key_u64(&users[i].node));
+        n->is_over |= users[i].height <= n->height && !walk_met(readers, users[i].node);
     }
     return rc;
 }
@@ -349,7 +329,7 @@ static int lift_user(comparison *c, size_t number, uint64_t id, const node_walk 
     const cat_node *node = catalog_node(w->catalog, c->nodes[number].id, err);
     const cat_node *user = node ? catalog_node(w->catalog, id, err) : NULL;
     if (!user) return err->code ? err->code : WEIR_BUG;
-    if (user->spec.parent == c->parent || user->height > node->height || map_get(&readers->seen, map_key_u64(&id))) return 0;
+    if (user->spec.parent == c->parent || user->height > node->height || walk_met(readers, id)) return 0;
     if (!lifts) return edge_clear(w, node, user, err);
     int rc = targets_wanted(w, id) ? edge_enters(w, user, node->id, err) : 0;
     return rc == 0 ? edge_lift(w, node, user, err) : rc;
@@ -412,9 +392,9 @@ static int settle_heights(comparison *c, const map *said, const node_walk *reade
 int define_enter_turn(comparison *c, const map *said, weir_error *err)
 {
     weir *w = c->w;
-    node_walk readers = {0};
+    node_walk readers;
     map again; /* what circles were parted at */
-    map_init(&readers.seen);
+    walk_init(&readers);
     map_init(&again);
     int rc = catalog_refresh(w->catalog, err);
     for (size_t i = 0; rc == 0 && i < c->gone_count; i++) rc = plan_gone(w->plan, c->gone[i], err); /* what read it may wait for its list alone */
@@ -434,8 +414,7 @@ int define_enter_turn(comparison *c, const map *said, weir_error *err)
     if (rc == 0) rc = enter_seekers(w, said, err);
     if (rc == 0) rc = lift_readers(c, &readers, err);
     map_deinit(&again);
-    map_deinit(&readers.seen);
-    mem_free(readers.stack);
+    walk_deinit(&readers);
     return rc;
 }
 
