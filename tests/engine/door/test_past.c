@@ -7,31 +7,13 @@
  */
 #include <sqlite3.h>
 
-#include "engine/store/fold.h"
-#include "generated/schema.h"
-#include "tests/check.h"
-#include "tests/engine/store/story.h"
+#include "tests/engine/store/story_db.h"
 
 enum { SHORT = 60, LONG = 1200, ROWS = 50 };
 
 static db *d;
-static mem_arena scratch;
+static story_db into;
 static weir_error err;
-
-static void emit(void *ctx, uint64_t seq, uint64_t run, int64_t at_us, event_kind kind, bytes body)
-{
-    (void)ctx;
-    db_stmt *s = db_get(d, SQL_LOG_EVENT_ADD, &err);
-    CHECK_OR_STOP(s != NULL);
-    db_bind_int(s, 1, (int64_t)seq);
-    db_bind_int(s, 2, (int64_t)run);
-    db_bind_int(s, 3, at_us);
-    db_bind_int(s, 4, kind);
-    db_bind_bytes(s, 5, body);
-    CHECK_OK(db_run(s, &err), err);
-    CHECK_OR_STOP(fold_event(d, NULL, seq, run, at_us, (int)kind, body, &scratch, &err) == 0);
-    arena_reset(&scratch);
-}
 
 /* One edit: the node runs, or an earlier result is found, or it fails, as in the last run. */
 static void tell_run(story *s, uint64_t run, uint64_t last)
@@ -55,10 +37,11 @@ static void tell_run(story *s, uint64_t run, uint64_t last)
 
 static void make(const char *file, uint64_t runs)
 {
-    story s = story_new(emit, NULL);
+    story s = story_new(story_db_emit, &into);
     uint64_t source = 1;
     CHECK_OR_STOP(db_open(&d, check_path(file), DB_WRITE, NULL, &err) == 0);
     CHECK_OK(db_begin(d, &err), err);
+    into.d = d;
     TELL(&s, session, SESSION, .version = bytes_str("1"), .build = bytes_str("b"), .boot_id = bytes_str("boot-1"), .pid = 7);
     story_effect(&s, 1, "cc");
     TELL(&s, item_named, ITEM_NAMED, .item = 1, .kind = ITEM_FILE, .name = bytes_str("src/1"));
@@ -101,7 +84,7 @@ int main(void)
 {
     sqlite3 *near_past = NULL, *long_past = NULL;
     int asked = 0;
-    arena_init(&scratch);
+    arena_init(&into.scratch);
     make("short.db", SHORT);
     make("long.db", LONG);
     CHECK_OR_STOP(sqlite3_open(check_path("short.db"), &near_past) == SQLITE_OK);
@@ -115,6 +98,6 @@ int main(void)
     CHECK(asked > 20);
     sqlite3_close(near_past);
     sqlite3_close(long_past);
-    arena_deinit(&scratch);
+    arena_deinit(&into.scratch);
     return check_done();
 }

@@ -5,29 +5,11 @@
 #include <time.h>
 
 #include "engine/store/trace.h"
-#include "generated/schema.h"
-#include "tests/check.h"
-#include "tests/engine/store/story.h"
+#include "tests/engine/store/story_db.h"
 
 static db *d;
-static fold_late *late; /* NULL: rows are written at once, so that they can be asked for */
-static mem_arena scratch;
+static story_db into;
 static weir_error err;
-
-static void emit(void *ctx, uint64_t seq, uint64_t run, int64_t at_us, event_kind kind, bytes body)
-{
-    (void)ctx;
-    db_stmt *s = db_get(d, SQL_LOG_EVENT_ADD, &err);
-    CHECK_OR_STOP(s != NULL);
-    db_bind_int(s, 1, (int64_t)seq);
-    db_bind_int(s, 2, (int64_t)run);
-    db_bind_int(s, 3, at_us);
-    db_bind_int(s, 4, kind);
-    db_bind_bytes(s, 5, body);
-    CHECK_OK(db_run(s, &err), err);
-    if (!CHECK_OK(fold_event(d, late, seq, run, at_us, (int)kind, body, &scratch, &err), err)) exit(check_done());
-    arena_reset(&scratch);
-}
 
 /* All rows of a query: columns by |, rows by space; blobs as their first four digits. */
 static const char *ask(const char *sql)
@@ -61,12 +43,12 @@ static const char *reads_of(uint64_t execution)
     if (!CHECK(s != NULL)) return err.message;
     db_bind_int(s, 1, (int64_t)execution);
     if (!CHECK_INT(1, db_step(s, &err))) return err.message;
-    CHECK_OK(event_get_reads((int)db_int(s, 0), db_bytes(s, 1), &scratch, &reads, &count, &err), err);
+    CHECK_OK(event_get_reads((int)db_int(s, 0), db_bytes(s, 1), &into.scratch, &reads, &count, &err), err);
     for (size_t i = 0; i < count; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%u|%d|%llu", i ? " " : "", (unsigned)reads[i].group,
                                  (int)reads[i].ref.port, (unsigned long long)reads[i].source);
     db_reset(s);
-    arena_reset(&scratch);
+    arena_reset(&into.scratch);
     return text;
 }
 
@@ -95,7 +77,8 @@ static story begin(const char *name)
 {
     CHECK_OR_STOP(db_open(&d, check_path(name), DB_WRITE, NULL, &err) == 0);
     CHECK_OK(db_begin(d, &err), err);
-    story s = story_new(emit, NULL);
+    into.d = d;
+    story s = story_new(story_db_emit, &into);
     story_begin(&s);
     return s;
 }
@@ -452,14 +435,14 @@ static void random_logs(void)
         snprintf(name, sizeof name, "random%d", (int)seed);
         story s = begin(name);
         s.random += seed * 0x9e3779b97f4a7c15u;
-        if (seed > 3) late = fold_late_new(); /* the same, with rows that wait until now and then */
+        if (seed > 3) into.late = fold_late_new(); /* the same, with rows that wait until now and then */
         for (int i = 0; i < 30; i++) {
             story_tell(&s, 50);
-            CHECK_OK(fold_late_flush(late, d, &err), err);
+            CHECK_OK(fold_late_flush(into.late, d, &err), err);
         }
         end();
-        fold_late_free(late);
-        late = NULL;
+        fold_late_free(into.late);
+        into.late = NULL;
     }
 }
 
@@ -472,17 +455,17 @@ static void waiting_rows(void)
         char name[16];
         snprintf(name, sizeof name, "waiting%d", (int)most);
         story s = begin(name);
-        late = fold_late_new();
+        into.late = fold_late_new();
         for (size_t i = 0; i < most; i++) {
             snprintf(name, sizeof name, "w/%d", (int)i);
             TELL(&s, item_named, ITEM_NAMED, .item = ids[i], .kind = ITEM_FILE, .name = bytes_str(name));
         }
         for (size_t i = 0; i < most; i++) TELL(&s, item_observed, ITEM_OBSERVED, .item = ids[i], .hash = story_hash(1), .size = 100 + i);
-        CHECK_OK(fold_late_flush(late, d, &err), err);
+        CHECK_OK(fold_late_flush(into.late, d, &err), err);
         CHECK_STR(fmt("%d", (int)most), ask("SELECT count(*) FROM item WHERE id >= 1000 AND size = 100 + CAST(substr(name, 3) AS INTEGER)"));
         end();
-        fold_late_free(late);
-        late = NULL;
+        fold_late_free(into.late);
+        into.late = NULL;
     }
 }
 
@@ -570,7 +553,7 @@ static void speed(void)
 int main(void)
 {
     check_scratch();
-    arena_init(&scratch);
+    arena_init(&into.scratch);
     runs_and_items();
     declarations();
     executions();
@@ -583,6 +566,6 @@ int main(void)
     check_in_memory();
     tampering();
     speed();
-    arena_deinit(&scratch);
+    arena_deinit(&into.scratch);
     return check_done();
 }
