@@ -20,6 +20,7 @@
 #include "engine/script/host.h"
 #include "engine/store/value.h"
 #include "engine/world/process.h"
+#include "tests/sim/files.h"
 #include "tests/sim/graph.h"
 #include "tests/sim/single.h"
 

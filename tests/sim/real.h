@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "engine/weir.h"
+#include "tests/sim/files.h"
 #include "tests/sim/graph.h"
 
 static sim_graph graph;
@@ -34,23 +35,7 @@ struct weir {
     size_t size;
 };
 
-/* --- files and time ---------------------------------------------------------------------------------------------------- */
-
-static void read_text(int dir, const char *path, char text[TEXT])
-{
-    snprintf(text, TEXT, "-");
-    int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, TEXT - 1) : -1;
-    if (n >= 0) text[n] = '\0';
-    if (fd >= 0) close(fd);
-}
-
-static void write_text(int dir, const char *path, const char *text)
-{
-    int fd = openat(dir, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) abort();
-    close(fd);
-}
+/* --- time -------------------------------------------------------------------------------------------------------------- */
 
 static void single_later(void)
 {
