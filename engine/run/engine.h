@@ -3,7 +3,7 @@
  *
  *   engine.c    open, close, one run from trigger to quiet          observe.c  what is on disk at the start of a run
  *   define.c    a definition against the stored one                 targets.c  which nodes a run is about; targets_start.c: which come first
- *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss, reasons
+ *   schedule.c  the turn: slots, ready nodes, what happens at an end settle.c   key, lookup, hit or miss; settle_end.c: the end of an execution
  *   dry.c       what would run, without the work                    weight.c   which of those that may start goes first
  *   command.c   an execution of a command                           jobs.c     executions in workers; job_*.c: what they are told and say
  *   output.c    placing, asides, foreign content, restoring         recover.c  what an earlier engine left open
@@ -444,7 +444,7 @@ void limits_give(task *t);
 /** Slots that were taken with a job and became those of its worker. */
 void limits_give_slots(weir *w, int slots);
 
-/* --- settle.c ---------------------------------------------------------------------------------------------------- */
+/* --- settle.c, resolve.c, reasons.c ------------------------------------------------------------------------------- */
 /** The node waits for one that failed (blocked_by). Frees the task. */
 void settle_blocked(task *t);
 /** Key, lookup; ends in a hit (restored, unchanged), in waiting, or in a task that is ready to run. */
