@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "engine/run/command_internal.h"
+#include "engine/run/output.h"
 #include "engine/world/capture.h"
 
 enum { SHOWN_FIRST = 32 * 1024, SHOWN_WHOLE = 4608 * 1024, SHOWN_JSON = 6 * 1024 * 1024 };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "engine/run/command_internal.h"
+#include "engine/run/output.h"
 
 char *command_aside_path(task *t, const struct aside *a)
 {

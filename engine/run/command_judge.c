@@ -8,6 +8,7 @@
 
 #include "engine/model/depfile.h"
 #include "engine/run/command_internal.h"
+#include "engine/run/output.h"
 #include "engine/run/watching.h"
 #include "engine/store/document.h"
 

@@ -10,6 +10,7 @@
  * After: Kahn, "Topological Sorting of Large Networks", 1962.
  */
 #include "engine/run/define.h"
+#include "engine/run/output.h"
 #include "engine/store/document.h"
 #include "engine/world/manifest.h"
 #include "engine/world/scan.h"

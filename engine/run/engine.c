@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/run/watching.h"
 #include "engine/store/value.h"
 #include "generated/schema.h"

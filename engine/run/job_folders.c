@@ -9,6 +9,7 @@
  * Loop thread only.
  */
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/world/manifest.h"
 
 enum { FOLD_LEAST = 16 }; /* files */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/store/document.h"
 
 enum {

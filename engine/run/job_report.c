@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/world/manifest.h"
 
 static void remove_temps(task *t)

@@ -14,6 +14,7 @@
  * Loop thread only.
  */
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 
 static const char doing[] = "remembering who failed";
 

@@ -16,6 +16,7 @@
  * Loop thread only; hashing runs in threads of the moment (world/pool.c).
  */
 #include "engine/run/observe_internal.h"
+#include "engine/run/output.h"
 #include "engine/run/watching.h"
 #include "generated/schema.h"
 

@@ -7,6 +7,7 @@
  * Loop thread only.
  */
 #include "engine/run/observe_internal.h"
+#include "engine/run/output.h"
 #include "engine/run/watching.h"
 #include "generated/schema.h"
 

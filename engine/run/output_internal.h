@@ -4,7 +4,7 @@
 #ifndef WEIR_RUN_OUTPUT_INTERNAL_H
 #define WEIR_RUN_OUTPUT_INTERNAL_H
 
-#include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/world/manifest.h"
 
 /** What lies at the path of an output. */

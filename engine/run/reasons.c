@@ -5,6 +5,7 @@
  * declarations that it was made with, and the outputs on disk. What no comparison shows is taken from the node's state.
  */
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 
 #include "generated/schema.h"
 #include "engine/store/read.h"

@@ -5,6 +5,7 @@
  * member with several files, or files and a value, is the root over those (store/blob.h); whole lists are in resolve_list.c.
  */
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/store/document.h"
 #include "engine/store/read.h"
 #include "engine/world/manifest.h"

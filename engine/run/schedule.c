@@ -9,6 +9,7 @@
  * S2  After the first infrastructure failure, or an interrupt, nothing more starts; what runs is awaited.
  */
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 
 bool schedule_stopping(const weir *w)
 {

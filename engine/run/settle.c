@@ -8,6 +8,7 @@
  *   miss, no key, forced   -> TASK_READY
  */
 #include "engine/run/command_internal.h"
+#include "engine/run/output.h"
 #include "engine/run/settle_internal.h"
 #include "engine/world/manifest.h"
 

@@ -9,6 +9,7 @@
  * Loop thread only.
  */
 #include "engine/run/command_internal.h"
+#include "engine/run/output.h"
 #include "engine/run/settle_internal.h"
 
 static uint64_t new_execution(task *t)

@@ -11,6 +11,7 @@
  */
 #include "engine/model/near.h"
 #include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/world/scan.h"
 #include "generated/schema.h"
 

@@ -8,7 +8,7 @@
 
 #include <unistd.h>
 
-#include "engine/run/engine.h"
+#include "engine/run/output.h"
 #include "engine/store/value.h"
 #include "tests/check.h"
 
