@@ -28,14 +28,20 @@ static int mark(weir *w, uint64_t id, weir_error *err)
     return rc == 0 && node ? plan_due(w->plan, node->id, node->height, err) : rc;
 }
 
+/* Of the run, or since it is wanted. */
+static bool is_first_turn(const weir *w, const cat_node *node)
+{
+    const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node->id)) : NULL;
+    return w->turns == 0 || (since && *since == w->turns);
+}
+
 /*
  * A later turn of the run does not try again what failed or was impure in this one, nor what ignores that it raced, and what is blocked
  * waits for its failed node to be tried. A node that is wanted from this turn on was not tried yet.
  */
 static bool is_open(const weir *w, const cat_node *node)
 {
-    const uint64_t *since = w->limited ? map_get(&w->wanted, map_key_u64(&node->id)) : NULL;
-    if (w->turns == 0 || (since && *since == w->turns)) return node->status != CAT_SETTLED;
+    if (is_first_turn(w, node)) return node->status != CAT_SETTLED;
     if ((node->spec.flags & SPEC_IGNORE) && node->due == REASON_RACED) return false;
     return node->status == CAT_DUE && node->due != REASON_IMPURE;
 }
@@ -63,7 +69,8 @@ static int mark_expansions(weir *w, id_list *list, weir_error *err)
         cat_node *node;
         rc = due_now(w, list->ids[i], &node, err);
         if (rc != 0 || !node || !(node->spec.flags & SPEC_EXPAND)) continue; /* it may be none any more */
-        bool had_its_turn = w->turns > 0 && (node->status == CAT_FAILED || node->status == CAT_BLOCKED); /* a dry run stores nothing */
+        bool had_its_turn = w->turns > 0 && (node->status == CAT_FAILED || node->status == CAT_BLOCKED);
+        if (w->dry && !is_first_turn(w, node)) had_its_turn = true; /* nothing is stored: it stays among these */
         if (!had_its_turn) rc = plan_due(w->plan, node->id, node->height, err);
     }
     return rc;
