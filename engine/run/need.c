@@ -288,9 +288,11 @@ static int look(task *t, uint64_t *on, const cat_node **failed, weir_error *err)
         needed_thing *thing = &n->things[i];
         bool waits = false;
         if (!thing->node || thing->node->status == CAT_GONE) continue;
-        if (!thing->is_edge) rc = take_edge(t, thing, on, err);
-        if (rc == 0 && !thing->is_edge) {
-            n->for_list = true; /* no edge yet: it may need no circle */
+        uint64_t list = 0;
+        if (!thing->is_edge) rc = take_edge(t, thing, &list, err);
+        if (rc == 0 && list != 0) { /* no edge yet: it may need no circle */
+            n->for_list = true;
+            *on = list;
             return 0;
         }
         if (rc == 0) rc = force_lost(t->w, thing->node, err);
