@@ -344,7 +344,7 @@ static int settle_folder(task *t, const struct aside *a, hash128 hash, weir_erro
 }
 
 /* An output equal to the old one gets the old file back, so that its times stay. */
-static int settle_output(task *t, size_t port, scan_request *r, weir_error *err)
+static int settle_output(task *t, scan_request *r, weir_error *err)
 {
     weir *w = t->w;
     cat_item *item = catalog_item(w->catalog, r->item, err);
@@ -361,7 +361,7 @@ static int settle_output(task *t, size_t port, scan_request *r, weir_error *err)
         int rc = os_renameat(w->rootfd, command_aside_path(t, a), w->rootfd, (const char *)item->name.data, err);
         return rc ? rc : output_sign(w, item, r->hash, err);
     }
-    (void)port;
+    if (output_is_link(w, item->name)) return output_make_plain(w, item, r, err);
     return sigcache_put(w->sigs, item->name, item->id, &r->sig, r->hash, r->racy, err);
 }
 
@@ -424,7 +424,7 @@ static int conclude(task *t, weir_error *err)
     if (rc == 0) rc = check_trees(t, &raced, err);
     dep_list deps = {.items = t->observe, .count = t->observe_count};
     if (rc == 0) rc = found_reads(&reads, &deps, &raced, err);
-    for (size_t i = 0; rc == 0 && (raced || !t->unmade) && i < spec->output_count; i++) rc = settle_output(t, i, &t->requests[i], err);
+    for (size_t i = 0; rc == 0 && (raced || !t->unmade) && i < spec->output_count; i++) rc = settle_output(t, &t->requests[i], err);
     t->end.output_count = spec->output_count;
     t->end.result = raced ? EXECUTION_RACED : EXECUTION_OK;
     if (raced) t->unmade = NULL; /* what led it there may have been out of date */

@@ -52,12 +52,13 @@ static int take_output(weir *w, cat_item *item, hash128 hash, weir_error *err)
 {
     bool was_never_made = hash_is_none(item->hash) && hash_equal(hash, HASH_ABSENT);
     bool is_dropped = hash_equal(hash, HASH_ABSENT) && output_is_dropped(w, item);
-    item->disk_differs = !was_never_made && !is_dropped && !hash_equal(item->hash, hash);
+    bool is_link = !hash_equal(hash, HASH_ABSENT) && output_is_link(w, item->name);
+    item->disk_differs = !was_never_made && !is_dropped && (is_link || !hash_equal(item->hash, hash));
     if (!item->disk_differs) {
         map_remove(&w->differing, item->name);
         return hash_equal(hash, HASH_ABSENT) ? 0 : output_transient_seen(w, item, err);
     }
-    item->disk_hash = hash;
+    item->disk_hash = is_link ? HASH_NONE : hash;
     if (w->watching && !map_put(&w->differing, item->name, NULL)) return error_nomem(err, doing);
     return again(w, item->id, err);
 }
@@ -270,10 +271,11 @@ static int find_gaps(weir *w, gaps *g, weir_error *err)
 }
 
 /* Most are what the state says: those are not loaded. */
-static int take_gap(weir *w, const scan_request *r, weir_error *err)
+static int take_gap(weir *w, const scan_request *r, bool is_output, weir_error *err)
 {
     if (!is_answered(r)) return failed(r, err);
-    if (hash_equal(r->hash, r->known_hash)) return put_signature(w, r->path, r, false, err);
+    bool is_link = is_output && output_is_link(w, r->path);
+    if (hash_equal(r->hash, r->known_hash) && !is_link) return put_signature(w, r->path, r, false, err);
     cat_item *item = catalog_item(w->catalog, r->item, err);
     if (!item) return err->code;
     int rc = observe_take(w, item, r->hash, r->size, r->mode, err);
@@ -284,8 +286,11 @@ static int take_gap(weir *w, const scan_request *r, weir_error *err)
 static size_t skip_unseen(gaps *g)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < g->count; i++)
-        if (g->outputs[i] || !hash_is_none(g->requests[i].known_hash)) g->requests[kept++] = g->requests[i];
+    for (size_t i = 0; i < g->count; i++) {
+        if (!g->outputs[i] && hash_is_none(g->requests[i].known_hash)) continue;
+        g->outputs[kept] = g->outputs[i];
+        g->requests[kept++] = g->requests[i];
+    }
     return kept;
 }
 
@@ -303,7 +308,7 @@ int observe_complete(weir *w, weir_error *err)
         if (rc != 0) break;
         size_t some = count - from < REQUESTS_AT_ONCE ? count - from : REQUESTS_AT_ONCE;
         rc = scan_wait(NULL, &w->scan, g.requests + from, some, err);
-        for (size_t i = from; rc == 0 && i < from + some; i++) rc = take_gap(w, &g.requests[i], err);
+        for (size_t i = from; rc == 0 && i < from + some; i++) rc = take_gap(w, &g.requests[i], g.outputs[i], err);
     }
     mem_free(g.requests);
     mem_free(g.outputs);

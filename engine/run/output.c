@@ -9,6 +9,7 @@
  *     to what the catalog believes in and made by the execution that holds, or in the store already (then nothing is lost).
  * O2  A path is replaced by rename only: at every moment it has the old content or the new one, whole.
  * O3  A signature is trusted only for the file that was renamed there; one that was swapped meanwhile is read again.
+ * O4  A link is never weir's, whatever it leads to (output_link.c).
  *
  * Loop thread only.
  */
@@ -28,11 +29,11 @@ scan_config output_scan(const weir *w)
                          .distrust = w->scan.distrust};
 }
 
-static int take_note(weir *w, cat_item *item, const scan_request *r, weir_error *err)
+static int take_note(weir *w, cat_item *item, const scan_request *r, bool is_link, weir_error *err)
 {
     bool nothing = hash_is_none(item->hash) && hash_equal(r->hash, HASH_ABSENT);
-    item->disk_differs = !nothing && !hash_equal(r->hash, item->hash);
-    item->disk_hash = r->hash;
+    item->disk_differs = !nothing && (is_link || !hash_equal(r->hash, item->hash));
+    item->disk_hash = is_link ? HASH_NONE : r->hash;
     if (r->known && r->known_racy == r->racy && hash_equal(r->known_hash, r->hash) &&
         scan_sig_equal(&r->known_sig, &r->sig))
         return 0;
@@ -45,7 +46,8 @@ static int scan_item(weir *w, cat_item *item, scan_request *r, weir_error *err)
     scan_config config = output_scan(w);
     *r = observe_request(w, item);
     scan_one(&config, r);
-    if (r->code == 0) return take_note(w, item, r, err);
+    bool is_moved = r->read || !hash_equal(r->hash, item->hash); /* else its signature is that of a file */
+    if (r->code == 0) return take_note(w, item, r, is_moved && r->type != OS_ABSENT && output_is_link(w, item->name), err);
     if (r->code != WEIR_WORKFLOW) return error_set(err, r->code, "%s", r->message);
     item->disk_differs = true;
     item->disk_hash = HASH_NONE;
@@ -81,7 +83,7 @@ int output_look(weir *w, cat_item *item, output_seen *seen, weir_error *err)
     if (seen->link.type != OS_ABSENT) return scan_item(w, item, &seen->scan, err);
     seen->scan = observe_request(w, item);
     seen->scan.hash = HASH_ABSENT;
-    return take_note(w, item, &seen->scan, err);
+    return take_note(w, item, &seen->scan, false, err);
 }
 
 int output_is_good(weir *w, cat_item *item, bool *good, weir_error *err)
@@ -94,7 +96,7 @@ int output_is_good(weir *w, cat_item *item, bool *good, weir_error *err)
     }
     if (hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT)) return 0;
     int rc = scan_item(w, item, &r, err);
-    *good = rc == 0 && r.code == 0 && hash_equal(r.hash, item->hash);
+    *good = rc == 0 && r.code == 0 && !item->disk_differs;
     return rc;
 }
 
@@ -194,15 +196,23 @@ int output_in_the_way(const char *path, weir_error *err)
 }
 
 /* A command looks twice, and a failed attempt is followed by another one: the same content is kept and told once. */
-static bool was_said(weir *w, const cat_item *item, const output_seen *seen, weir_error *err)
+static bool was_said(weir *w, const cat_item *item, hash128 content, weir_error *err)
 {
     uint8_t key[sizeof item->id + HASH_SIZE];
     bool added = true;
-    if (seen->link.type != OS_FILE || seen->scan.code != 0) return false;
     memcpy(key, &item->id, sizeof item->id);
-    memcpy(key + sizeof item->id, seen->scan.hash.bytes, HASH_SIZE);
+    memcpy(key + sizeof item->id, content.bytes, HASH_SIZE);
     if (!map_put(&w->kept_said, bytes_of(key, sizeof key), &added)) error_nomem(err, "keeping foreign content");
     return !added;
+}
+
+static void tell_kept(weir *w, const cat_item *item, bool is_link, hash128 content)
+{
+    char hex[HASH_HEX];
+    bool is_new = hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT);
+    tell_message(w, "%s %s; %s: weir get %s -o FILE", output_path(item),
+                 is_new ? "was there before weir wrote it" : "was changed by hand",
+                 is_link ? "it is a link, whose text is kept" : "kept", hash_hex(content, hex));
 }
 
 static int keep_folder(weir *w, cat_item *item, uint64_t node, const output_seen *seen, weir_error *err)
@@ -219,28 +229,23 @@ int output_keep_seen(weir *w, cat_item *item, uint64_t node, const output_seen *
     if (manifest_is_folder(item->name)) return keep_folder(w, item, node, seen, err);
     bool ours = false;
     hash128 content;
-    char hex[HASH_HEX];
     os_type type = seen->link.type;
     if (type == OS_ABSENT) return 0;
     if (type == OS_DIR) return output_clear_folder(w, item, err);
     if (type == OS_OTHER) return output_in_the_way(output_path(item), err);
-    int rc = is_ours(w, item, node, seen, &ours, err);
-    if (rc != 0 || (ours && type == OS_FILE)) return rc;
-    bool is_new = hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT);
-    if (!ours) os_kill_point("output_before_kept");
+    int rc = type == OS_LINK ? 0 : is_ours(w, item, node, seen, &ours, err);
+    if (rc != 0 || ours) return rc;
+    os_kill_point("output_before_kept");
     rc = output_store(w, output_path(item), &content, err);
     if (rc == WEIR_NOTFOUND) return 0; /* gone meanwhile */
     if (rc != 0)
         return error_context(err, rc, "%s cannot be kept before it is overwritten",
                              output_path(item));
-    if (ours) return 0; /* a link to what weir made: its target is kept, that is no news */
-    if (was_said(w, item, seen, err)) return 0;
+    if (was_said(w, item, content, err)) return 0;
     if (err->code != 0) return err->code;
     output_say_kept(w, item->id, content, node);
     rc = journal_sync(w->journal, false, err);
-    tell_message(w, "%s %s; kept: weir get %s -o FILE", output_path(item),
-                 is_new ? "was there before weir wrote it" : "was changed by hand",
-                 hash_hex(content, hex));
+    tell_kept(w, item, type == OS_LINK, content);
     return rc;
 }
 

@@ -24,6 +24,10 @@ int output_place(weir *w, cat_item *item, const char *temp, hash128 hash, uint64
 int output_restore(weir *w, cat_item *item, const output_record *want, uint64_t node, bool *written, weir_error *err);
 /** Is the file on disk what the catalog says (by signature, or read)? */
 int output_is_good(weir *w, cat_item *item, bool *good, weir_error *err);
+/** Does a link lie at the path of an output? It is none, whatever it leads to (output_link.c). */
+bool output_is_link(const weir *w, bytes path);
+/** A command made a link: what it leads to takes its place as a file. @param seen  the look that put it into the record; WEIR_FAILED: changed since */
+int output_make_plain(weir *w, cat_item *item, scan_request *seen, weir_error *err);
 /** Take the signature of a path that was just written. */
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err);
 /** Remove outputs of vanished nodes, and folders; the last step of a full run. */

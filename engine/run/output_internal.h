@@ -35,6 +35,8 @@ int output_sign_as(weir *w, cat_item *item, hash128 hash, const os_stat *made, w
  * WEIR_FAILED for what cannot be kept: a folder, a FIFO. WEIR_NOTFOUND. @param content  out: the name of the blob
  */
 int output_store(weir *w, const char *path, hash128 *content, weir_error *err);
+/** A new file below .weir/tmp, whatever was there. @return a descriptor, or a negative code */
+int output_open_temp(weir *w, const char *temp, uint32_t mode, weir_error *err);
 /** Make `temp` from the store; WEIR_NOTFOUND when the payload is missing or damaged: then there is no file. */
 int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *temp, os_stat *made,
                       weir_error *err);

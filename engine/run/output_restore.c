@@ -140,7 +140,7 @@ static int not_a_miss(const char *path, weir_error *err)
 }
 
 /* One that an earlier engine left may forbid writing. */
-static int open_temp(weir *w, const char *temp, uint32_t mode, weir_error *err)
+int output_open_temp(weir *w, const char *temp, uint32_t mode, weir_error *err)
 {
     const int flags = OS_WRITE | OS_CREATE | OS_EXCL | OS_NOFOLLOW;
     int fd = os_openat(w->rootfd, temp, flags, mode, NULL);
@@ -168,7 +168,7 @@ int output_from_store(weir *w, hash128 fingerprint, uint32_t mode, const char *t
     hash128 content;
     int rc = output_blob_of(w, fingerprint, mode, &content, err);
     if (rc != 0) return rc;
-    int fd = open_temp(w, temp, mode & 0777, err);
+    int fd = output_open_temp(w, temp, mode & 0777, err);
     if (fd < 0) return fd == WEIR_NOTFOUND ? not_a_miss(temp, err) : fd;
     rc = write_content(w, content, fd, temp, err);
     if (rc == 0) rc = os_fstat(fd, made, err);
@@ -202,7 +202,8 @@ int output_restore(weir *w, cat_item *item, const output_record *want, uint64_t 
     *written = false;
     int rc = output_look(w, item, &seen, err);
     if (rc != 0) return rc;
-    if (seen.scan.code == 0 && hash_equal(seen.scan.hash, want->hash)) {
+    bool is_link = seen.link.type == OS_LINK; /* no file, though it may lead to the same content */
+    if (seen.scan.code == 0 && hash_equal(seen.scan.hash, want->hash) && !is_link) {
         item->disk_differs = false;
         return 0;
     }

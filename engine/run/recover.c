@@ -252,7 +252,7 @@ static bool is_as_recorded(recovery *r, const old_output *o)
 {
     scan_config config = output_scan(r->w);
     scan_request look = {.path = bytes_str(o->path)};
-    if (hash_is_none(o->hash)) return false;
+    if (hash_is_none(o->hash) || output_is_link(r->w, look.path)) return false;
     scan_one(&config, &look);
     return look.code == 0 && hash_equal(look.hash, o->hash);
 }

@@ -193,6 +193,7 @@ static int check_type(task *t, const cat_item *item, bool is_folder, weir_error 
     if (rc != 0) return rc;
     if (link.type == OS_ABSENT) return cannot_accept(t, err, output_path(item), "is not there; `weir run` makes it");
     if (link.type == (is_folder ? OS_DIR : OS_FILE)) return 0;
+    if (link.type == OS_LINK && !is_folder) return cannot_accept(t, err, path, "is a link, and an output is a file: put what it leads to there");
     return cannot_accept(t, err, path, is_folder ? "is no folder" : "is no file");
 }
 

@@ -203,6 +203,14 @@ static int open_same(const scan_config *config, scan_request *r, const char *pat
     return rc;
 }
 
+int scan_open_seen(const scan_config *config, scan_request *r, int *fd, weir_error *err)
+{
+    const char *path = (const char *)r->path.data;
+    if (is_forbidden(config, r->sig.dev, r->sig.ino)) return refuse(r, path, err);
+    int rc = open_same(config, r, path, fd, err);
+    return rc == REPLACED ? error_set(err, WEIR_BUSY, "%s was replaced", path) : rc;
+}
+
 static int read_file(const scan_config *config, scan_request *r, const char *path, weir_error *err)
 {
     int fd = -1;

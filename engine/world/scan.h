@@ -98,6 +98,9 @@ void scan_drop_rows(scan_request *request);
 /** Look at one path. Replaced while it was read: tried again, 10 times within some milliseconds, then WEIR_BUSY and HASH_UNREADABLE. */
 void scan_one(const scan_config *config, scan_request *request);
 
+/** Open what a look has just seen, for reading. WEIR_BUSY: it is another file by now; WEIR_WORKFLOW: one that may not be read. */
+int scan_open_seen(const scan_config *config, scan_request *request, int *fd, weir_error *err);
+
 /** One folder's cached entries to check. */
 typedef struct scan_folder {
     bytes folder; /* "" is the root; NUL behind it */
