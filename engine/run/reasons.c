@@ -302,6 +302,20 @@ static void compare_outputs(reason_list *l)
     }
 }
 
+/* Nothing has changed: it is asked for, and what it made was dropped. */
+static void compare_dropped(reason_list *l)
+{
+    task *t = l->t;
+    for (size_t i = 0; i < t->node->spec.output_count; i++) {
+        const cat_item *item = catalog_item(t->w->catalog, t->node->spec.outputs[i].id, NULL);
+        os_stat st;
+        if (!item || hash_is_none(item->hash) || hash_equal(item->hash, HASH_ABSENT)) continue;
+        if (os_statat(t->w->rootfd, (const char *)item->name.data, false, &st, NULL) != 0 || st.type != OS_ABSENT) continue;
+        add(l, (reason_record){.kind = REASON_OUTPUT_MISSING, .source = item->id, .old_hash = item->hash, .new_hash = HASH_ABSENT,
+                               .detail = t->node->spec.outputs[i].port});
+    }
+}
+
 /*
  * Does an output hold what another node made there since this one was settled? Users that name the node, not the path, were not told:
  * it was not declared then.
@@ -347,7 +361,8 @@ int settle_reasons(task *t, weir_error *err)
         if (rc == 0) compare_claims(t, before);
     }
     compare_outputs(&l);
-    if (t->reason_count == 0 && !t->unsure) {
+    if (t->reason_count == 0 && (n->spec.flags & SPEC_TRANSIENT) && n->status == CAT_SETTLED) compare_dropped(&l);
+    if (t->reason_count == 0 && !t->unsure && !(t->accepting && n->execution != 0)) { /* as it was, and accepted: for no reason */
         bool named = n->status == CAT_DUE && n->due != 0;
         add_kind(&l, named && n->execution != 0 ? (reason_kind)n->due : n->execution == 0 ? REASON_NEW : REASON_INPUT_CHANGED, "");
     }

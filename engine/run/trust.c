@@ -183,6 +183,14 @@ static int cannot_accept(const task *t, weir_error *err, const char *what, const
     return error_set(err, WEIR_USAGE, "%.160s cannot be accepted: %.160s %s", (const char *)t->node->spec.name.data, what, why);
 }
 
+static int not_there(const task *t, const cat_item *item, weir_error *err)
+{
+    const char *name = (const char *)t->node->spec.name.data;
+    if (!(t->node->spec.flags & SPEC_TRANSIENT)) return cannot_accept(t, err, output_path(item), "is not there; `weir run` makes it");
+    return error_set(err, WEIR_USAGE, "%.160s cannot be accepted: %.160s is not there, it is transient; `weir run %.100s` brings it back", name,
+                     output_path(item), name);
+}
+
 /* Is what lies at the path, a link not followed, what the output is declared to be? */
 static int check_type(task *t, const cat_item *item, bool is_folder, weir_error *err)
 {
@@ -191,7 +199,7 @@ static int check_type(task *t, const cat_item *item, bool is_folder, weir_error 
     int rc = path ? output_stays_inside(t->w, item, err) : error_nomem(err, "accepting a node");
     if (rc == 0) rc = os_statat(t->w->rootfd, path, false, &link, err);
     if (rc != 0) return rc;
-    if (link.type == OS_ABSENT) return cannot_accept(t, err, output_path(item), "is not there; `weir run` makes it");
+    if (link.type == OS_ABSENT) return not_there(t, item, err);
     if (link.type == (is_folder ? OS_DIR : OS_FILE)) return 0;
     if (link.type == OS_LINK && !is_folder) return cannot_accept(t, err, path, "is a link, and an output is a file: put what it leads to there");
     return cannot_accept(t, err, path, is_folder ? "is no folder" : "is no file");
