@@ -154,8 +154,7 @@ static void started(void *ctx, int64_t pid, uint64_t ticks, const weir_error *wh
         buf *body = catalog_body(w->catalog);
         event_put_spawned(body, &(event_spawned){.execution = t->execution, .pid = (uint64_t)pid, .start_ticks = ticks});
         journal_say(w->journal, EVENT_SPAWNED, body);
-        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
-                              .effect = (const char *)t->node->spec.effect.data});
+        tell_started(t);
         return;
     }
     t->process = NULL;

@@ -212,6 +212,7 @@ int weir_open(weir **out, const weir_options *options, weir_error *err)
     map_init(&w->first_seen);
     map_init(&w->older_code);
     map_init(&w->flights);
+    map_init(&w->begun_told);
     map_init(&w->kept_said);
     map_init(&w->differing);
     map_init(&w->transient);
@@ -264,6 +265,7 @@ void weir_close(weir *w)
     map_deinit(&w->older_code);
     map_deinit(&w->flights);
     mem_free(w->older);
+    map_deinit(&w->begun_told);
     map_deinit(&w->kept_said);
     map_deinit(&w->differing);
     map_deinit(&w->transient);
@@ -508,6 +510,7 @@ static int begin(weir *w, const weir_request *request, weir_summary *summary, we
     map_clear(&w->flights);
     w->following = 0;
     w->has_again = false;
+    map_clear(&w->begun_told);
     map_clear(&w->kept_said);
     map_clear(&w->transient);
     counters_begin(w);

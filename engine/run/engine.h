@@ -145,6 +145,7 @@ struct weir {
     misled *misled;
     size_t misled_count, misled_capacity;
     map transient;         /* transient nodes whose outputs are on disk since this run */
+    map begun_told;        /* nodes of which a start was told, and no end since */
     map kept_said;         /* foreign content that was kept in this run: item id and hash */
     uint64_t turns;
     uint64_t keys_computed, probes;
@@ -176,6 +177,10 @@ struct weir {
 /* --- tell.c ------------------------------------------------------------------------------------------------------ */
 void tell(weir *w, const weir_event *event);
 void tell_message(weir *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** An execution of this node begins; told once until tell_ended, also when its job is taken back and handed out again. */
+void tell_started(task *t);
+/** Its end is recorded, or it was settled otherwise. */
+void tell_ended(task *t);
 /** A static error without a source line (file may be NULL); counted in def->errors. */
 void tell_static(weir *w, definition *def, const source_position *at, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

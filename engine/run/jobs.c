@@ -426,8 +426,7 @@ static int feed(weir *w, seat *s, size_t *left, weir_error *err)
         w->jobs_running++;
         (*left)--;
         count++;
-        tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
-                              .effect = (const char *)t->node->spec.effect.data});
+        tell_started(t);
     }
     int rc = count ? script_worker_send(s->worker, orders, count, err) : 0;
     if (rc != WEIR_CANCELLED) return rc;

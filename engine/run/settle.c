@@ -30,6 +30,7 @@ void settle_tell(task *t, weir_event *event)
     event->effect = (const char *)t->node->spec.effect.data;
     event->reasons = named_reasons(t);
     event->reason_count = event->reasons ? t->reason_count : 0;
+    tell_ended(t);
     tell(t->w, event);
 }
 

@@ -36,6 +36,7 @@ static void say_finished(task *t)
     if (t->accepting) event_put_accepted(body, e);
     else event_put_finished(body, e);
     t->node->settled = journal_say(w->journal, t->accepting ? EVENT_ACCEPTED : EVENT_FINISHED, body);
+    tell_ended(t);
 }
 
 static void tell_finished(task *t, outcome what, bytes log)

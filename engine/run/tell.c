@@ -34,6 +34,22 @@ void tell_message(weir *w, const char *format, ...)
     tell(w, &(weir_event){.kind = WEIR_EVENT_MESSAGE, .message = text});
 }
 
+void tell_started(task *t)
+{
+    weir *w = t->w;
+    uint64_t id = t->node->id;
+    bool added = true; /* without memory it is told twice */
+    if (map_put(&w->begun_told, map_key_u64(&id), &added) && !added) return;
+    tell(w, &(weir_event){.kind = WEIR_EVENT_STARTED, .node = (const char *)t->node->spec.name.data,
+                          .effect = (const char *)t->node->spec.effect.data});
+}
+
+void tell_ended(task *t)
+{
+    uint64_t id = t->node->id;
+    map_remove(&t->w->begun_told, map_key_u64(&id));
+}
+
 void tell_static(weir *w, definition *def, const source_position *at, const char *hint, const char *format, ...)
 {
     char text[1024];

@@ -19,6 +19,7 @@
 --   ran: a b  restored: a  failed: a  still-failed: a (without an execution)  blocked: a  would: a  maybe: a            exactly these
 --   reason NODE REASON [NAME]              one of the reasons of the node
 --   before A B    overlap A B              A had ended, or had not, when B started
+--   once EVENT    times EVENT NODE N       at most one line of --json with this event for each node; so many for this one
 --   count NAME N   most NAME N             a number of the summary or of its stats; at most that
 --   file PATH: TEXT   has PATH: TEXT   absent PATH   present PATH   mode PATH BITS   (ends of lines at the end do not count)
 --   no-op                                  another run: nothing happens and no script host is started
@@ -316,6 +317,27 @@ function do_step.reason(s, rest)
     end
   end
   s:fail("reason of ", node, ": expected ", reason, " ", name or "", ", got ", table.concat(seen, "; "))
+end
+
+-- How often each node has an event of this kind.
+function Story:times(event)
+  local times = {}
+  for _, e in ipairs(self.last.events) do
+    if e.event == event and e.node then times[e.node] = (times[e.node] or 0) + 1 end
+  end
+  return times
+end
+
+function do_step.once(s, rest)
+  for node, times in pairs(s:times(rest)) do
+    if times ~= 1 then s:fail(rest, " of ", node, ": expected once, got ", tostring(times), "\n", s.last.text) end
+  end
+end
+
+function do_step.times(s, rest)
+  local event, node, times = table.unpack(words(rest))
+  local got = s:times(event)[node] or 0
+  if got ~= tonumber(times) then s:fail(event, " of ", node, ": expected ", times, " times, got ", tostring(got)) end
 end
 
 function Story:position(event, node)
