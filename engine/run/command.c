@@ -256,6 +256,14 @@ void command_act(task *t)
     command_failed(t, EXECUTION_TRANSIENT, err.message);
 }
 
+/* The command would write through it: into a file that is not its own. */
+static int update_no_link(weir *w, cat_item *item, weir_error *err)
+{
+    scan_request r = {.item = item->id, .path = item->name};
+    scan_one(&w->scan, &r);
+    return r.code == 0 && r.type == OS_FILE ? output_make_plain(w, item, &r, err) : 0;
+}
+
 /* What is at the outputs' places now: foreign content is kept, ours will be put aside. */
 static int plan_asides(task *t, event_started *intent, weir_error *err)
 {
@@ -276,7 +284,10 @@ static int plan_asides(task *t, event_started *intent, weir_error *err)
         if (rc == 0) rc = os_statat(w->rootfd, path, false, &st, err);
         if (rc != 0) return rc;
         if (st.type == OS_DIR && !is_folder) return error_set(err, WEIR_FAILED, "output %s: a folder is there; remove it or rename the output", path);
-        if (st.type != OS_ABSENT && (spec->flags & SPEC_UPDATE)) continue;
+        bool is_updated = st.type != OS_ABSENT && (spec->flags & SPEC_UPDATE);
+        if (is_updated && st.type == OS_LINK) rc = update_no_link(w, item, err);
+        if (rc != 0) return rc;
+        if (is_updated) continue;
         struct aside *a = &t->asides[t->aside_count++];
         *a = (struct aside){.item = item, .hash = item->disk_differs ? HASH_NONE : item->hash, .mode = st.mode,
                             .number = st.type == OS_ABSENT ? -1 : (int64_t)i};

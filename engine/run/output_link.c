@@ -5,6 +5,7 @@
  * leads to, which changes without its node. In a folder that is an output links are kept: there they count by their text.)
  *
  *     a command made one       what it leads to, as it was hashed, takes its place as a file: the same as a restore would bring
+ *     a command updates one    the same before it begins: it must not write through it
  *     somebody put one there   changed by hand, also if it leads to the same content: its text is kept, the file is restored
  *
  * L1  Nothing is recorded as made while a link is at the path: a signature that is trusted is that of a file.
@@ -60,6 +61,6 @@ int output_make_plain(weir *w, cat_item *item, scan_request *seen, weir_error *e
     if (rc == 0) return output_sign_as(w, item, seen->hash, &made, err);
     (void)os_unlinkat(w->rootfd, temp, NULL);
     if (rc == WEIR_BUSY || rc == WEIR_WORKFLOW)
-        return error_set(err, WEIR_FAILED, "output %s is a link, and what it leads to was changed while its command ended", output_path(item));
-    return rc == WEIR_NOTFOUND ? error_set(err, WEIR_FAILED, "%s went away while its command ended", output_path(item)) : rc;
+        return error_set(err, WEIR_FAILED, "output %s is a link, and what it leads to was changed meanwhile", output_path(item));
+    return rc == WEIR_NOTFOUND ? error_set(err, WEIR_FAILED, "%s went away meanwhile", output_path(item)) : rc;
 }
