@@ -14,7 +14,7 @@
  */
 #include <stdio.h>
 
-#include "engine/run/engine.h"
+#include "engine/run/define.h"
 #include "generated/schema.h"
 
 static const char doing[] = "following what was read";
@@ -65,14 +65,32 @@ void edge_say_dropped(weir *w, uint64_t from, cat_node *to)
     to->due = REASON_INPUTS_REMOVED;
 }
 
+/* Is something above a node still open that it does not take in by way of `from` or `asker` alone? Then it may be looked at again. */
+static int is_reached(weir *w, uint64_t asker, uint64_t from, uint64_t to, bool *reached, weir_error *err)
+{
+    node_walk back;
+    uint64_t at = 0;
+    walk_init(&back);
+    int rc = walk_rows(&back, w, SQL_NODE_SOURCES, to, err);
+    while (rc == 0 && !*reached && walk_pop(&back, &at)) {
+        plan_state state = plan_state_of(w->plan, at);
+        if (at == asker || at == from || at == to) continue;
+        *reached = state == PLAN_DUE || state == PLAN_RUNNING;
+        rc = walk_rows(&back, w, SQL_NODE_SOURCES, at, err);
+    }
+    walk_deinit(&back);
+    return rc;
+}
+
 /*
- * Is this step of a circle only history? Or a wait of a lookup, that can as well be a miss? Then it is taken away. A lookup
- * does not take away the wait of another one: they would take turns for ever. That a node comes after the one on whose list it
- * was until now is no more than an order.
+ * Is this step of a circle only history: of a node that is to be looked at again, or, where a job would have to fail for it, that may be
+ * yet? Or a wait of a lookup, that can as well be a miss? Then it is taken away. A lookup does not take away the wait of another
+ * one: they would take turns for ever. That a node comes after the one on whose list it was until now is no more than an order.
  */
-static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *dropped, weir_error *err)
+static int drop_step(weir *w, uint64_t asker, uint64_t from, uint64_t to, bool waits, bool *dropped, weir_error *err)
 {
     int origin;
+    bool is_due_soon = false;
     plan_state state = w->plan ? plan_state_of(w->plan, to) : PLAN_DUE; /* a definition is compared before the first turn: nothing was looked at yet */
     *dropped = false;
     if (w->plan && plan_has_edge(w->plan, from, to)) return 0;
@@ -81,12 +99,16 @@ static int drop_step(weir *w, uint64_t from, uint64_t to, bool waits, bool *drop
     cat_node *node = rc == 0 ? catalog_node(w->catalog, to, err) : NULL;
     if (!node) return err->code ? err->code : WEIR_BUG;
     is_open |= !targets_wanted(w, to); /* the next run that is about it looks at it */
+    if (origin == 1 && waits && w->plan && !is_open && state == PLAN_IDLE) rc = is_reached(w, asker, from, to, &is_due_soon, err);
+    if (rc != 0) return rc;
+    is_open |= is_due_soon;
     bool is_listed = origin < 0 && node->spec.parent == from && node->waited != w->turns + 1;
     if (origin == 0 || origin == 2 || (origin == 1 && !is_open) || (origin < 0 && !waits && !is_listed)) return 0;
     if (origin == 1) edge_say_dropped(w, from, node);
     if (node->spec.parent == from) node->apart = w->turns + 1;
     *dropped = true;
-    return w->plan ? plan_forget(w->plan, from, to, err) : 0;
+    rc = w->plan ? plan_forget(w->plan, from, to, err) : 0;
+    return rc == 0 && is_due_soon ? plan_due(w->plan, to, node->height, err) : rc;
 }
 
 /* A circle: from a node along its users and back to it. The last step is the new one that closes it. */
@@ -95,7 +117,7 @@ static int drop_any(weir *w, const uint64_t *ids, size_t count, bool waits, bool
     *broken = false;
     int rc = w->dry ? 0 : catalog_refresh(w->catalog, err); /* what was settled in this turn reads what it reads now */
     for (size_t i = 0; rc == 0 && !w->dry && !*broken && i + 2 < count; i++)
-        rc = drop_step(w, ids[i], ids[i + 1], waits, broken, err);
+        rc = drop_step(w, ids[0], ids[i], ids[i + 1], waits, broken, err);
     return rc == 0 && *broken ? catalog_refresh(w->catalog, err) : rc;
 }
 
