@@ -190,6 +190,7 @@ CREATE TABLE graph (               -- one per definition file
     id        INTEGER PRIMARY KEY,
     file      BLOB NOT NULL,
     seq       INTEGER NOT NULL,    -- of the last definition event
+    removed   INTEGER NOT NULL,    -- seq at which a node of the workflow vanished last; above seq: a comparison came to no end
     always    BLOB NOT NULL,       -- not empty: evaluated on every run, and why
     nodes     INTEGER NOT NULL     -- how many live nodes
 ) STRICT;

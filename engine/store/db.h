@@ -15,7 +15,7 @@
 typedef struct db db;
 typedef struct db_stmt db_stmt;
 
-enum { DB_APPLICATION_ID = 0x77656972, DB_LOG_VERSION = 1, DB_STATE_VERSION = 9, DB_CACHE_VERSION = 2 };
+enum { DB_APPLICATION_ID = 0x77656972, DB_LOG_VERSION = 1, DB_STATE_VERSION = 10, DB_CACHE_VERSION = 2 };
 
 typedef enum db_mode {
     DB_WRITE, /* the writer: creates, migrates, WAL, synchronous NORMAL */

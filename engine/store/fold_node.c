@@ -318,6 +318,7 @@ int fold_node_removed(fold *f, const event_node_removed *e)
     int rc = read_node(f, e->node, &old);
     if (rc != 0 || !old.is_known || old.status == NODE_VANISHED) return rc;
     rc = FOLD_RUN(f, SQL_FOLD_NODE_VANISH, e->node);
+    if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_GRAPH_REMOVED, e->node, f->seq);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EDGES_IN_DELETE, e->node);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_EDGES_OUT_DELETE, e->node);
     if (rc == 0) rc = FOLD_RUN(f, SQL_FOLD_USES_DELETE, e->node);

@@ -204,9 +204,10 @@ SELECT max(id), count(*) FROM graph;
 SELECT d.item, d.hash, i.hash, i.kind, i.name FROM definition_read d JOIN item i ON i.id = d.item WHERE d.graph = ?1;
 
 -- name: definition_open
--- Nodes that were said after the last definition was: they are due, since nothing is run before it is said.
-SELECT 1 FROM graph g CROSS JOIN node n ON n.graph = g.id AND n.status > 0 AND n.status < 9
- WHERE g.id = ?1 AND n.parent = 0 AND n.spec > g.seq LIMIT 1;
+-- Nodes that were said after the last definition was: they are due, since nothing is run before it is said; or vanished.
+SELECT 1 FROM graph g
+ WHERE g.id = ?1 AND (g.removed > g.seq OR EXISTS
+       (SELECT 1 FROM node n WHERE n.graph = g.id AND n.status > 0 AND n.status < 9 AND n.parent = 0 AND n.spec > g.seq));
 
 -- name: definition_defaults
 SELECT target FROM definition_default WHERE graph = ?1 ORDER BY position;

@@ -74,12 +74,15 @@ UPDATE node SET height = ?2 WHERE id = ?1
 -- name: fold_graph_count
 UPDATE graph SET nodes = nodes + ?2 WHERE id = ?1
 
+-- name: fold_graph_removed
+UPDATE graph SET removed = ?2 WHERE id = (SELECT graph FROM node WHERE id = ?1 AND parent = 0)
+
 -- name: fold_graph_set
 UPDATE graph SET file = ?2, seq = ?3, always = ?4 WHERE id = ?1
 
 -- name: fold_graph_add
-INSERT INTO graph (id, file, seq, always, nodes)
-VALUES (?1, ?2, ?3, ?4, (SELECT count(*) FROM node WHERE graph = ?1 AND status <> 9))
+INSERT INTO graph (id, file, seq, removed, always, nodes)
+VALUES (?1, ?2, ?3, 0, ?4, (SELECT count(*) FROM node WHERE graph = ?1 AND status <> 9))
 
 -- name: fold_definition_reads_delete
 DELETE FROM definition_read WHERE graph = ?1
