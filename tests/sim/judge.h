@@ -451,7 +451,9 @@ static void judge_outputs(void)
     for (int s = 0; s < SLOTS; s++) {
         const clean_node *c = &sim->clean.nodes[s];
         const sim_node *n = &graph.nodes[s];
+        int parent = row_parent(&graph, s);
         if (!n->present || !sim->wanted[s] || c->unsure || is_lost(c)) continue;
+        if (parent >= 0 && sim->ran[parent] && is_lost(&sim->clean.nodes[parent])) continue; /* it raced before it was blocked: its list is that of then */
         if (has_a(n)) judge_file(s, 'a', c->out.a), sim->hand[s][n->folder == 'p'][0] = false;
         if (has_b(n)) judge_file(s, 'b', c->out.b), sim->hand[s][n->folder == 'p'][1] = false;
     }
