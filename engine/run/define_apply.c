@@ -249,6 +249,8 @@ static int say_removed(application *a, uint64_t id, weir_error *err)
         cat_item *item = catalog_item(a->catalog, node->spec.outputs[i].id, err);
         if (!item && err->code != 0) return err->code;
         if (item) catalog_release(item, id);
+        int rc = item && item->node == 0 && item->disk_differs ? observe_items(a->c->w, &item->id, 1, err) : 0;
+        if (rc != 0) return rc; /* what a hand made of it is no harm to put right any more: it is a source, and who reads it is due */
     }
     a->changed = true;
     return 0;

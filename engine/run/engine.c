@@ -469,12 +469,12 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (rc == 0 && w->dry) rc = dry_begin(w, err);
     if (rc == 0 && !w->dry && !w->run_said) say_started(w);
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
-    uint64_t removed = w->summary->removed;
+    bool is_any_gone = false;
     if (rc == 0) rc = turns(w, w->turns, err);
     if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
     bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
-    if (full) rc = output_remove_vanished(w, err);
-    if (rc == 0 && w->summary->removed > removed) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
+    if (full) rc = output_remove_vanished(w, &is_any_gone, err);
+    if (rc == 0 && is_any_gone) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
     if (rc != 0 || w->dry) return rc;
     bool is_done = full && w->summary->failed == 0 && !schedule_stopping(w);
     return is_done ? output_drop_transient(w, err) : output_leave_transient(w, err);

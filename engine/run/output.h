@@ -30,8 +30,8 @@ bool output_is_link(const weir *w, bytes path);
 int output_make_plain(weir *w, cat_item *item, scan_request *seen, weir_error *err);
 /** Take the signature of a path that was just written. */
 int output_sign(weir *w, cat_item *item, hash128 hash, weir_error *err);
-/** Remove outputs of vanished nodes, and folders; the last step of a full run. */
-int output_remove_vanished(weir *w, weir_error *err);
+/** Remove outputs of vanished nodes, and folders; the last step of a full run. *gone: one is recorded as gone from now on. */
+int output_remove_vanished(weir *w, bool *gone, weir_error *err);
 /** The folders on the way to an output. */
 int output_make_parents(weir *w, const cat_item *item, weir_error *err);
 void output_made_folder(void *ctx, const char *folder); /* for os_make_parents; ctx: weir */

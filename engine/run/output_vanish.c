@@ -35,6 +35,7 @@ typedef struct sweep {
     size_t count, capacity;
     map folders; /* those that a removed file was in, at any depth */
     uint64_t removed;
+    bool is_any_gone; /* recorded as gone, by hand or by this */
 } sweep;
 
 /* --- which ones -------------------------------------------------------------------------------------------------- */
@@ -127,6 +128,7 @@ static int say_gone(sweep *s, const vanished *row, hash128 hash, weir_error *err
     uint64_t removed = s->w->summary ? s->w->summary->removed : 0;
     output_say_gone(s->w, row->item, hash);
     if (s->w->summary) s->w->summary->removed = removed; /* counted when it is told */
+    s->is_any_gone = true;
     return remember_folders(s, row->item->name, err);
 }
 
@@ -366,7 +368,7 @@ static bool is_asked(const vanished *row, bytes below, bytes around)
 }
 
 /* `below`: of this folder alone; `around`: folders that this path lies in; both empty: all. */
-static int remove_all(weir *w, bytes below, bytes around, weir_error *err)
+static int remove_all(weir *w, bytes below, bytes around, bool *gone, weir_error *err)
 {
     weir_error why = {0};
     sweep s = {.w = w};
@@ -383,20 +385,21 @@ static int remove_all(weir *w, bytes below, bytes around, weir_error *err)
     mem_free(s.rows);
     map_deinit(&s.folders);
     arena_deinit(&s.arena);
+    if (gone) *gone = s.is_any_gone;
     return rc == 0 ? 0 : error_set(err, rc, "%s", why.message);
 }
 
-int output_remove_vanished(weir *w, weir_error *err)
+int output_remove_vanished(weir *w, bool *gone, weir_error *err)
 {
-    return remove_all(w, bytes_of(NULL, 0), bytes_of(NULL, 0), err);
+    return remove_all(w, bytes_of(NULL, 0), bytes_of(NULL, 0), gone, err);
 }
 
 int output_remove_below(weir *w, bytes folder, weir_error *err)
 {
-    return remove_all(w, folder, bytes_of(NULL, 0), err);
+    return remove_all(w, folder, bytes_of(NULL, 0), NULL, err);
 }
 
 int output_remove_around(weir *w, bytes path, weir_error *err)
 {
-    return remove_all(w, bytes_of(NULL, 0), path, err);
+    return remove_all(w, bytes_of(NULL, 0), path, NULL, err);
 }

@@ -163,7 +163,9 @@ static void test_vanished(world *o)
     buf_clear(&o->messages);
     WORLD_SAY(o, node_removed, NODE_REMOVED, .node = 1);
     for (size_t i = 0; i < 2; i++) world_item(o, PATHS[i])->node = 0;
-    CHECK_OK(output_remove_vanished(&o->w, &err), err);
+    bool gone = false;
+    CHECK_OK(output_remove_vanished(&o->w, &gone, &err), err);
+    CHECK(gone);
     CHECK_INT(OS_ABSENT, world_stat(o, PATHS[0]).type);
     CHECK_INT(OS_ABSENT, world_stat(o, "out/deep").type);
     CHECK_STR("mine now", world_read(o, PATHS[1])); /* changed by hand: left, and its folder with it */
@@ -175,7 +177,11 @@ static void test_vanished(world *o)
     CHECK_INT(1, world_ask(o, "SELECT count(*) FROM folder"));
 
     CHECK_OK(os_unlinkat(o->w.rootfd, PATHS[1], &err), err);
-    CHECK_OK(output_remove_vanished(&o->w, &err), err);
+    gone = false;
+    CHECK_OK(output_remove_vanished(&o->w, &gone, &err), err);
+    CHECK(gone); /* by hand: whoever read it does not know that either */
+    CHECK_OK(output_remove_vanished(&o->w, &gone, &err), err);
+    CHECK(!gone);
     CHECK_INT(0, world_ask(o, "SELECT count(*) FROM vanished_output"));
     CHECK_INT(OS_ABSENT, world_stat(o, "out").type);
     CHECK_INT(1, o->summary.removed);
