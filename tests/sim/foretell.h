@@ -137,6 +137,25 @@ static void meet_unknown_rows(void)
     clean_spread(&sim->clean);
 }
 
+/* Does what it declares, and was found to read or need, lead back to it? Then some of what was found is dropped. */
+static bool leads_back(int slot, int to, uint32_t *seen)
+{
+    uint32_t above = declared_makers(&sim->clean, slot) | sim->known[slot] | sim->maybe_known[slot] | sim->needed[slot];
+    if (above >> to & 1) return true;
+    *seen |= 1U << slot;
+    for (int i = 0; i < SLOTS; i++)
+        if ((above >> i & 1) && !(*seen >> i & 1) && leads_back(i, to, seen)) return true;
+    return false;
+}
+
+static void meet_history(void)
+{
+    for (int s = 0; s < SLOTS; s++) {
+        uint32_t seen = 0;
+        if (graph.nodes[s].present && leads_back(s, s, &seen)) sim->circled[s] = true;
+    }
+}
+
 static uint32_t takes_in_all(int slot)
 {
     const tracker *t = &sim->clean.nodes[slot].reads;
@@ -206,6 +225,7 @@ static void foretell(bool force, bool limited)
     clean_compute(&sim->clean, &graph, past);
     meet_circles();
     for (int s = 0; s < SLOTS; s++) sim->clean.nodes[s].key = clean_key(&sim->clean, s, &sim->clean.nodes[s].n);
+    meet_history();
     if (limited) meet_unknown_rows();
     memset(sim->free, 0, sizeof sim->free);
     memset(sim->wanted, 0, sizeof sim->wanted);

@@ -33,6 +33,7 @@ static struct sim {
     uint64_t taints[TAINTS]; /* keys of which the memo may know less or more */
     int taint_count;
     uint32_t known[SLOTS], ghosts[SLOTS]; /* as recorded: whose outputs are read undeclared; what was read and nobody made then */
+    uint32_t needed[SLOTS]; /* whom it waited for when it ended well last */
     uint32_t maybe_known[SLOTS]; /* of a disturbed run, where an attempt followed another: both */
     uint64_t spec[SLOTS];    /* of what was declared */
     bool anew[SLOTS];        /* declared differently since it was settled: the engine has forgotten what it was found to read */
@@ -283,6 +284,7 @@ static void on_event(void *ctx, const weir_event *e)
         sim->ran[slot]++;
         sim->well[slot] = true;
         sim->known[slot] = sim->last[slot].makers;
+        sim->needed[slot] = sim->last[slot].needs;
         sim->ghosts[slot] = (uint32_t)sim->last[slot].ghosts;
     } else if (e->kind == WEIR_EVENT_FINISHED) {
         sim->failed[slot]++;
@@ -293,6 +295,7 @@ static void on_event(void *ctx, const weir_event *e)
     if (e->kind == WEIR_EVENT_SETTLED && strcmp(e->outcome, "restored") == 0 && !sim->dry) {
         if (sim->meddled) sim->shaky[slot] = true; /* another content than was foretold */
         sim->known[slot] = sim->clean.nodes[slot].reads.makers;
+        sim->needed[slot] = sim->clean.nodes[slot].reads.needs;
         sim->ghosts[slot] = (uint32_t)sim->clean.nodes[slot].reads.ghosts;
     }
     if ((e->kind == WEIR_EVENT_FINISHED || e->kind == WEIR_EVENT_SETTLED) && !sim->dry) sim->was_anew[slot] |= sim->anew[slot], sim->anew[slot] = false;
