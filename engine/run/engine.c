@@ -441,6 +441,12 @@ static int is_anything_due(weir *w, bool *due, weir_error *err)
     return rc;
 }
 
+/* Nothing failed, and nothing is blocked by what failed: also in a circle, of which the last to be looked at may be blocked alone. */
+static bool all_is_made(const weir *w)
+{
+    return w->summary->failed == 0 && w->summary->blocked == 0;
+}
+
 /* Everything between the first scan and the last turn. */
 static int bring_up_to_date(weir *w, weir_error *err)
 {
@@ -471,12 +477,12 @@ static int bring_up_to_date(weir *w, weir_error *err)
     if (w->request->flags & WEIR_RUN_ACCEPT) return rc == 0 ? trust_accept(w, err) : rc;
     bool is_any_gone = false;
     if (rc == 0) rc = turns(w, w->turns, err);
-    if (rc == 0 && w->dry && !w->limited && w->summary->failed == 0) rc = dry_vanished(w, err);
-    bool full = rc == 0 && !w->dry && !w->limited && w->summary->failed == 0 && !schedule_stopping(w);
+    if (rc == 0 && w->dry && !w->limited && all_is_made(w)) rc = dry_vanished(w, err);
+    bool full = rc == 0 && !w->dry && !w->limited && all_is_made(w) && !schedule_stopping(w);
     if (full) rc = output_remove_vanished(w, &is_any_gone, err);
     if (rc == 0 && is_any_gone) rc = turns(w, w->turns + 1, err); /* for those that read it undeclared */
     if (rc != 0 || w->dry) return rc;
-    bool is_done = full && w->summary->failed == 0 && !schedule_stopping(w);
+    bool is_done = full && all_is_made(w) && !schedule_stopping(w);
     return is_done ? output_drop_transient(w, err) : output_leave_transient(w, err);
 }
 
