@@ -200,7 +200,7 @@ static void want_of_lists_before(void)
         bool is_vague = sim->past.vague_lists >> parent & 1; /* it may have been any row */
         if (!row && !is_vague) continue;
         for (int i = 0; i < SLOTS; i++)
-            if ((sim->known[s] >> i & 1) && graph.nodes[i].present) want(i, true);
+            if (((sim->known[s] | sim->ghosts[s]) >> i & 1) && graph.nodes[i].present) want(i, true);
         if ((row == 'c' || is_vague) && s > parent + 1) want(s - 1, true);
         if (row == 'g' || is_vague) want(parent - 1, true);
     }
